@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use curve::{Curve, Shape, Stage};
+pub use curve::{Curve, Stage};
 pub use share::Share;
 
 use serde::{Deserialize, Serialize};
