@@ -94,8 +94,10 @@ impl Duty {
                 Ok(Message::Window(from)) => self.take_in(*from),
                 Ok(Message::Finish(how)) => ending = Some((*how, Instant::now())),
                 Err(RecvTimeoutError::Timeout) => {}
-                // Nobody is left who could send, so nobody waits for a report of how it ended.
-                Err(RecvTimeoutError::Disconnected) => ending = ending.or_else(|| Some((Ending::Interrupted, Instant::now() - PATIENCE))),
+                // Nobody is left who could send more, or wait for a report.
+                Err(RecvTimeoutError::Disconnected) => {
+                    return self.finish(ending.map_or(Ending::Interrupted, |(how, _)| how));
+                }
             }
             while let Some(closed) = self.seconds.next(self.orders.context.started.elapsed()) {
                 self.close(closed);

@@ -68,7 +68,7 @@ fn listener(heard: &Heard, wants_samples: bool, fails: bool) -> Box<dyn Output> 
 
 /// A collector of an open model with 10 iterations a second and 5 VUs.
 fn bench(thresholds: &[&str], workers: usize, outputs: impl FnOnce(&Heard) -> Vec<Box<dyn Output>>) -> Bench {
-    let curve = Curve::constant(10.0, Duration::from_secs(60)).unwrap();
+    let curve = Curve::constant(10.0, Duration::from_mins(1)).unwrap();
     let scenario = Scenario::new("s", Load::Arrivals { curve, pre_allocated: 5, max: 5 }).unwrap();
     let mut plan = Plan::new(vec![scenario]);
     plan.thresholds = thresholds.iter().map(|text| text.parse::<Threshold>().unwrap()).collect();
