@@ -26,7 +26,7 @@ pub use inspect::Inspection;
 pub use instance::Sandbox;
 
 use crate::capability;
-use crate::plan::Plan;
+use crate::plan::{Limits, Plan};
 use crate::wit;
 use state::State;
 
@@ -108,32 +108,38 @@ pub struct Component {
     component: wasmtime::component::Component,
     pre: wit::JourneyPre<State>,
     mode: MemoryMode,
+    /// The most bytes that the engine has room for per instance.
+    memory: u64,
     digest: String,
     bytes: Vec<u8>,
+    cache: Option<Cache>,
     cached: bool,
 }
 
 impl Component {
-    /// Checks and compiles a component, or finds it compiled in the cache. `memory` is the most, in bytes, that each of
-    /// its instances may use.
-    pub fn load(bytes: Vec<u8>, memory: u64, cache: Option<&Cache>) -> Result<Self, LoadError> {
+    /// Checks and compiles a component, or finds it compiled in the cache.
+    pub fn load(bytes: Vec<u8>, cache: Option<Cache>) -> Result<Self, LoadError> {
+        Self::with_memory(bytes, cache, Limits::default().memory)
+    }
+
+    fn with_memory(bytes: Vec<u8>, cache: Option<Cache>, memory: u64) -> Result<Self, LoadError> {
         inspect::check_kind(&bytes)?;
         let mode = MemoryMode::of(inspect::data_size(&bytes));
-        let memory = usize::try_from(memory).unwrap_or(usize::MAX);
-        let engine = engine::engine(mode, memory).map_err(|error| LoadError::Engine { message: error.to_string() })?;
+        let slot = usize::try_from(memory).unwrap_or(usize::MAX);
+        let engine = engine::engine(mode, slot).map_err(|error| LoadError::Engine { message: error.to_string() })?;
         let digest = Sha256::digest(&bytes).iter().fold(String::new(), |mut hex, byte| {
             let _ = write!(hex, "{byte:02x}");
             hex
         });
-        let found = cache.and_then(|cache| cache.load(&engine, &digest));
+        let found = cache.as_ref().and_then(|cache| cache.load(&engine, &digest));
         let cached = found.is_some();
         let component = match found {
             Some(component) => component,
-            None => compile(&engine, &bytes, &digest, cache)?,
+            None => compile(&engine, &bytes, &digest, cache.as_ref())?,
         };
         let pre = link(&engine, &component)?;
         engine::start_clock(&engine);
-        Ok(Self { engine, component, pre, mode, digest, bytes, cached })
+        Ok(Self { engine, component, pre, mode, memory, digest, bytes, cache, cached })
     }
 
     /// What the component is, wants and offers.
@@ -160,9 +166,12 @@ impl Component {
     }
 
     /// Makes the journey of a plan.
-    #[must_use]
-    pub fn journey(&self, plan: &Plan) -> Sandbox {
-        Sandbox::new(self.engine.clone(), self.pre.clone(), plan)
+    pub fn journey(&self, plan: &Plan) -> Result<Sandbox, LoadError> {
+        if plan.limits.memory > self.memory {
+            let larger = Self::with_memory(self.bytes.clone(), self.cache.clone(), plan.limits.memory)?;
+            return Ok(Sandbox::new(larger.engine, larger.pre, plan));
+        }
+        Ok(Sandbox::new(self.engine.clone(), self.pre.clone(), plan))
     }
 }
 
