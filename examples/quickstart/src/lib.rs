@@ -3,19 +3,17 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use squall_sdk::{Error, check, env, env_or, http, journey, sleep};
+use squall_sdk::{Error, check, env_or, env_seconds, http, journey, sleep};
 
 // Read once for each virtual user, not for each iteration.
 static URL: LazyLock<String> = LazyLock::new(|| env_or("BASE_URL", "http://127.0.0.1:8080"));
-static PAUSE: LazyLock<f64> = LazyLock::new(|| env("SLEEP").and_then(|text| text.parse().ok()).unwrap_or(0.0));
+static PAUSE: LazyLock<Option<Duration>> = LazyLock::new(|| env_seconds("SLEEP"));
 
 fn visit() -> Result<(), Error> {
     let page = http::get(&*URL)?;
     check!("status is 200", page.status() == 200);
     check!("has a body", page.body_len() > 0);
-    if *PAUSE > 0.0 {
-        sleep(Duration::from_secs_f64(*PAUSE));
-    }
+    PAUSE.map(sleep);
     Ok(())
 }
 

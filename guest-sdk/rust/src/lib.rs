@@ -43,7 +43,7 @@ pub use error::Error;
 pub use group::group;
 pub use options::Options;
 pub use random::{Sample, choose, random, random_bytes, random_range, weighted};
-pub use variables::{env, env_all, env_or};
+pub use variables::{env, env_all, env_or, env_seconds};
 pub use vu::sleep;
 
 /// What [`journey!`] expands to. Not for authors.

@@ -1,4 +1,9 @@
-//! What a guest needs from a process: a place for the words of a panic.
+//! What a guest needs from a process: a place for the words of a panic, and for text that it prints.
+
+#[cfg(all(target_os = "wasi", target_env = "p2"))]
+mod libc;
+#[cfg(any(test, all(target_os = "wasi", target_env = "p2")))]
+mod lines;
 
 use std::panic::{self, PanicHookInfo};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
