@@ -34,8 +34,8 @@ pub enum Error {
     Stale(u32),
     /// The body is not valid JSON; the parser's words.
     NotJson(String),
-    /// JSON could not be read into, or written from, the type asked for.
-    Json(serde_json::Error),
+    /// JSON could not be read into, or written from, the type asked for; why.
+    Json(String),
     /// The metric's name cannot be used; why.
     InvalidMetric(String),
     /// The metric exists with another kind or unit; which.
@@ -59,27 +59,26 @@ impl fmt::Display for Error {
             Self::InvalidUrl(why) => ("the URL is invalid: ", why.as_str()),
             Self::InvalidRequest(why) => ("the request is invalid: ", why.as_str()),
             Self::TooLarge(limit) => return write!(f, "the answer is larger than {limit} bytes"),
-            Self::Stale(id) => return write!(f, "response {id} was released or is of an earlier iteration"),
+            Self::Stale(id) => {
+                return write!(
+                    f,
+                    "response {id} was released or is of an earlier iteration"
+                );
+            }
             Self::NotJson(why) => ("the body is not JSON: ", why.as_str()),
-            Self::Json(error) => return error.fmt(f),
             Self::InvalidMetric(why) => ("the metric's name is invalid: ", why.as_str()),
             Self::MetricConflict(why) => ("the metric exists already: ", why.as_str()),
-            Self::TooManyMetrics(limit) => return write!(f, "the run has {limit} metrics, as many as it may"),
-            Self::Other(why) => ("", why.as_str()),
+            Self::TooManyMetrics(limit) => {
+                return write!(f, "the run has {limit} metrics, as many as it may");
+            }
+            Self::Json(why) | Self::Other(why) => ("", why.as_str()),
         };
         f.write_str(what)?;
         f.write_str(detail)
     }
 }
 
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Json(error) => Some(error),
-            _ => None,
-        }
-    }
-}
+impl std::error::Error for Error {}
 
 impl Error {
     /// An error with the author's own words.
@@ -131,8 +130,9 @@ impl From<metric::Error> for Error {
 }
 
 impl From<serde_json::Error> for Error {
+    // Keeping only the words keeps serde_json out of journeys that read no JSON.
     fn from(error: serde_json::Error) -> Self {
-        Self::Json(error)
+        Self::Json(error.to_string())
     }
 }
 
@@ -159,7 +159,13 @@ macro_rules! keep_the_words {
     )+};
 }
 
-keep_the_words!(ParseIntError, ParseFloatError, Utf8Error, std::string::FromUtf8Error, Box<dyn std::error::Error>);
+keep_the_words!(
+    ParseIntError,
+    ParseFloatError,
+    Utf8Error,
+    std::string::FromUtf8Error,
+    Box<dyn std::error::Error>
+);
 
 #[cfg(test)]
 mod tests {
@@ -167,12 +173,18 @@ mod tests {
 
     #[test]
     fn an_error_says_what_happened_and_the_hosts_words() {
-        assert_eq!(Error::from(http::Error::Timeout).to_string(), "the request timed out");
+        assert_eq!(
+            Error::from(http::Error::Timeout).to_string(),
+            "the request timed out"
+        );
         assert_eq!(
             Error::from(http::Error::Dns("no such host".into())).to_string(),
             "the host name could not be resolved: no such host"
         );
-        assert_eq!(Error::from(http::LookupError::Stale(7)).to_string(), "response 7 was released or is of an earlier iteration");
+        assert_eq!(
+            Error::from(http::LookupError::Stale(7)).to_string(),
+            "response 7 was released or is of an earlier iteration"
+        );
         assert_eq!(Error::from("out of stock").to_string(), "out of stock");
     }
 
@@ -182,6 +194,9 @@ mod tests {
             Ok(text.parse::<i32>()?)
         }
         assert_eq!(parse("3").expect("a number"), 3);
-        assert_eq!(parse("x").expect_err("not a number").to_string(), "invalid digit found in string");
+        assert_eq!(
+            parse("x").expect_err("not a number").to_string(),
+            "invalid digit found in string"
+        );
     }
 }

@@ -221,10 +221,13 @@ pub fn step<Takes>(function: impl Step<Takes>, data: Vec<u8>) -> Result<(), Stri
 }
 
 /// Runs setup and encodes what it returns.
-pub fn setup_data<T: Serialize, E: Display>(setup: impl FnOnce() -> Result<T, E>) -> Result<Vec<u8>, String> {
+pub fn setup_data<T: Serialize, E: Display>(
+    setup: impl FnOnce() -> Result<T, E>,
+) -> Result<Vec<u8>, String> {
     runtime::enter();
     let data = setup().map_err(|error| error.to_string())?;
-    serde_json::to_vec(&data).map_err(|error| format!("the data of setup cannot be written as JSON: {error}"))
+    serde_json::to_vec(&data)
+        .map_err(|error| format!("the data of setup cannot be written as JSON: {error}"))
 }
 
 /// Runs `options`.
@@ -245,7 +248,10 @@ pub fn summary_texts(
 /// The error of an `exec` that names no scenario of this journey.
 #[cold]
 pub fn unknown_scenario(name: &str, known: &[&str]) -> String {
-    format!("the journey has no scenario `{name}`; it has `{}`", known.join("`, `"))
+    format!(
+        "the journey has no scenario `{name}`; it has `{}`",
+        known.join("`, `")
+    )
 }
 
 thread_local! {
@@ -266,13 +272,21 @@ impl Decoded {
             self.data = data;
         }
         // A journey takes its data in one or two types.
-        let known = self.values.iter().find_map(|value| Rc::clone(value).downcast::<T>().ok());
+        let known = self
+            .values
+            .iter()
+            .find_map(|value| Rc::clone(value).downcast::<T>().ok());
         if let Some(value) = known {
             return Ok(value);
         }
         // Without a setup there are no bytes; `()` and options can still be read.
-        let text: &[u8] = if self.data.is_empty() { b"null" } else { &self.data };
-        let value = serde_json::from_slice(text).map_err(|error| format!("the data of setup cannot be read: {error}"))?;
+        let text: &[u8] = if self.data.is_empty() {
+            b"null"
+        } else {
+            &self.data
+        };
+        let value = serde_json::from_slice(text)
+            .map_err(|error| format!("the data of setup cannot be read: {error}"))?;
         let value = Rc::new(value);
         self.values.push(Rc::<T>::clone(&value));
         Ok(value)
@@ -287,8 +301,8 @@ mod tests {
     use serde::Deserialize;
 
     use super::*;
-    use crate::Error;
     use crate::__private::Guest;
+    use crate::Error;
 
     thread_local! {
         static DECODINGS: Cell<u32> = const { Cell::new(0) };
@@ -306,33 +320,58 @@ mod tests {
 
     #[test]
     fn the_data_of_setup_is_decoded_once() {
-        let mut decoded = Decoded { data: Vec::new(), values: Vec::new() };
+        let mut decoded = Decoded {
+            data: Vec::new(),
+            values: Vec::new(),
+        };
         for _ in 0..3 {
-            assert_eq!(decoded.get::<Token>(br#""a""#.to_vec()).as_deref(), Ok(&Token("a".into())));
+            assert_eq!(
+                decoded.get::<Token>(br#""a""#.to_vec()).as_deref(),
+                Ok(&Token("a".into()))
+            );
         }
         assert_eq!(DECODINGS.get(), 1);
     }
 
     #[test]
     fn other_data_is_decoded_again() {
-        let mut decoded = Decoded { data: Vec::new(), values: Vec::new() };
+        let mut decoded = Decoded {
+            data: Vec::new(),
+            values: Vec::new(),
+        };
         assert_eq!(decoded.get::<u32>(b"1".to_vec()).as_deref(), Ok(&1));
         assert_eq!(decoded.get::<u32>(b"2".to_vec()).as_deref(), Ok(&2));
     }
 
     #[test]
     fn functions_may_take_the_data_in_different_types() {
-        let mut decoded = Decoded { data: Vec::new(), values: Vec::new() };
+        let mut decoded = Decoded {
+            data: Vec::new(),
+            values: Vec::new(),
+        };
         assert_eq!(decoded.get::<u32>(b"1".to_vec()).as_deref(), Ok(&1));
-        assert_eq!(decoded.get::<f64>(b"1".to_vec()).map(|value| value.to_string()), Ok("1".into()));
+        assert_eq!(
+            decoded
+                .get::<f64>(b"1".to_vec())
+                .map(|value| value.to_string()),
+            Ok("1".into())
+        );
         assert_eq!(decoded.get::<u32>(b"1".to_vec()).as_deref(), Ok(&1));
     }
 
     #[test]
     fn data_of_another_type_is_an_error_not_a_panic() {
-        let mut decoded = Decoded { data: Vec::new(), values: Vec::new() };
-        let error = decoded.get::<u32>(br#""x""#.to_vec()).expect_err("text is no number");
-        assert!(error.starts_with("the data of setup cannot be read: invalid type"), "{error}");
+        let mut decoded = Decoded {
+            data: Vec::new(),
+            values: Vec::new(),
+        };
+        let error = decoded
+            .get::<u32>(br#""x""#.to_vec())
+            .expect_err("text is no number");
+        assert!(
+            error.starts_with("the data of setup cannot be read: invalid type"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -343,7 +382,10 @@ mod tests {
         let with_data = |n: &u32| if *n == 7 { Ok(()) } else { Err("not 7") };
         assert_eq!(nothing.run(b"7".to_vec()), Ok(()));
         assert_eq!(count.get(), 1);
-        assert_eq!(fallible.run(Vec::new()), Err("the request timed out".into()));
+        assert_eq!(
+            fallible.run(Vec::new()),
+            Err("the request timed out".into())
+        );
         assert_eq!(with_data.run(b"7".to_vec()), Ok(()));
         assert_eq!(with_data.run(b"8".to_vec()), Err("not 7".into()));
     }
@@ -358,7 +400,11 @@ mod tests {
             Ok(BTreeMap::from([("a".into(), 1)]))
         }
         pub(super) fn browse(data: &BTreeMap<String, u32>) -> Result<(), Error> {
-            if data["a"] == 1 { Err(Error::new("browsed")) } else { Ok(()) }
+            if data["a"] == 1 {
+                Err(Error::new("browsed"))
+            } else {
+                Ok(())
+            }
         }
         pub(super) fn buy() {}
         pub(super) fn leave(data: &BTreeMap<String, u32>) -> Result<(), String> {
@@ -384,10 +430,16 @@ mod tests {
     fn every_part_of_a_journey_reaches_its_function() {
         assert_eq!(Whole::options(), r#"{"vus":3}"#);
         let data = Whole::setup().expect("setup succeeds");
-        assert_eq!(Whole::iterate("default".into(), data.clone()), Err("browsed".into()));
+        assert_eq!(
+            Whole::iterate("default".into(), data.clone()),
+            Err("browsed".into())
+        );
         assert_eq!(Whole::iterate("buy-now".into(), data.clone()), Ok(()));
         assert_eq!(Whole::teardown(data), Err("left with 1".into()));
-        assert_eq!(Whole::handle_summary("{a}".into()), [("stdout".into(), "{A}".into())]);
+        assert_eq!(
+            Whole::handle_summary("{a}".into()),
+            [("stdout".into(), "{A}".into())]
+        );
     }
 
     #[test]

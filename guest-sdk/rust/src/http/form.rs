@@ -18,7 +18,9 @@ fn push(encoded: &mut String, text: &str) {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
     for byte in text.bytes() {
         match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'*' | b'-' | b'.' | b'_' => encoded.push(byte.into()),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'*' | b'-' | b'.' | b'_' => {
+                encoded.push(byte.into())
+            }
             b' ' => encoded.push('+'),
             _ => {
                 encoded.push('%');
@@ -35,7 +37,10 @@ mod tests {
 
     #[test]
     fn a_form_is_written_as_browsers_do() {
-        assert_eq!(encode(&[("user", "ada l"), ("note", "50% & ü")]), "user=ada+l&note=50%25+%26+%C3%BC");
+        assert_eq!(
+            encode(&[("user", "ada l"), ("note", "50% & ü")]),
+            "user=ada+l&note=50%25+%26+%C3%BC"
+        );
         assert_eq!(encode(&[]), "");
     }
 }

@@ -34,7 +34,9 @@ mod tests {
         let seen = RefCell::new(Vec::new());
         let mut lines = Lines::new();
         for piece in ["a", "b\nc", "\n\n", "rest"] {
-            lines.append(piece.as_bytes(), |line| seen.borrow_mut().push(line.to_owned()));
+            lines.append(piece.as_bytes(), |line| {
+                seen.borrow_mut().push(line.to_owned())
+            });
         }
         assert_eq!(*seen.borrow(), ["ab", "c", ""]);
     }
