@@ -11,7 +11,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, bail, ensure};
 
-pub use proof::{Proof, proof};
+pub use proof::proof;
 
 const TARGET: &str = "wasm32-wasip2";
 const PROFILE: &str = "journey";
