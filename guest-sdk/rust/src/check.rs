@@ -52,6 +52,10 @@ impl Check {
 /// }
 /// # Ok(()) }
 /// ```
+#[expect(
+    clippy::must_use_candidate,
+    reason = "counting is the purpose; the result is for convenience"
+)]
 pub fn check(name: &str, ok: bool) -> bool {
     let id = KNOWN.with_borrow_mut(|known| known.id_of(name, host::declare));
     host::report(id, ok);

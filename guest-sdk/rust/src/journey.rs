@@ -247,6 +247,7 @@ pub fn summary_texts(
 
 /// The error of an `exec` that names no scenario of this journey.
 #[cold]
+#[must_use]
 pub fn unknown_scenario(name: &str, known: &[&str]) -> String {
     format!(
         "the journey has no scenario `{name}`; it has `{}`",
@@ -396,6 +397,7 @@ mod tests {
         pub(super) fn options() -> Options {
             Options::new().vus(3)
         }
+        #[expect(clippy::unnecessary_wraps, reason = "setup may fail")]
         pub(super) fn log_in() -> Result<BTreeMap<String, u32>, Error> {
             Ok(BTreeMap::from([("a".into(), 1)]))
         }

@@ -73,24 +73,36 @@ pub trait Sample: Sized {
 macro_rules! sample_integer {
     ($($integer:ty),+) => {$(
         impl Sample for $integer {
+            #[allow(
+                clippy::cast_lossless,
+                clippy::cast_possible_wrap,
+                reason = "each cast is right for every integer here; which of them lose nothing differs"
+            )]
             fn sample(range: Range<Self>, at: f64) -> Self {
                 if range.start >= range.end {
                     return range.start;
                 }
-                let width = range.end.abs_diff(range.start);
-                // Rounding may reach the end of a very wide range, which is excluded.
-                let step = ((width as f64 * at) as u64).min(u64::try_from(width).unwrap_or(u64::MAX) - 1);
-                range.start.wrapping_add(step as $integer)
+                range.start.wrapping_add(step(range.end.abs_diff(range.start) as u64, at) as $integer)
             }
         }
     )+};
+}
+
+/// How far into a range of `width` numbers, at least 1, `at` lies. Rounding may reach the end of a wide range, which is
+/// excluded.
+fn step(width: u64, at: f64) -> u64 {
+    ((width as f64 * at) as u64).min(width - 1)
 }
 
 sample_integer!(u8, u16, u32, u64, usize, i8, i16, i32, i64, isize);
 
 impl Sample for f64 {
     fn sample(range: Range<Self>, at: f64) -> Self {
-        range.start + (range.end - range.start).max(0.0) * at
+        if range.start >= range.end {
+            return range.start;
+        }
+        // Rounding may reach the end, which is excluded.
+        (range.start + (range.end - range.start) * at).min(range.end.next_down())
     }
 }
 
@@ -103,7 +115,7 @@ mod tests {
     #[test]
     fn a_number_never_reaches_the_end_of_its_range() {
         assert_eq!(u8::sample(0..3, LAST), 2);
-        assert_eq!(u64::sample(0..u64::MAX, LAST) < u64::MAX, true);
+        assert!(u64::sample(0..u64::MAX, LAST) < u64::MAX);
         assert_eq!(i32::sample(-5..5, 0.0), -5);
         assert_eq!(i32::sample(-5..5, LAST), 4);
         assert_eq!(i8::sample(-128..127, LAST), 126);

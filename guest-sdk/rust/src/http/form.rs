@@ -19,7 +19,7 @@ fn push(encoded: &mut String, text: &str) {
     for byte in text.bytes() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'*' | b'-' | b'.' | b'_' => {
-                encoded.push(byte.into())
+                encoded.push(byte.into());
             }
             b' ' => encoded.push('+'),
             _ => {

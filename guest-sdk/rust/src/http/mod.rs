@@ -65,6 +65,7 @@ pub fn post_json(url: impl AsRef<str>, value: &impl Serialize) -> Result<Respons
 }
 
 /// Sends several requests at once and answers in their order. At most 20 are in flight, 6 of them to one host.
+#[must_use]
 pub fn batch(requests: Vec<Request<'_>>) -> Vec<Result<Response, Error>> {
     request::send_all(requests)
 }

@@ -137,6 +137,10 @@ impl<'a> Request<'a> {
 
     /// Statuses that do not count as failed, one (`404`) or a range (`200..=299`). The first call replaces the run's
     /// default, further ones add.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "`expect_status(200..=299)` reads better than a reference"
+    )]
     pub fn expect_status(mut self, statuses: impl Statuses) -> Self {
         let (first, last) = statuses.bounds();
         self.expected.push(host::StatusRange { first, last });

@@ -189,6 +189,10 @@ impl Options {
 
     /// The options as the JSON that the host reads.
     #[must_use]
+    #[expect(
+        clippy::missing_panics_doc,
+        reason = "it cannot panic: see the `expect`"
+    )]
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).expect("names are texts, and no value refuses to be written")
     }

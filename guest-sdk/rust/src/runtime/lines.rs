@@ -35,7 +35,7 @@ mod tests {
         let mut lines = Lines::new();
         for piece in ["a", "b\nc", "\n\n", "rest"] {
             lines.append(piece.as_bytes(), |line| {
-                seen.borrow_mut().push(line.to_owned())
+                seen.borrow_mut().push(line.to_owned());
             });
         }
         assert_eq!(*seen.borrow(), ["ab", "c", ""]);

@@ -12,9 +12,11 @@ static SLEEP_LATE: Trend = Trend::time("sleep_late");
 fn spin() {
     const PAUSE: Duration = Duration::from_millis(5);
     let spins = env("SPIN_VU").is_none_or(|text| text.parse() == Ok(vu::id()));
-    let mut turns = 0_u32;
-    while spins {
-        turns = black_box(turns.wrapping_add(1));
+    if spins {
+        let mut turns = 0_u32;
+        loop {
+            turns = black_box(turns.wrapping_add(1));
+        }
     }
     let start = vu::now();
     sleep(PAUSE);
