@@ -50,14 +50,13 @@ pub fn load(args: &RunArgs) -> Result<Loaded, Failure> {
         failed(format!("{error}{cause}"), Some("give the path of a component, or `-` for standard input"))
     })?;
     let cache = if args.no_compile_cache { None } else { Cache::of_user(|name| std::env::var(name).ok()) };
-    let memory = squall::plan::Limits::default().memory;
-    let component = Component::load(bytes, memory, cache.as_ref())
+    let component = Component::load(bytes, cache)
         .map_err(|error| failed(format!("`{reference}` cannot be run: {error}"), error.hint()))?;
     let env: BTreeMap<String, String> = args.env_pairs().into_iter().collect();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| failed(format!("the system gave no event loop: {error}"), None))?;
     let options = runtime
-        .block_on(component.options(env))
+        .block_on(component.options(env, |line| eprintln!("options: {}", line.escape_debug())))
         .map_err(|error| failed(format!("`{reference}` did not give its options: {error}"), None))?;
     Ok(Loaded { component, options })
 }

@@ -201,6 +201,7 @@ pub(super) async fn options(
     pre: &wit::JourneyPre<State>,
     engine: &Engine,
     env: BTreeMap<String, String>,
+    log: Box<dyn Fn(&str) + Send + Sync>,
     limit: Duration,
 ) -> Result<String, JourneyError> {
     let requests = Requests {
@@ -213,7 +214,7 @@ pub(super) async fn options(
         close_between_iterations: false,
     };
     let registry = Arc::new(Registry::default());
-    let run = Run { started: Instant::now(), seed: 0, registry: Arc::clone(&registry), sink: Arc::new(Nowhere), requests };
+    let run = Run { started: Instant::now(), seed: 0, registry: Arc::clone(&registry), sink: Arc::new(OnlyLog(log)), requests };
     let settings = Settings {
         user_agent: String::new(),
         max_body: 0,
@@ -280,12 +281,12 @@ impl Sink for ToContext {
     }
 }
 
-/// Where words go while a component is asked for its options.
-struct Nowhere;
+/// Where words go while a component is asked for its options; there is no run to end yet.
+struct OnlyLog(Box<dyn Fn(&str) + Send + Sync>);
 
-impl Sink for Nowhere {
+impl Sink for OnlyLog {
     fn log(&self, _vu: u32, _scenario: &Arc<str>, _level: wit::log::Level, message: String) {
-        tracing::info!(%message, "from `options`");
+        (self.0)(&message);
     }
 
     fn abort(&self, _reason: &str) {}

@@ -27,8 +27,12 @@ pub use instance::Sandbox;
 
 use crate::capability;
 use crate::plan::{Limits, Plan};
+use crate::vu::JourneyError;
 use crate::wit;
 use state::State;
+
+/// How long a journey may take to give its options.
+const OPTIONS_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Why a component could not be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -114,6 +118,7 @@ pub struct Component {
     bytes: Vec<u8>,
     cache: Option<Cache>,
     cached: bool,
+    not_kept: Option<std::io::Error>,
 }
 
 impl Component {
@@ -133,13 +138,13 @@ impl Component {
         });
         let found = cache.as_ref().and_then(|cache| cache.load(&engine, &digest));
         let cached = found.is_some();
-        let component = match found {
-            Some(component) => component,
+        let (component, not_kept) = match found {
+            Some(component) => (component, None),
             None => compile(&engine, &bytes, &digest, cache.as_ref())?,
         };
         let pre = link(&engine, &component)?;
         engine::start_clock(&engine);
-        Ok(Self { engine, component, pre, mode, memory, digest, bytes, cache, cached })
+        Ok(Self { engine, component, pre, mode, memory, digest, bytes, cache, cached, not_kept })
     }
 
     /// What the component is, wants and offers.
@@ -160,9 +165,20 @@ impl Component {
         self.cached
     }
 
-    /// The journey's own options as JSON; empty if it has none. `env` is what the journey may see.
-    pub async fn options(&self, env: BTreeMap<String, String>) -> Result<String, crate::vu::JourneyError> {
-        instance::options(&self.pre, &self.engine, env, Duration::from_secs(10)).await
+    /// Why the compiled component could not be kept for the next time, if it could not.
+    #[must_use]
+    pub fn not_kept(&self) -> Option<&std::io::Error> {
+        self.not_kept.as_ref()
+    }
+
+    /// The journey's own options as JSON; empty if it has none. `env` is what the journey may see, `log` takes what it
+    /// logs meanwhile.
+    pub async fn options(
+        &self,
+        env: BTreeMap<String, String>,
+        log: impl Fn(&str) + Send + Sync + 'static,
+    ) -> Result<String, JourneyError> {
+        instance::options(&self.pre, &self.engine, env, Box::new(log), OPTIONS_TIMEOUT).await
     }
 
     /// Makes the journey of a plan.
@@ -175,18 +191,17 @@ impl Component {
     }
 }
 
+/// Compiles a component, and keeps it in the cache or says why not.
 fn compile(
     engine: &Engine,
     bytes: &[u8],
     digest: &str,
     cache: Option<&Cache>,
-) -> Result<wasmtime::component::Component, LoadError> {
+) -> Result<(wasmtime::component::Component, Option<std::io::Error>), LoadError> {
     let component = wasmtime::component::Component::from_binary(engine, bytes)
         .map_err(|error| LoadError::Compile { message: format!("{error:#}") })?;
-    if let Some(Err(error)) = cache.map(|cache| cache.store(engine, digest, &component)) {
-        tracing::debug!(%error, "the compiled component could not be kept");
-    }
-    Ok(component)
+    let not_kept = cache.and_then(|cache| cache.store(engine, digest, &component).err());
+    Ok((component, not_kept))
 }
 
 fn link(engine: &Engine, component: &wasmtime::component::Component) -> Result<wit::JourneyPre<State>, LoadError> {
