@@ -82,7 +82,11 @@ pub(super) fn find(path: &str) -> Found<'_> {
         ("__stats", Some("reset"), None, _) => (Route::ResetStats, ""),
         _ => (Route::Unknown, ""),
     };
-    Found { route, parameter, prefix }
+    Found {
+        route,
+        parameter,
+        prefix,
+    }
 }
 
 impl Route {
@@ -92,7 +96,14 @@ impl Route {
             Self::Login | Self::Execute | Self::ResetStats => Some(&[Method::POST]),
             Self::Workflows => Some(&[Method::GET, Method::HEAD, Method::POST]),
             Self::Workflow => Some(&[Method::GET, Method::HEAD, Method::PUT, Method::DELETE]),
-            Self::Status | Self::Delay | Self::Bytes | Self::Chunked | Self::Echo | Self::Redirect | Self::Limited | Self::Unknown => None,
+            Self::Status
+            | Self::Delay
+            | Self::Bytes
+            | Self::Chunked
+            | Self::Echo
+            | Self::Redirect
+            | Self::Limited
+            | Self::Unknown => None,
             _ => Some(&[Method::GET, Method::HEAD]),
         }
     }
@@ -123,13 +134,27 @@ mod tests {
     #[test]
     fn the_parameter_and_the_prefix_come_out() {
         let found = find("/api/workflows/42/execute");
-        assert_eq!(found, Found { route: Route::Execute, parameter: "42", prefix: "/api" });
+        assert_eq!(
+            found,
+            Found {
+                route: Route::Execute,
+                parameter: "42",
+                prefix: "/api"
+            }
+        );
         assert_eq!(find("/delay/10").parameter, "10");
     }
 
     #[test]
     fn what_matches_no_pattern_is_unknown() {
-        for path in ["/apiary", "/workflows/1/execute/now", "/auth", "/health/deep", "/workflows/1/other", "*"] {
+        for path in [
+            "/apiary",
+            "/workflows/1/execute/now",
+            "/auth",
+            "/health/deep",
+            "/workflows/1/other",
+            "*",
+        ] {
             assert_eq!(find(path).route, Route::Unknown, "{path}");
         }
     }
