@@ -1,0 +1,1 @@
+//! Samples into series, series into windows, windows into totals. `merge` is associative.

@@ -1,0 +1,73 @@
+//! Every built-in metric on one screen. Names, kinds and definitions are k6's unless the line says otherwise.
+
+use super::{Contains, Kind, MetricId};
+
+/// Declares the constants and the table together, so that an id is always its row.
+macro_rules! builtin {
+    ($($(#[$doc:meta])* $constant:ident = $id:literal, $name:literal, $kind:ident, $contains:ident;)*) => {
+        $($(#[$doc])* pub const $constant: MetricId = MetricId($id);)*
+        /// Name, kind and unit of every built-in metric; the index is the id.
+        pub const TABLE: &[(&str, Kind, Contains)] = &[$(($name, Kind::$kind, Contains::$contains),)*];
+        #[cfg(test)]
+        const IDS: &[u32] = &[$($id,)*];
+    };
+}
+
+builtin! {
+    /// Active VUs.
+    VUS = 0, "vus", Gauge, Default;
+    /// Initialised VUs.
+    VUS_MAX = 1, "vus_max", Gauge, Default;
+    /// Iterations that ended by themselves (also failed, trapped or timed out ones; not interrupted ones).
+    ITERATIONS = 2, "iterations", Counter, Default;
+    /// How long an iteration took.
+    ITERATION_DURATION = 3, "iteration_duration", Trend, Time;
+    /// Arrivals with no VU free to take them, and iterations left over at `maxDuration`.
+    DROPPED_ITERATIONS = 4, "dropped_iterations", Counter, Default;
+    /// squall's own: how late an arrival started, against its due time.
+    ITERATION_DELAY = 5, "iteration_delay", Trend, Time;
+    /// squall's own: the share of iterations that returned an error, trapped or timed out.
+    ITERATIONS_FAILED = 6, "iterations_failed", Rate, Default;
+    /// The share of checks that held.
+    CHECKS = 7, "checks", Rate, Default;
+    /// How long a group took.
+    GROUP_DURATION = 8, "group_duration", Trend, Time;
+    /// Bytes received.
+    DATA_RECEIVED = 9, "data_received", Counter, Data;
+    /// Bytes sent.
+    DATA_SENT = 10, "data_sent", Counter, Data;
+    /// Requests.
+    HTTP_REQS = 11, "http_reqs", Counter, Default;
+    /// The share of requests with no or an unexpected answer.
+    HTTP_REQ_FAILED = 12, "http_req_failed", Rate, Default;
+    /// sending + waiting + receiving.
+    HTTP_REQ_DURATION = 13, "http_req_duration", Trend, Time;
+    /// Waiting for a connection: looking up, connecting and the TLS handshake included.
+    HTTP_REQ_BLOCKED = 14, "http_req_blocked", Trend, Time;
+    /// squall's own: resolving the host name.
+    HTTP_REQ_LOOKING_UP = 15, "http_req_looking_up", Trend, Time;
+    /// Opening the TCP connection.
+    HTTP_REQ_CONNECTING = 16, "http_req_connecting", Trend, Time;
+    /// The TLS handshake.
+    HTTP_REQ_TLS_HANDSHAKING = 17, "http_req_tls_handshaking", Trend, Time;
+    /// Writing the request.
+    HTTP_REQ_SENDING = 18, "http_req_sending", Trend, Time;
+    /// From the last byte written to the first byte received.
+    HTTP_REQ_WAITING = 19, "http_req_waiting", Trend, Time;
+    /// From the first byte received to the last.
+    HTTP_REQ_RECEIVING = 20, "http_req_receiving", Trend, Time;
+    /// squall's own: `iteration_delay + iteration_duration`, what a user of an open model waited since the intended start.
+    ITERATION_TOTAL = 21, "iteration_total", Trend, Time;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_the_row_of_its_metric() {
+        for (row, id) in IDS.iter().enumerate() {
+            assert_eq!(row, *id as usize, "`{}`", TABLE[row].0);
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! An output is a listener: one method, one event type.

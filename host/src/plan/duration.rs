@@ -1,0 +1,1 @@
+//! Time spans as users write them.

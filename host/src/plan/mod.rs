@@ -1,0 +1,371 @@
+//! What will happen: a [`Plan`] is the whole of a run, decided.
+//!
+//! Nothing after this module looks at a flag, a file or the environment. A plan can be split with [`Plan::share`]: a
+//! thread's share and a machine's share are the same split. Invalid plans cannot be built: [`Scenario::new`] and
+//! [`Curve::new`] refuse them.
+
+mod curve;
+pub mod duration;
+mod share;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use curve::{Curve, Stage};
+pub use share::Share;
+
+use serde::{Deserialize, Serialize};
+
+use crate::metrics::Tags;
+use crate::verdict::Threshold;
+
+/// The whole of a run, decided.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Seeds every random choice of the journeys.
+    pub seed: u64,
+    /// What runs, in the order the user gave.
+    pub scenarios: Vec<Scenario>,
+    /// What decides pass or fail.
+    pub thresholds: Vec<Threshold>,
+    /// Tags on every sample.
+    pub tags: Tags,
+    /// Variables granted to the journeys.
+    pub env: BTreeMap<String, String>,
+    /// How requests are made.
+    pub http: Http,
+    /// What a journey may use.
+    pub limits: Limits,
+    /// The time `setup` may take; `None` skips `setup`.
+    pub setup_timeout: Option<Duration>,
+    /// The time `teardown` may take; `None` skips `teardown`.
+    pub teardown_timeout: Option<Duration>,
+    /// The time `handle-summary` may take.
+    pub summary_timeout: Duration,
+    /// An iteration that ends sooner is followed by a wait until this much has passed; 0 for none.
+    pub min_iteration_duration: Duration,
+    /// The share of failed iterations (0 to 1) above which the run fails.
+    pub max_failed_iterations: f64,
+    /// Whether a run whose generator was not valid may pass.
+    pub allow_invalid: bool,
+    /// Which of k6's system tags samples carry.
+    pub system_tags: SystemTags,
+}
+
+/// How requests are made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Http {
+    /// The `user-agent` header where the journey sets none; empty sends none.
+    pub user_agent: String,
+    /// The time for one request, connecting and redirects included, where the journey sets none.
+    pub timeout: Duration,
+    /// Redirects to follow where the journey says nothing.
+    pub max_redirects: u32,
+    /// The largest answer, in bytes, that is kept for the journey.
+    pub max_body: u64,
+    /// How many requests of one `batch` are in flight at once.
+    pub batch: u32,
+    /// How many of them go to one host.
+    pub batch_per_host: u32,
+    /// Whether answers' bodies are read and thrown away.
+    pub discard_bodies: bool,
+    /// Whether any certificate is accepted.
+    pub insecure_skip_tls_verify: bool,
+    /// Whether each request opens a connection.
+    pub no_connection_reuse: bool,
+    /// Whether connections are closed between iterations.
+    pub no_vu_connection_reuse: bool,
+}
+
+/// What a journey may use.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Bytes of linear memory per VU.
+    pub memory: u64,
+    /// The wall time of one iteration; `None` for no limit.
+    pub iteration_timeout: Option<Duration>,
+    /// The longest a guest may compute without calling the host.
+    pub cpu_timeout: Duration,
+    /// Bytes of responses held at once by one iteration.
+    pub response_bytes: u64,
+    /// Series per worker; more fold into series tagged `_other`.
+    pub series: u32,
+}
+
+/// Which of k6's system tags samples carry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SystemTags(pub Vec<String>);
+
+impl SystemTags {
+    /// k6's default set.
+    pub const DEFAULT: &[&str] = &[
+        "proto", "subproto", "status", "method", "url", "name", "group", "check", "error", "error_code", "tls_version",
+        "scenario", "service", "expected_response",
+    ];
+    /// Further ones that a user may switch on.
+    pub const OPTIONAL: &[&str] = &["iter", "vu", "ocsp_status", "ip"];
+
+    /// Returns whether a tag is on.
+    #[must_use]
+    pub fn has(&self, tag: &str) -> bool {
+        self.0.iter().any(|name| name == tag)
+    }
+}
+
+impl Default for SystemTags {
+    fn default() -> Self {
+        Self(Self::DEFAULT.iter().map(|&tag| tag.to_owned()).collect())
+    }
+}
+
+/// A named journey entry, its load, start time, tags and environment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Scenario {
+    /// Its name, `[0-9A-Za-z_-]+`.
+    pub name: Arc<str>,
+    /// The entry of the journey it runs.
+    pub exec: Arc<str>,
+    /// When it starts, since the start of the run.
+    pub start: Duration,
+    /// The time running iterations have to end after the load has.
+    pub graceful_stop: Duration,
+    /// The load.
+    pub load: Load,
+    /// Variables on top of the plan's.
+    pub env: BTreeMap<String, String>,
+    /// Tags on top of the plan's.
+    pub tags: Tags,
+    /// Which part of the scenario this plan holds.
+    pub share: Share,
+    /// The number of the scenario's first VU in the whole run, from 1; set by [`Plan::number_vus`].
+    pub first_vu: u32,
+}
+
+/// A policy of load. Executors are lowered to it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Load {
+    /// A number of iterations, as fast as the VUs can.
+    Iterations {
+        /// How many VUs.
+        vus: u32,
+        /// How many iterations.
+        budget: Budget,
+        /// The time they have; what is left over then is dropped.
+        max_duration: Duration,
+    },
+    /// A number of VUs over time, each iterating as fast as it can.
+    Vus {
+        /// VUs over time.
+        curve: Curve,
+        /// The time a VU's iteration has to end when the curve takes the VU away.
+        graceful_ramp_down: Duration,
+    },
+    /// Iterations that start when the curve says, whatever the target does.
+    Arrivals {
+        /// Iterations per second over time.
+        curve: Curve,
+        /// VUs made before the start.
+        pre_allocated: u32,
+        /// VUs at most.
+        max: u32,
+    },
+}
+
+/// How iterations are shared out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Budget {
+    /// All VUs take from one count.
+    Shared(u64),
+    /// Each VU runs this many.
+    PerVu(u64),
+}
+
+/// Why a scenario cannot be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlanError {
+    /// The name is not one.
+    #[error("`{name}` is not a scenario name: it must match `[0-9A-Za-z_-]+`")]
+    Name {
+        /// The name.
+        name: String,
+    },
+    /// Nothing would run.
+    #[error("{what} must be at least 1")]
+    Zero {
+        /// What is 0.
+        what: &'static str,
+    },
+    /// There are more VUs than iterations.
+    #[error("{iterations} iterations cannot be shared among {vus} VUs")]
+    FewIterations {
+        /// The budget.
+        iterations: u64,
+        /// The VUs.
+        vus: u32,
+    },
+    /// The maximum is below what is allocated.
+    #[error("`maxVUs` is {max} but `preAllocatedVUs` is {pre_allocated}")]
+    MaxBelowPreAllocated {
+        /// The maximum.
+        max: u32,
+        /// What is allocated before the start.
+        pre_allocated: u32,
+    },
+    /// A curve with no length.
+    #[error("the stages take no time")]
+    NoLength,
+    /// A target that is not a number, or less than 0.
+    #[error("a target of {target} is not possible")]
+    Target {
+        /// The target as given.
+        target: String,
+    },
+}
+
+impl Load {
+    /// The most VUs there will be.
+    #[must_use]
+    pub fn max_vus(&self) -> u32 {
+        match self {
+            Self::Iterations { vus, .. } => *vus,
+            Self::Vus { curve, .. } => curve.peak().ceil() as u32,
+            Self::Arrivals { max, .. } => *max,
+        }
+    }
+
+    /// VUs to make before the start.
+    #[must_use]
+    pub fn initial_vus(&self) -> u32 {
+        match self {
+            Self::Arrivals { pre_allocated, .. } => *pre_allocated,
+            _ => self.max_vus(),
+        }
+    }
+
+    /// How long the load lasts, graceful periods not included.
+    #[must_use]
+    pub fn length(&self) -> Duration {
+        match self {
+            Self::Iterations { max_duration, .. } => *max_duration,
+            Self::Vus { curve, .. } | Self::Arrivals { curve, .. } => curve.length(),
+        }
+    }
+
+    /// Returns an error if nothing sensible can run.
+    pub fn check(&self) -> Result<(), PlanError> {
+        match self {
+            Self::Iterations { vus: 0, .. } | Self::Arrivals { max: 0, .. } => Err(PlanError::Zero { what: "the number of VUs" }),
+            Self::Iterations { budget: Budget::Shared(0) | Budget::PerVu(0), .. } => {
+                Err(PlanError::Zero { what: "the number of iterations" })
+            }
+            Self::Iterations { vus, budget: Budget::Shared(iterations), .. } if *iterations < u64::from(*vus) => {
+                Err(PlanError::FewIterations { iterations: *iterations, vus: *vus })
+            }
+            Self::Vus { .. } if self.max_vus() == 0 => Err(PlanError::Zero { what: "the number of VUs" }),
+            Self::Arrivals { pre_allocated, max, .. } if max < pre_allocated => {
+                Err(PlanError::MaxBelowPreAllocated { max: *max, pre_allocated: *pre_allocated })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Scenario {
+    /// Makes a scenario that runs `default` at once with k6's graceful stop of 30 s.
+    pub fn new(name: &str, load: Load) -> Result<Self, PlanError> {
+        let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
+        if !is_name {
+            return Err(PlanError::Name { name: name.to_owned() });
+        }
+        load.check()?;
+        Ok(Self {
+            name: Arc::from(name),
+            exec: Arc::from("default"),
+            start: Duration::ZERO,
+            graceful_stop: Duration::from_secs(30),
+            load,
+            env: BTreeMap::new(),
+            tags: Tags::default(),
+            share: Share::WHOLE,
+            first_vu: 1,
+        })
+    }
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self {
+            user_agent: concat!("squall/", env!("CARGO_PKG_VERSION")).to_owned(),
+            timeout: Duration::from_secs(60),
+            max_redirects: 10,
+            max_body: 256 << 20,
+            batch: 20,
+            batch_per_host: 6,
+            discard_bodies: false,
+            insecure_skip_tls_verify: false,
+            no_connection_reuse: false,
+            no_vu_connection_reuse: false,
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            memory: 64 << 20,
+            iteration_timeout: None,
+            cpu_timeout: Duration::from_secs(10),
+            response_bytes: 256 << 20,
+            series: 10_000,
+        }
+    }
+}
+
+impl Plan {
+    /// Makes a plan of these scenarios with everything else at its default.
+    #[must_use]
+    pub fn new(scenarios: Vec<Scenario>) -> Self {
+        let mut plan = Self {
+            seed: 0,
+            scenarios,
+            thresholds: Vec::new(),
+            tags: Tags::default(),
+            env: BTreeMap::new(),
+            http: Http::default(),
+            limits: Limits::default(),
+            setup_timeout: Some(Duration::from_secs(60)),
+            teardown_timeout: Some(Duration::from_secs(60)),
+            summary_timeout: Duration::from_secs(120),
+            min_iteration_duration: Duration::ZERO,
+            max_failed_iterations: 0.05,
+            allow_invalid: false,
+            system_tags: SystemTags::default(),
+        };
+        plan.number_vus();
+        plan
+    }
+
+    /// Gives every scenario its own range of VU numbers. To be called after the scenarios were changed.
+    pub fn number_vus(&mut self) {
+        let mut next = 1;
+        for scenario in &mut self.scenarios {
+            scenario.first_vu = next;
+            next += scenario.load.max_vus();
+        }
+    }
+
+    /// The most VUs there will be, all scenarios together.
+    #[must_use]
+    pub fn max_vus(&self) -> u32 {
+        self.scenarios.iter().map(|scenario| scenario.load.max_vus()).sum()
+    }
+
+    /// The longest the load can last, graceful periods included.
+    #[must_use]
+    pub fn max_length(&self) -> Duration {
+        let ends = self.scenarios.iter().map(|scenario| scenario.start + scenario.load.length() + scenario.graceful_stop);
+        ends.max().unwrap_or_default()
+    }
+}

@@ -1,0 +1,263 @@
+//! The seam between the scheduler and what it drives. The sandbox implements it; tests implement it with closures.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{SyncSender, TrySendError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::metrics::{Recorder, Registry, Tags};
+
+/// A user's script, ready to be run by every worker.
+pub trait Journey: Send + Sync + 'static {
+    /// What one worker thread keeps.
+    type Worker: Worker;
+
+    /// Makes a worker's part. Called once on each worker's thread.
+    fn worker(&self, context: &Arc<Context>, recorder: &Recorder) -> Self::Worker;
+}
+
+/// One worker thread's part of a journey.
+pub trait Worker: Lifecycle + 'static {
+    /// What one VU runs.
+    type Instance: Instance;
+
+    /// Makes an instance for a VU.
+    fn instantiate(&self, seat: &Seat) -> impl Future<Output = Result<Self::Instance, JourneyError>>;
+}
+
+/// What happens once in a run, in an instance of its own.
+pub trait Lifecycle {
+    /// Runs `setup` and returns its data.
+    fn setup(&self) -> impl Future<Output = Result<Vec<u8>, JourneyError>>;
+
+    /// Runs `teardown`.
+    fn teardown(&self, data: &Arc<[u8]>) -> impl Future<Output = Result<(), JourneyError>>;
+
+    /// Gives the journey the summary as JSON and returns its named texts.
+    fn handle_summary(&self, summary: &str) -> impl Future<Output = Result<Vec<(String, String)>, JourneyError>>;
+}
+
+/// One sandboxed copy of a journey, owned by one VU.
+pub trait Instance: 'static {
+    /// Runs one iteration. Dropping the future interrupts it; the instance must then be dropped as well.
+    fn iterate(&mut self, iteration: &Iteration) -> impl Future<Output = Outcome>;
+}
+
+/// Where a VU sits.
+#[derive(Debug, Clone)]
+pub struct Seat {
+    /// The VU's number, from 1, unique in the run.
+    pub vu: u32,
+    /// Which instance of this VU, from 1.
+    pub instance: u32,
+    /// The scenario's name.
+    pub scenario: Arc<str>,
+    /// The entry of the journey to run.
+    pub exec: Arc<str>,
+    /// Tags of the scenario's samples: the run's, the scenario's, and `scenario`.
+    pub tags: Tags,
+    /// Variables granted: the run's and the scenario's.
+    pub env: Arc<BTreeMap<String, String>>,
+    /// What `setup` returned.
+    pub data: Arc<[u8]>,
+}
+
+/// Which iteration this is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Iteration {
+    /// Iterations this VU has finished before, from 0.
+    pub number: u32,
+    /// The number of this iteration in its scenario, from 0, unique over all VUs and machines.
+    pub index: u64,
+    /// Chooses the random sequence together with the run's seed: the same for the same iteration of the same scenario,
+    /// whatever thread or machine runs it.
+    pub stream: u64,
+}
+
+/// How an iteration ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It returned.
+    Completed,
+    /// It returned an error.
+    Failed {
+        /// The journey's words.
+        message: String,
+    },
+    /// It trapped; the instance is gone.
+    Trapped {
+        /// The trap, and the guest's stack.
+        message: String,
+    },
+    /// It ran past a limit; the instance is gone.
+    TimedOut {
+        /// Which limit, and its value.
+        message: String,
+    },
+}
+
+/// Why a journey could not be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum JourneyError {
+    /// An instance could not be made.
+    #[error("the journey could not be instantiated: {message}")]
+    Instantiate {
+        /// What went wrong.
+        message: String,
+    },
+    /// One of the functions that run once returned an error.
+    #[error("`{function}` failed: {message}")]
+    Failed {
+        /// Which function.
+        function: &'static str,
+        /// The journey's words.
+        message: String,
+    },
+    /// One of the functions that run once trapped.
+    #[error("`{function}` trapped: {message}")]
+    Trapped {
+        /// Which function.
+        function: &'static str,
+        /// The trap, and the guest's stack.
+        message: String,
+    },
+    /// One of the functions that run once took too long.
+    #[error("`{function}` took longer than {limit:?}")]
+    TimedOut {
+        /// Which function.
+        function: &'static str,
+        /// The limit.
+        limit: Duration,
+    },
+}
+
+/// What all VUs of a run on this machine share.
+#[derive(Debug)]
+pub struct Context {
+    /// When the run's clock started.
+    pub started: Instant,
+    /// The same moment in wall time.
+    pub started_at: SystemTime,
+    /// Seeds every random choice.
+    pub seed: u64,
+    /// The metrics of the run.
+    pub registry: Arc<Registry>,
+    /// How a journey ends or fails the run.
+    pub control: Control,
+    /// Where messages for the user go.
+    notices: SyncSender<Notice>,
+    lost_notices: AtomicU64,
+}
+
+impl Context {
+    /// Makes a context whose clock starts now.
+    #[must_use]
+    pub fn new(seed: u64, registry: Arc<Registry>, notices: SyncSender<Notice>) -> Self {
+        Self {
+            started: Instant::now(),
+            started_at: SystemTime::now(),
+            seed,
+            registry,
+            control: Control::default(),
+            notices,
+            lost_notices: AtomicU64::new(0),
+        }
+    }
+
+    /// Passes a message on. Never waits: when the reader is behind, the message is counted as lost.
+    pub fn notify(&self, notice: Notice) {
+        if let Err(TrySendError::Full(_)) = self.notices.try_send(notice) {
+            self.lost_notices.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Messages that the reader was too slow for.
+    #[must_use]
+    pub fn lost_notices(&self) -> u64 {
+        self.lost_notices.load(Ordering::Relaxed)
+    }
+}
+
+/// A message for the person who runs the test.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    /// How grave.
+    pub level: NoticeLevel,
+    /// Which scenario; empty for the run itself.
+    pub scenario: Arc<str>,
+    /// Which VU; 0 for none.
+    pub vu: u32,
+    /// The text; control characters are for the printer to escape.
+    pub message: String,
+    /// Whether the host speaks of the journey (a failed iteration), rather than the journey for itself (a log line).
+    pub from_host: bool,
+}
+
+/// How grave a message is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum NoticeLevel {
+    /// For the journey's author.
+    Debug,
+    /// Worth knowing.
+    Info,
+    /// Something to look at.
+    Warn,
+    /// Something failed.
+    Error,
+}
+
+/// How a journey ends or fails the run: `test.abort` and `test.fail`.
+#[derive(Debug, Default)]
+pub struct Control {
+    wishes: Mutex<Wishes>,
+    changed: tokio::sync::Notify,
+}
+
+#[derive(Debug, Default)]
+struct Wishes {
+    abort: Option<String>,
+    fail: Option<String>,
+}
+
+impl Control {
+    /// Asks for the end of the run. The first reason is kept.
+    pub fn abort(&self, reason: &str) {
+        self.wishes().abort.get_or_insert_with(|| reason.to_owned());
+        self.changed.notify_one();
+    }
+
+    /// Marks the run as failed. The first reason is kept.
+    pub fn fail(&self, reason: &str) {
+        self.wishes().fail.get_or_insert_with(|| reason.to_owned());
+    }
+
+    /// Why the run is to end, if it is.
+    #[must_use]
+    pub fn aborted(&self) -> Option<String> {
+        self.wishes().abort.clone()
+    }
+
+    /// Why the run was marked as failed, if it was.
+    #[must_use]
+    pub fn failed(&self) -> Option<String> {
+        self.wishes().fail.clone()
+    }
+
+    /// Waits until the end of the run was asked for. Only one task may wait.
+    pub async fn wait_for_abort(&self) -> String {
+        loop {
+            if let Some(reason) = self.aborted() {
+                return reason;
+            }
+            self.changed.notified().await;
+        }
+    }
+
+    // Both fields are whole at every moment, so a panic of another thread leaves nothing half-done.
+    fn wishes(&self) -> std::sync::MutexGuard<'_, Wishes> {
+        self.wishes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
