@@ -165,13 +165,12 @@ pub fn squall_run(journey: &str, export: &str) -> Vec<String> {
 
 /// A number in a summary in k6's legacy form.
 pub fn value(export: &Path, metric: &str, key: &str) -> Result<f64> {
-    let text = fs::read_to_string(export)
-        .with_context(|| format!("cannot read `{}`", export.display()))?;
-    let summary: Value = serde_json::from_str(&text)
-        .with_context(|| format!("`{}` is not JSON", export.display()))?;
+    // The path says nothing that a reader of the results could use.
+    let text = fs::read_to_string(export).context("the summary cannot be read")?;
+    let summary: Value = serde_json::from_str(&text).context("the summary is not JSON")?;
     summary["metrics"][metric][key]
         .as_f64()
-        .with_context(|| format!("`{}` has no `{metric}` with `{key}`", export.display()))
+        .with_context(|| format!("the summary has no `{metric}` with `{key}`"))
 }
 
 pub fn words(words: &[&str]) -> Vec<String> {

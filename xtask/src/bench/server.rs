@@ -91,11 +91,10 @@ fn nginx_configuration(folder: &Path, port: u16) -> String {
     let connections = files.min(65_000).saturating_sub(64);
     let folder = folder.display();
     let body = "x".repeat(99);
-    // One worker, because squall's peers are measured beside it on few cores; no log, because it would be the cost.
+    // One process: it ends when it is killed, and leaves no worker behind. No log, because it would be the cost.
     format!(
         "daemon off;
-worker_processes 1;
-worker_rlimit_nofile {files};
+master_process off;
 pid {folder}/nginx.pid;
 events {{ worker_connections {connections}; }}
 http {{
