@@ -9,7 +9,7 @@ export default function () {
   const response = http.get(url);
   check(response, {
     'status is 200': (r) => r.status === 200,
-    'body is not empty': (r) => r.body.length > 0,
+    'has a body': (r) => r.body.length > 0,
   });
   if (pause > 0) {
     sleep(pause);

@@ -18,9 +18,7 @@ pub fn run() -> Result<ExitCode> {
         workspace::add_rust_target("wasm32-wasip2")
     })?;
     let squall = build(&mut stages)?;
-    stages.stage("journeys", "cargo xtask journeys login-flow", |_| {
-        journeys::run(&["login-flow".to_owned()])
-    })?;
+    stages.stage("journeys", "cargo xtask journeys", |_| journeys::run(&[]))?;
 
     let folder = target().join("demo");
     fs::create_dir_all(&folder).with_context(|| format!("cannot create `{}`", folder.display()))?;

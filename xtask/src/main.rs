@@ -23,7 +23,7 @@ usage: cargo xtask COMMAND
 
   check                the whole gate: format, layers, clippy, licences, docs, guests, tests
   demo                 a practice server and 20 virtual users for 10 seconds
-  journeys [NAME..]    build examples and test guests into target/journeys
+  journeys [--proof]   examples and test guests into target/journeys; with the proof in C, JavaScript and Python
   bench [OPTIONS]      squall beside its peers; `cargo xtask bench --help` lists the options
   layers               which module uses which";
 

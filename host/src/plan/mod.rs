@@ -100,8 +100,20 @@ pub struct SystemTags(pub Vec<String>);
 impl SystemTags {
     /// k6's default set.
     pub const DEFAULT: &[&str] = &[
-        "proto", "subproto", "status", "method", "url", "name", "group", "check", "error", "error_code", "tls_version",
-        "scenario", "service", "expected_response",
+        "proto",
+        "subproto",
+        "status",
+        "method",
+        "url",
+        "name",
+        "group",
+        "check",
+        "error",
+        "error_code",
+        "tls_version",
+        "scenario",
+        "service",
+        "expected_response",
     ];
     /// Further ones that a user may switch on.
     pub const OPTIONAL: &[&str] = &["iter", "vu", "ocsp_status", "ip"];
@@ -256,17 +268,34 @@ impl Load {
     /// Returns an error if nothing sensible can run.
     pub fn check(&self) -> Result<(), PlanError> {
         match self {
-            Self::Iterations { vus: 0, .. } | Self::Arrivals { max: 0, .. } => Err(PlanError::Zero { what: "the number of VUs" }),
-            Self::Iterations { budget: Budget::Shared(0) | Budget::PerVu(0), .. } => {
-                Err(PlanError::Zero { what: "the number of iterations" })
+            Self::Iterations { vus: 0, .. } | Self::Arrivals { max: 0, .. } => {
+                Err(PlanError::Zero {
+                    what: "the number of VUs",
+                })
             }
-            Self::Iterations { vus, budget: Budget::Shared(iterations), .. } if *iterations < u64::from(*vus) => {
-                Err(PlanError::FewIterations { iterations: *iterations, vus: *vus })
-            }
-            Self::Vus { .. } if self.max_vus() == 0 => Err(PlanError::Zero { what: "the number of VUs" }),
-            Self::Arrivals { pre_allocated, max, .. } if max < pre_allocated => {
-                Err(PlanError::MaxBelowPreAllocated { max: *max, pre_allocated: *pre_allocated })
-            }
+            Self::Iterations {
+                budget: Budget::Shared(0) | Budget::PerVu(0),
+                ..
+            } => Err(PlanError::Zero {
+                what: "the number of iterations",
+            }),
+            Self::Iterations {
+                vus,
+                budget: Budget::Shared(iterations),
+                ..
+            } if *iterations < u64::from(*vus) => Err(PlanError::FewIterations {
+                iterations: *iterations,
+                vus: *vus,
+            }),
+            Self::Vus { .. } if self.max_vus() == 0 => Err(PlanError::Zero {
+                what: "the number of VUs",
+            }),
+            Self::Arrivals {
+                pre_allocated, max, ..
+            } if max < pre_allocated => Err(PlanError::MaxBelowPreAllocated {
+                max: *max,
+                pre_allocated: *pre_allocated,
+            }),
             _ => Ok(()),
         }
     }
@@ -275,9 +304,14 @@ impl Load {
 impl Scenario {
     /// Makes a scenario that runs `default` at once with k6's graceful stop of 30 s.
     pub fn new(name: &str, load: Load) -> Result<Self, PlanError> {
-        let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
+        let is_name = !name.is_empty()
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
         if !is_name {
-            return Err(PlanError::Name { name: name.to_owned() });
+            return Err(PlanError::Name {
+                name: name.to_owned(),
+            });
         }
         load.check()?;
         Ok(Self {
@@ -359,13 +393,19 @@ impl Plan {
     /// The most VUs there will be, all scenarios together.
     #[must_use]
     pub fn max_vus(&self) -> u32 {
-        self.scenarios.iter().map(|scenario| scenario.load.max_vus()).sum()
+        self.scenarios
+            .iter()
+            .map(|scenario| scenario.load.max_vus())
+            .sum()
     }
 
     /// The longest the load can last, graceful periods included.
     #[must_use]
     pub fn max_length(&self) -> Duration {
-        let ends = self.scenarios.iter().map(|scenario| scenario.start + scenario.load.length() + scenario.graceful_stop);
+        let ends = self
+            .scenarios
+            .iter()
+            .map(|scenario| scenario.start + scenario.load.length() + scenario.graceful_stop);
         ends.max().unwrap_or_default()
     }
 }

@@ -2,4 +2,7 @@
 
 mod journey;
 
-pub use journey::{Context, Control, Instance, Iteration, Journey, JourneyError, Lifecycle, Notice, NoticeLevel, Outcome, Seat, Worker};
+pub use journey::{
+    Context, Control, Instance, Iteration, Journey, JourneyError, Lifecycle, Notice, NoticeLevel,
+    Outcome, Seat, Worker,
+};

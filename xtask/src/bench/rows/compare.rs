@@ -51,7 +51,7 @@ pub fn login_flow(bench: &mut Bench) -> Result<()> {
     const ROW: &str = "login-flow";
     let server = Server::practice(&bench.squall)?;
     let shape = Shape {
-        environment: &[("THINK_TIME", "0")],
+        environment: &[("THINK", "0")],
         ..Shape::new(ROW, 64)
     };
     for round in 1..=bench.rounds {

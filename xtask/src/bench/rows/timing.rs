@@ -71,12 +71,15 @@ pub fn lateness(bench: &mut Bench) -> Result<()> {
 /// Sleeps of 5 ms on threads that a guest in `loop {}` shares.
 pub fn neighbour(bench: &mut Bench) -> Result<()> {
     const ROW: &str = "neighbour";
-    let configuration = bench.folder.join("neighbour.toml");
-    std::fs::write(&configuration, neighbours())
-        .with_context(|| format!("cannot write `{}`", configuration.display()))?;
-    let configuration = configuration.to_string_lossy().into_owned();
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    // Enough for every worker to have some, so that many share their thread with the one that loops.
+    let vus = (32 * cores).to_string();
     for _ in 0..bench.rounds {
-        bench.squall("sleep-probe", &["--config", &configuration], &[STATS])?;
+        bench.squall(
+            "spin",
+            &["--vus", &vus, "--duration", "8s", "--env", "SPIN_VU=1"],
+            &[STATS],
+        )?;
         let export = bench.export();
         for (measure, key) in [
             ("p99 ms late", "p(99)"),
@@ -89,28 +92,6 @@ pub fn neighbour(bench: &mut Bench) -> Result<()> {
     }
     bench.results.limit(ROW, "squall", "p99 ms late", 2.0);
     Ok(())
-}
-
-/// One VU that loops for ever, and so many sleepers that every worker has some, half of them or more beside the loop.
-fn neighbours() -> String {
-    let cores = thread::available_parallelism().map_or(1, usize::from);
-    format!(
-        "[scenarios.spin]
-executor = \"constant-vus\"
-exec = \"spin\"
-vus = 1
-duration = \"8s\"
-gracefulStop = \"0s\"
-
-[scenarios.probe]
-executor = \"constant-vus\"
-exec = \"probe\"
-vus = {}
-duration = \"8s\"
-gracefulStop = \"1s\"
-",
-        32 * cores
-    )
 }
 
 /// From the start of the process to the first byte of its first request.
