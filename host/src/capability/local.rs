@@ -10,9 +10,8 @@ use std::sync::Arc;
 
 use rustc_hash::{FxHashMap, FxHasher};
 
-use crate::metrics::{MetricId, Recorder, Registry, SeriesId, Tags, builtin};
-use crate::plan::SystemTags;
-use crate::protocol::http::{Exchange, Shared};
+use crate::metrics::{MetricId, Recorder, Registry, SeriesId, SystemTags, Tags, builtin};
+use crate::protocol::http::{Exchange, Settings, Shared};
 use crate::wit::metric::Tag;
 
 /// Combinations kept before the map starts anew. The series themselves are limited by the recorder.
@@ -105,9 +104,9 @@ pub(super) struct Label<'a> {
 impl Local {
     /// Makes a worker's part.
     #[must_use]
-    pub fn new(recorder: Recorder, registry: Arc<Registry>, system: SystemTags, http: Shared) -> Self {
+    pub fn new(recorder: Recorder, registry: Arc<Registry>, system: SystemTags, http: Settings) -> Self {
         let names = Names { groups: vec![Arc::from("")], ..Names::default() };
-        Self { recorder, registry, system, http: Rc::new(http), names: RefCell::new(names), series: RefCell::default() }
+        Self { recorder, registry, system, http: Rc::new(Shared::new(http)), names: RefCell::new(names), series: RefCell::default() }
     }
 
     pub(super) fn http(&self) -> &Rc<Shared> {

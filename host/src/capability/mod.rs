@@ -24,6 +24,7 @@ use wasmtime::component::{HasSelf, Linker};
 use wasmtime_wasi::WasiView;
 
 use crate::metrics::{Registry, Tags};
+pub use crate::protocol::http::Settings;
 use crate::protocol::http::{Client, Error};
 use crate::wit;
 use check::Groups;

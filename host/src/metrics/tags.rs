@@ -87,6 +87,44 @@ impl<'de> Deserialize<'de> for Tags {
     }
 }
 
+/// Which of k6's system tags samples carry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SystemTags(pub Vec<String>);
+
+impl SystemTags {
+    /// k6's default set.
+    pub const DEFAULT: &[&str] = &[
+        "proto",
+        "subproto",
+        "status",
+        "method",
+        "url",
+        "name",
+        "group",
+        "check",
+        "error",
+        "error_code",
+        "tls_version",
+        "scenario",
+        "service",
+        "expected_response",
+    ];
+    /// Further ones that a user may switch on.
+    pub const OPTIONAL: &[&str] = &["iter", "vu", "ocsp_status", "ip"];
+
+    /// Returns whether a tag is on.
+    #[must_use]
+    pub fn has(&self, tag: &str) -> bool {
+        self.0.iter().any(|name| name == tag)
+    }
+}
+
+impl Default for SystemTags {
+    fn default() -> Self {
+        Self(Self::DEFAULT.iter().map(|&tag| tag.to_owned()).collect())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

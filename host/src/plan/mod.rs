@@ -17,7 +17,7 @@ pub use share::Share;
 
 use serde::{Deserialize, Serialize};
 
-use crate::metrics::Tags;
+use crate::metrics::{SystemTags, Tags};
 use crate::verdict::Threshold;
 
 /// The whole of a run, decided.
@@ -91,44 +91,6 @@ pub struct Limits {
     pub response_bytes: u64,
     /// Series per worker; more fold into series tagged `_other`.
     pub series: u32,
-}
-
-/// Which of k6's system tags samples carry.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SystemTags(pub Vec<String>);
-
-impl SystemTags {
-    /// k6's default set.
-    pub const DEFAULT: &[&str] = &[
-        "proto",
-        "subproto",
-        "status",
-        "method",
-        "url",
-        "name",
-        "group",
-        "check",
-        "error",
-        "error_code",
-        "tls_version",
-        "scenario",
-        "service",
-        "expected_response",
-    ];
-    /// Further ones that a user may switch on.
-    pub const OPTIONAL: &[&str] = &["iter", "vu", "ocsp_status", "ip"];
-
-    /// Returns whether a tag is on.
-    #[must_use]
-    pub fn has(&self, tag: &str) -> bool {
-        self.0.iter().any(|name| name == tag)
-    }
-}
-
-impl Default for SystemTags {
-    fn default() -> Self {
-        Self(Self::DEFAULT.iter().map(|&tag| tag.to_owned()).collect())
-    }
 }
 
 /// A named journey entry, its load, start time, tags and environment.

@@ -8,10 +8,9 @@ use std::time::{Duration, Instant};
 use wasmtime::{Engine, Store};
 
 use super::state::{ComputedTooLong, State};
-use crate::capability::{Host, Identity, Local, Requests, Run, Sink};
-use crate::metrics::{Recorder, Registry, Tags};
-use crate::plan::{Limits, Plan, SystemTags};
-use crate::protocol::http::{Settings, Shared};
+use crate::capability::{Host, Identity, Local, Requests, Run, Settings, Sink};
+use crate::metrics::{Recorder, Registry, SystemTags, Tags};
+use crate::plan::{Limits, Plan};
 use crate::vu::{
     Context, Instance, Iteration, Journey, JourneyError, Lifecycle, Notice, NoticeLevel, Outcome, Seat, Worker,
 };
@@ -74,8 +73,8 @@ impl Journey for Sandbox {
             sink: Arc::new(ToContext(Arc::clone(context))),
             requests: self.requests.clone(),
         };
-        let http = Shared::new(self.settings.clone());
-        let local = Local::new(recorder.clone(), Arc::clone(&context.registry), self.system_tags.clone(), http);
+        let (registry, http) = (Arc::clone(&context.registry), self.settings.clone());
+        let local = Local::new(recorder.clone(), registry, self.system_tags.clone(), http);
         SandboxWorker {
             engine: self.engine.clone(),
             pre: self.pre.clone(),
@@ -223,7 +222,7 @@ pub(super) async fn options(
         no_connection_reuse: true,
         dns_ttl: DNS_TTL,
     };
-    let local = Local::new(Recorder::discard(), registry, SystemTags::default(), Shared::new(settings));
+    let local = Local::new(Recorder::discard(), registry, SystemTags::default(), settings);
     let identity =
         Identity { vu: 0, instance: 1, scenario: Arc::from(""), tags: Tags::default(), env: Arc::new(env) };
     let host = Host::new(Arc::new(run), &Rc::new(local), identity);

@@ -14,7 +14,7 @@ pub const MAY_USE: &[(&str, &[&str])] = &[
     ("vu::journey", &["metrics"]),
     (
         "sandbox",
-        &["vu", "capability", "metrics", "wit", "platform"],
+        &["plan", "vu", "capability", "metrics", "wit", "platform"],
     ),
     ("capability", &["wit", "protocol", "metrics"]),
     ("wit", &[]),
