@@ -56,6 +56,7 @@ pub const HOMES: &[(&str, &[&str])] = &[
     ("anyhow", &["cli"]),
     ("toml", &["config"]),
     ("hdrhistogram", &["aggregate"]),
+    ("libc", &["sandbox"]),
     ("rustix", &["platform", "sandbox"]),
 ];
 
