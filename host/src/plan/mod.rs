@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use curve::{Curve, Stage};
+pub use curve::{Cursor, Curve, Stage};
 pub use share::Share;
 
 use serde::{Deserialize, Serialize};
@@ -112,6 +112,8 @@ pub struct Scenario {
     pub tags: Tags,
     /// Which part of the scenario this plan holds.
     pub share: Share,
+    /// Its place in the whole plan, from 0, which parts of the plan keep; set by [`Plan::number_vus`].
+    pub number: u32,
     /// The number of the scenario's first VU in the whole run, from 1; set by [`Plan::number_vus`].
     pub first_vu: u32,
 }
@@ -190,7 +192,13 @@ pub enum PlanError {
     /// A curve with no length.
     #[error("the stages take no time")]
     NoLength,
-    /// A target that is not a number, or less than 0.
+    /// A curve beyond what can be counted exactly.
+    #[error("the stages take longer than {limit:?}")]
+    TooLong {
+        /// The limit.
+        limit: Duration,
+    },
+    /// A target that is not a number, less than 0, or absurdly great.
     #[error("a target of {target} is not possible")]
     Target {
         /// The target as given.
@@ -204,7 +212,7 @@ impl Load {
     pub fn max_vus(&self) -> u32 {
         match self {
             Self::Iterations { vus, .. } => *vus,
-            Self::Vus { curve, .. } => curve.peak().ceil() as u32,
+            Self::Vus { curve, .. } => curve.peak().round() as u32,
             Self::Arrivals { max, .. } => *max,
         }
     }
@@ -285,6 +293,7 @@ impl Scenario {
             env: BTreeMap::new(),
             tags: Tags::default(),
             share: Share::WHOLE,
+            number: 0,
             first_vu: 1,
         })
     }
@@ -343,22 +352,21 @@ impl Plan {
         plan
     }
 
-    /// Gives every scenario its own range of VU numbers. To be called after the scenarios were changed.
+    /// Numbers the scenarios and gives every one its own range of VU numbers. To be called after the scenarios were
+    /// changed, on a plan that is not a part of another.
     pub fn number_vus(&mut self) {
         let mut next = 1;
-        for scenario in &mut self.scenarios {
+        for (scenario, number) in self.scenarios.iter_mut().zip(0..) {
+            scenario.number = number;
             scenario.first_vu = next;
             next += scenario.load.max_vus();
         }
     }
 
-    /// The most VUs there will be, all scenarios together.
+    /// The most VUs there will be in this plan or part of one, all scenarios together.
     #[must_use]
     pub fn max_vus(&self) -> u32 {
-        self.scenarios
-            .iter()
-            .map(|scenario| scenario.load.max_vus())
-            .sum()
+        self.scenarios.iter().map(Scenario::max_vus).sum()
     }
 
     /// The longest the load can last, graceful periods included.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::metrics::{Recorder, Registry, Tags};
@@ -143,8 +143,10 @@ pub enum JourneyError {
 /// What all VUs of a run on this machine share.
 #[derive(Debug)]
 pub struct Context {
-    /// When the run's clock started.
+    /// When the run's clock started: before `setup`, as k6 counts. Windows and samples are on this clock.
     pub started: Instant,
+    /// When the load started, which scenarios' start times count from; empty until then.
+    pub load_started: OnceLock<Instant>,
     /// The same moment in wall time.
     pub started_at: SystemTime,
     /// Seeds every random choice.
@@ -163,7 +165,9 @@ impl Context {
     #[must_use]
     pub fn new(seed: u64, registry: Arc<Registry>, notices: SyncSender<Notice>) -> Self {
         Self {
-            started: Instant::now(),
+            // The same as the standard library's, unless a test has paused tokio's clock.
+            started: tokio::time::Instant::now().into_std(),
+            load_started: OnceLock::new(),
             started_at: SystemTime::now(),
             seed,
             registry,

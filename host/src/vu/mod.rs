@@ -1,8 +1,128 @@
 //! One virtual user: identity, iterate, outcome into samples, replace a trapped instance.
+//!
+//! A [`Vu`] belongs to the task that iterates it; whoever decides about it keeps its [`Handle`]. What the VUs of a
+//! scenario share on one thread is their [`Pool`]. Everything here stays on one thread: no locks, no atomics.
 
+#[cfg(test)]
+pub(crate) mod fake;
+mod handle;
 mod journey;
+mod pool;
+mod tally;
 
+use std::future::poll_fn;
+use std::pin::pin;
+use std::rc::Rc;
+use std::time::Duration;
+
+pub use handle::{Handle, Wish};
 pub use journey::{
-    Context, Control, Instance, Iteration, Journey, JourneyError, Lifecycle, Notice, NoticeLevel,
-    Outcome, Seat, Worker,
+    Context, Control, Instance, Iteration, Journey, JourneyError, Lifecycle, Notice, NoticeLevel, Outcome, Seat, Worker,
 };
+pub use pool::Pool;
+pub use tally::{Active, Tally};
+
+use tally::Running;
+use tokio::time::Instant;
+
+/// How long a VU that got no instance waits before it goes on.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// One virtual user.
+pub struct Vu<W: Worker> {
+    pool: Rc<Pool<W>>,
+    handle: Rc<Handle>,
+    instance: Option<W::Instance>,
+}
+
+/// Which iteration is to be run, and since when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Turn {
+    /// The number of the iteration in its scenario.
+    pub index: u64,
+    /// Chooses its random sequence.
+    pub stream: u64,
+    /// When it was due, in an open model.
+    pub due: Option<Instant>,
+}
+
+impl<W: Worker> Vu<W> {
+    /// Makes a VU that has no instance yet.
+    #[must_use]
+    pub fn new(pool: Rc<Pool<W>>, handle: Rc<Handle>) -> Self {
+        Self { pool, handle, instance: None }
+    }
+
+    /// What decides about it.
+    #[must_use]
+    pub fn handle(&self) -> &Rc<Handle> {
+        &self.handle
+    }
+
+    /// What it shares with the others.
+    #[must_use]
+    pub fn pool(&self) -> &Rc<Pool<W>> {
+        &self.pool
+    }
+
+    /// Makes an instance if there is none, because the VU is new or its last instance is gone.
+    pub async fn prepare(&mut self) -> Result<(), JourneyError> {
+        self.pool.instance(&self.handle, &mut self.instance).await.map(|_| ())
+    }
+
+    /// Runs one iteration and records it. Dropping the future interrupts the iteration; the VU must be dropped too.
+    ///
+    /// A closed model's VU gives way to other tasks at least once, so that a journey that never waits does not starve
+    /// its neighbours. In an open model the wait for the next arrival does that.
+    pub async fn iterate(&mut self, turn: Turn) {
+        let number = self.handle.next_iteration();
+        let running = Running::new(self.pool.tally(), &self.handle);
+        let instance = match self.pool.instance(&self.handle, &mut self.instance).await {
+            Ok(instance) => instance,
+            Err(error) => {
+                running.finish();
+                self.pool.fail_without_instance(&self.handle, &error);
+                self.idle_until(Instant::now() + PAUSE).await;
+                return;
+            }
+        };
+        let iteration = Iteration { number, index: turn.index, stream: turn.stream };
+        let begin = Instant::now();
+        let (outcome, waited) = watch(instance.iterate(&iteration)).await;
+        let took = begin.elapsed();
+        running.finish();
+        // A trapped instance may hold half-finished state, so it is never reused.
+        if matches!(outcome, Outcome::Trapped { .. } | Outcome::TimedOut { .. }) {
+            self.instance = None;
+        }
+        let delay = turn.due.map(|due| begin.saturating_duration_since(due));
+        self.pool.record(&self.handle, &outcome, took, delay);
+        let least = self.pool.min_iteration();
+        if took < least {
+            self.idle_until(begin + least).await;
+        } else if !waited && turn.due.is_none() {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Waits until a moment, or until something else than running is asked of the VU.
+    pub async fn idle_until(&self, moment: Instant) {
+        tokio::select! {
+            () = tokio::time::sleep_until(moment) => {}
+            () = self.handle.until(|| (self.handle.wish() != Wish::Run).then_some(())) => {}
+        }
+    }
+}
+
+/// Returns what a future comes to, and whether it ever had to wait.
+async fn watch<F: Future>(future: F) -> (F::Output, bool) {
+    let mut future = pin!(future);
+    let mut waited = false;
+    let output = poll_fn(|context| {
+        let poll = future.as_mut().poll(context);
+        waited |= poll.is_pending();
+        poll
+    });
+    let output = output.await;
+    (output, waited)
+}
