@@ -1,0 +1,198 @@
+//! Messages of the journey and about it, on standard error.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use super::{Event, Output, OutputError, Screen};
+use crate::vu::{Notice, NoticeLevel};
+
+/// Longer messages are cut to this many bytes.
+const LONGEST: usize = 8 << 10;
+/// Distinct failures that are shown as they happen.
+const SHOWN: usize = 5;
+/// Distinct failures whose repeats are counted apart; those of further ones are counted together.
+const COUNTED: usize = 1000;
+
+/// Holds back failures of iterations that say nothing new: a target that is down fails every iteration alike.
+#[derive(Debug, Default)]
+pub struct Folder {
+    failures: Vec<(Notice, u64)>,
+    more: u64,
+}
+
+impl Folder {
+    /// Returns whether a message is to be shown now; otherwise it is counted. Log lines of the journey are all shown.
+    pub fn is_shown(&mut self, notice: &Notice) -> bool {
+        if !notice.from_host || notice.level < NoticeLevel::Warn {
+            return true;
+        }
+        let is_same = |known: &Notice| (known.level, &known.scenario, &known.message) == (notice.level, &notice.scenario, &notice.message);
+        if let Some((_, repeats)) = self.failures.iter_mut().find(|(known, _)| is_same(known)) {
+            *repeats += 1;
+            return false;
+        }
+        if self.failures.len() >= COUNTED {
+            self.more += 1;
+            return false;
+        }
+        self.failures.push((notice.clone(), 0));
+        self.failures.len() <= SHOWN
+    }
+
+    /// Takes out what was held back: a message, and how many more there were like it.
+    pub fn drain(&mut self) -> Vec<(Notice, u64)> {
+        let mut held_back = std::mem::take(&mut self.failures);
+        let unseen = held_back.split_off(held_back.len().min(SHOWN));
+        held_back.retain(|(_, repeats)| *repeats > 0);
+        // Those that were never shown are told of in one line.
+        let unseen_total = unseen.iter().map(|(_, repeats)| repeats + 1).sum::<u64>() + std::mem::take(&mut self.more);
+        if let Some((first, _)) = unseen.into_iter().next() {
+            let message = "other failures".to_owned();
+            held_back.push((Notice { message, vu: 0, scenario: Arc::from(""), ..first }, unseen_total));
+        }
+        held_back
+    }
+}
+
+/// Writes messages to the screen: debug ones only when asked for.
+#[derive(Debug)]
+pub struct Notices {
+    screen: Screen,
+    least: NoticeLevel,
+    color: bool,
+}
+
+impl Notices {
+    /// Makes the output.
+    #[must_use]
+    pub fn new(screen: Screen, verbose: bool, color: bool) -> Self {
+        Self { screen, least: if verbose { NoticeLevel::Debug } else { NoticeLevel::Info }, color }
+    }
+}
+
+impl Output for Notices {
+    fn handle(&mut self, event: &Event<'_>) -> Result<(), OutputError> {
+        if let Event::Notice(notice, repeated) = event
+            && notice.level >= self.least
+        {
+            self.screen.line(&line(notice, *repeated, self.color));
+        }
+        Ok(())
+    }
+
+    fn name(&self) -> String {
+        "messages".to_owned()
+    }
+}
+
+fn line(notice: &Notice, repeated: u64, color: bool) -> String {
+    let (level, code) = match notice.level {
+        NoticeLevel::Debug => ("debug", "2"),
+        NoticeLevel::Info => ("info", "36"),
+        NoticeLevel::Warn => ("warning", "33"),
+        NoticeLevel::Error => ("error", "31"),
+    };
+    let mut line = if color { format!("\x1b[{code}m{level}\x1b[0m") } else { level.to_owned() };
+    line.push_str(": ");
+    if !notice.scenario.is_empty() {
+        let _ = write!(line, "{}", notice.scenario);
+        if notice.vu > 0 {
+            let _ = write!(line, " VU {}", notice.vu);
+        }
+        line.push_str(": ");
+    }
+    escape(&notice.message, &mut line);
+    if repeated > 0 {
+        let _ = write!(line, " … and {} more like it", thousands(repeated));
+    }
+    line
+}
+
+/// Appends a message so that it cannot move the cursor or forge a line; longer ones are cut.
+fn escape(message: &str, line: &mut String) {
+    let cut = message.floor_char_boundary(LONGEST);
+    for char in message[..cut].trim_end().chars() {
+        match char {
+            '\n' => line.push_str("\n  "),
+            '\t' => line.push('\t'),
+            // Also those that turn text around, which make it read as something else.
+            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => line.extend(char.escape_unicode()),
+            char if char.is_control() => line.extend(char.escape_default()),
+            char => line.push(char),
+        }
+    }
+    if cut < message.len() {
+        let _ = write!(line, " … ({} bytes were cut)", message.len() - cut);
+    }
+}
+
+/// Prints a number with commas between thousands.
+fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failure(message: &str) -> Notice {
+        Notice { level: NoticeLevel::Error, scenario: "browse".into(), vu: 7, message: message.into(), from_host: true }
+    }
+
+    #[test]
+    fn repeated_failures_are_counted_and_told_of_at_the_end() {
+        let mut folder = Folder::default();
+        assert!(folder.is_shown(&failure("refused")));
+        for vu in 0..4211 {
+            assert!(!folder.is_shown(&Notice { vu, ..failure("refused") }));
+        }
+        let held_back = folder.drain();
+        let (notice, repeats) = &held_back[0];
+        assert_eq!(line(notice, *repeats, false), "error: browse VU 7: refused … and 4,211 more like it");
+        assert_eq!(folder.drain(), []);
+    }
+
+    #[test]
+    fn only_the_first_five_distinct_failures_are_shown_as_they_happen() {
+        let mut folder = Folder::default();
+        let shown = (0..1200).filter(|number| folder.is_shown(&failure(&number.to_string()))).count();
+        assert_eq!(shown, 5);
+        let held_back = folder.drain();
+        assert_eq!((held_back.len(), held_back[0].1, held_back[0].0.message.as_str()), (1, 1195, "other failures"));
+    }
+
+    #[test]
+    fn what_the_journey_logs_is_never_folded() {
+        let mut folder = Folder::default();
+        let log = Notice { from_host: false, ..failure("again") };
+        assert!(folder.is_shown(&log) && folder.is_shown(&log));
+    }
+
+    #[test]
+    fn a_message_cannot_move_the_cursor_and_is_cut() {
+        let text = line(&failure("a\x1b[2Jb\r\u{202e}c\nd"), 0, false);
+        assert_eq!(text, "error: browse VU 7: a\\u{1b}[2Jb\\r\\u{202e}c\n  d");
+        let long = line(&failure(&"ü".repeat(8192)), 0, false);
+        assert!(long.ends_with(" … (8192 bytes were cut)"), "{}", &long[8190..]);
+    }
+
+    #[test]
+    fn debug_messages_are_shown_only_when_asked_for() {
+        for (verbose, shown) in [(false, false), (true, true)] {
+            let (reader, writer) = std::io::pipe().unwrap();
+            let mut notices = Notices::new(Screen::writer(Box::new(writer)), verbose, false);
+            let notice = Notice { level: NoticeLevel::Debug, ..failure("detail") };
+            notices.handle(&Event::Notice(&notice, 0)).unwrap();
+            drop(notices);
+            assert_eq!(std::io::read_to_string(reader).unwrap().contains("detail"), shown);
+        }
+    }
+}
