@@ -16,21 +16,20 @@ use squall::verdict::Threshold;
 
 fn main() -> anyhow::Result<()> {
     let path = std::env::args().nth(1).context("usage: embed JOURNEY.wasm")?;
-    let server = practice::serve(practice::Options::default(), NonZeroUsize::MIN)?;
+    let server = practice::serve(&practice::Options::default(), NonZeroUsize::MIN)?;
 
     // What will happen: 20 VUs for a second, and what must be true of it.
     let load = Load::Vus { curve: Curve::constant(20.0, Duration::from_secs(1))?, graceful_ramp_down: Duration::ZERO };
     let mut plan = Plan::new(vec![Scenario::new("visit", load)?]);
     plan.thresholds.push(Threshold::parse("http_req_failed", "rate<0.01")?);
-    plan.env.insert("BASE_URL".to_owned(), server.url().to_owned());
+    plan.env.insert("BASE_URL".to_owned(), server.url());
 
     // What happens in it.
     let component = Component::load(std::fs::read(&path).with_context(|| format!("`{path}` cannot be read"))?, None)?;
     let journey = Arc::new(component.journey(&plan)?);
 
     let report = run::start(plan, journey, Arc::new(Registry::default()), Vec::new(), RunOptions::default())?.wait()?;
-    let seen = server.stats();
-    server.stop();
+    let seen = server.stop();
 
     for scenario in &report.scenarios {
         println!("{}: {} iterations, {} failed", scenario.name, scenario.completed, scenario.failed);
