@@ -1,1 +1,16 @@
-//! Being written.
+//! The contract as Rust types: the only `bindgen!`.
+
+#![allow(missing_docs, reason = "generated; `wit/` documents every item")]
+
+wasmtime::component::bindgen!({
+    path: "../wit",
+    world: "journey",
+    imports: {
+        "squall:journey/http.send": async,
+        "squall:journey/http.batch": async,
+        "squall:journey/vu.sleep": async,
+    },
+    exports: { default: async },
+});
+
+pub use squall::journey::{check, env, group, http, log, metric, test, vu};

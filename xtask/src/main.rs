@@ -1,1 +1,63 @@
-fn main(){}
+//! The project's own chores, run as `cargo xtask NAME`.
+//!
+//! `check` is the whole gate, `demo` shows squall at work, `journeys` builds the guests, `bench` measures squall beside
+//! its peers, `layers` checks which module uses which. Everything here is plain processes and text, so that it compiles
+//! in seconds.
+
+mod bench;
+mod check;
+mod child;
+mod demo;
+mod deny;
+mod journeys;
+mod layers;
+mod stage;
+mod workspace;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+const HELP: &str = "\
+usage: cargo xtask COMMAND
+
+  check                the whole gate: format, layers, clippy, licences, docs, guests, tests
+  demo                 a practice server and 20 virtual users for 10 seconds
+  journeys [--proof]   examples and test guests into target/journeys; with the proof in C, JavaScript and Python
+  bench [OPTIONS]      squall beside its peers; `cargo xtask bench --help` lists the options
+  layers               which module uses which";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match dispatch(&arguments) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(arguments: &[String]) -> Result<ExitCode> {
+    let Some((command, rest)) = arguments.split_first() else {
+        bail!("no command given\n{HELP}");
+    };
+    std::env::set_current_dir(workspace::root())?;
+    match command.as_str() {
+        "check" => none(rest).and_then(|()| check::run())?,
+        "demo" => return none(rest).and_then(|()| demo::run()),
+        "journeys" => journeys::run(rest)?,
+        "bench" => bench::run(rest)?,
+        "layers" => none(rest).and_then(|()| layers::run())?,
+        "help" | "--help" | "-h" => println!("{HELP}"),
+        other => bail!("unknown command `{other}`\n{HELP}"),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn none(rest: &[String]) -> Result<()> {
+    match rest.first() {
+        Some(extra) => bail!("unexpected argument `{extra}`\n{HELP}"),
+        None => Ok(()),
+    }
+}

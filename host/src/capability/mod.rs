@@ -1,1 +1,201 @@
-//! Being written.
+//! What the host lets a guest do: one WIT interface per file. Translates WIT and records samples; knows no socket.
+//!
+//! [`Host`] is one VU's side of every interface. [`Local`] is what the VUs of one worker thread share, above all which
+//! series a sample goes to: looked up once, then an index.
+
+mod check;
+mod http;
+mod local;
+mod log;
+mod metric;
+mod random;
+mod time;
+mod wasi;
+
+pub use local::Local;
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use send_wrapper::SendWrapper;
+use wasmtime::component::{HasSelf, Linker};
+use wasmtime_wasi::WasiView;
+
+use crate::metrics::{Registry, Tags};
+pub use crate::protocol::http::Settings;
+use crate::protocol::http::{Client, Error};
+use crate::wit;
+use check::Groups;
+use http::Responses;
+use random::Random;
+
+/// How a journey reaches the person who runs it, and the run.
+pub trait Sink: Send + Sync {
+    /// Passes on what a journey logged.
+    fn log(&self, vu: u32, scenario: &Arc<str>, level: wit::log::Level, message: String);
+    /// Asks for the end of the run.
+    fn abort(&self, reason: &str);
+    /// Marks the run as failed.
+    fn fail(&self, reason: &str);
+}
+
+/// What all VUs of a run on this machine share.
+pub struct Run {
+    /// When the run's clock started.
+    pub started: Instant,
+    /// Seeds every random choice.
+    pub seed: u64,
+    /// The run's metrics.
+    pub registry: Arc<Registry>,
+    /// Where messages and wishes go.
+    pub sink: Arc<dyn Sink>,
+    /// How requests are made.
+    pub requests: Requests,
+}
+
+/// How requests are made where the journey says nothing.
+#[derive(Debug, Clone)]
+pub struct Requests {
+    /// Whether requests may be made at all.
+    pub allowed: bool,
+    /// The time for one request, redirects included.
+    pub timeout: Duration,
+    /// Redirects to follow.
+    pub redirects: u32,
+    /// Requests of one batch in flight at once.
+    pub batch: u32,
+    /// Of these, to one host.
+    pub batch_per_host: u32,
+    /// Bytes of answers that one iteration may hold at once.
+    pub held_bytes: u64,
+    /// Whether connections are closed between iterations.
+    pub close_between_iterations: bool,
+}
+
+/// Who the guest is.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// The VU's number, from 1; 0 for `setup`, `teardown` and `handle-summary`.
+    pub vu: u32,
+    /// Which instance of this VU, from 1.
+    pub instance: u32,
+    /// The scenario's name.
+    pub scenario: Arc<str>,
+    /// Tags on everything it does.
+    pub tags: Tags,
+    /// Variables granted.
+    pub env: Arc<BTreeMap<String, String>>,
+}
+
+/// One VU's side of every interface.
+pub struct Host {
+    run: Arc<Run>,
+    local: SendWrapper<Rc<Local>>,
+    identity: Identity,
+    /// The identity's tags as [`Local`] numbers them.
+    scope: u32,
+    iteration: (u32, u64),
+    random: Random,
+    groups: Groups,
+    client: Client,
+    responses: Responses,
+    wasi: Option<Box<wasi::Wasi>>,
+    activity: Activity,
+}
+
+/// What a guest did since it was last asked, for whoever watches over it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Activity {
+    /// It called the host.
+    pub called: bool,
+    /// It waited in the host, so others had their turn.
+    pub waited: bool,
+}
+
+impl Host {
+    /// Makes a VU's side.
+    #[must_use]
+    pub fn new(run: Arc<Run>, local: &Rc<Local>, identity: Identity) -> Self {
+        let scope = local.scope(&identity.tags);
+        Self {
+            random: Random::new(run.seed, &identity.scenario),
+            run,
+            client: Client::new(local.http()),
+            local: SendWrapper::new(Rc::clone(local)),
+            scope,
+            identity,
+            iteration: (0, 0),
+            groups: Groups::default(),
+            responses: Responses::default(),
+            wasi: None,
+            activity: Activity::default(),
+        }
+    }
+
+    /// Begins an iteration: its number for this VU, its number in the scenario, and its random sequence.
+    pub fn begin(&mut self, number: u32, index: u64, stream: u64) {
+        self.iteration = (number, index);
+        self.random.restart(stream);
+    }
+
+    /// Opens a group by its host's will: what runs once in a run is filed under its name.
+    pub fn enter(&mut self, group: &str) {
+        wit::group::Host::begin(self, group.to_owned());
+    }
+
+    /// Ends an iteration: closes its groups and frees its answers.
+    pub fn end(&mut self) {
+        self.close_groups();
+        if let Some(response) = self.responses.clear() {
+            self.client.recycle(response);
+        }
+        if self.run.requests.close_between_iterations {
+            self.client.close_all();
+        }
+    }
+
+    /// Returns what the guest did since the last call, and forgets it.
+    pub fn take_activity(&mut self) -> Activity {
+        std::mem::take(&mut self.activity)
+    }
+
+    /// Who the guest is.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    fn called(&mut self) {
+        self.activity.called = true;
+    }
+
+    fn warn(&self, message: String) {
+        self.run.sink.log(self.identity.vu, &self.identity.scenario, wit::log::Level::Warn, message);
+    }
+}
+
+/// Adds every interface of the world, and WASI as far as language runtimes need it.
+pub fn link<T: WasiView + 'static>(linker: &mut Linker<T>, host: fn(&mut T) -> &mut Host) -> wasmtime::Result<()> {
+    wit::Journey::add_to_linker::<_, HasSelf<Host>>(linker, host)?;
+    wasmtime_wasi::p2::add_to_linker_async(linker)
+}
+
+/// Why a request has no answer, as guests see it.
+fn to_guest(error: Error) -> wit::http::Error {
+    use wit::http::Error as Guest;
+    match error {
+        Error::Timeout => Guest::Timeout,
+        Error::Dns(text) => Guest::Dns(text),
+        Error::Refused => Guest::Refused,
+        Error::Reset => Guest::Reset,
+        Error::Denied(rule) => Guest::Denied(rule),
+        Error::Tls(text) => Guest::Tls(text),
+        Error::Protocol(text) => Guest::Protocol(text),
+        Error::InvalidUrl(text) => Guest::InvalidUrl(text),
+        Error::InvalidRequest(text) => Guest::InvalidRequest(text),
+        Error::TooLarge(limit) => Guest::TooLarge(u32::try_from(limit).unwrap_or(u32::MAX)),
+        other => Guest::Other(other.to_string()),
+    }
+}

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 pub use recorder::{Record, Recorder, SeriesId};
 pub use registry::{DeclareError, Registry};
-pub use tags::Tags;
+pub use tags::{SystemTags, Tags};
 
 use serde::{Deserialize, Serialize};
 

@@ -13,13 +13,18 @@ impl Tags {
     /// Returns the value of a key.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&str> {
-        self.0.binary_search_by(|(name, _)| (**name).cmp(key)).ok().map(|index| &*self.0[index].1)
+        self.0
+            .binary_search_by(|(name, _)| (**name).cmp(key))
+            .ok()
+            .map(|index| &*self.0[index].1)
     }
 
     /// Returns whether every tag of `selector` is here with the same value.
     #[must_use]
     pub fn matches(&self, selector: &Tags) -> bool {
-        selector.iter().all(|(key, value)| self.get(key) == Some(value))
+        selector
+            .iter()
+            .all(|(key, value)| self.get(key) == Some(value))
     }
 
     /// Keys and values in the order of the keys.
@@ -29,7 +34,10 @@ impl Tags {
 
     /// Returns these tags with others on top; theirs win.
     #[must_use]
-    pub fn with<K: AsRef<str>, V: AsRef<str>>(&self, others: impl IntoIterator<Item = (K, V)>) -> Self {
+    pub fn with<K: AsRef<str>, V: AsRef<str>>(
+        &self,
+        others: impl IntoIterator<Item = (K, V)>,
+    ) -> Self {
         let mut all: Vec<(Arc<str>, Arc<str>)> = self.0.to_vec();
         for (key, value) in others {
             match all.iter_mut().find(|(name, _)| **name == *key.as_ref()) {
@@ -79,6 +87,44 @@ impl<'de> Deserialize<'de> for Tags {
     }
 }
 
+/// Which of k6's system tags samples carry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SystemTags(pub Vec<String>);
+
+impl SystemTags {
+    /// k6's default set.
+    pub const DEFAULT: &[&str] = &[
+        "proto",
+        "subproto",
+        "status",
+        "method",
+        "url",
+        "name",
+        "group",
+        "check",
+        "error",
+        "error_code",
+        "tls_version",
+        "scenario",
+        "service",
+        "expected_response",
+    ];
+    /// Further ones that a user may switch on.
+    pub const OPTIONAL: &[&str] = &["iter", "vu", "ocsp_status", "ip"];
+
+    /// Returns whether a tag is on.
+    #[must_use]
+    pub fn has(&self, tag: &str) -> bool {
+        self.0.iter().any(|name| name == tag)
+    }
+}
+
+impl Default for SystemTags {
+    fn default() -> Self {
+        Self(Self::DEFAULT.iter().map(|&tag| tag.to_owned()).collect())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,7 +132,10 @@ mod tests {
     #[test]
     fn later_tags_win_and_the_order_of_adding_does_not_matter() {
         let tags: Tags = [("b", "1"), ("a", "2")].into_iter().collect();
-        assert_eq!(tags.with([("a", "3")]), [("a", "3"), ("b", "1")].into_iter().collect());
+        assert_eq!(
+            tags.with([("a", "3")]),
+            [("a", "3"), ("b", "1")].into_iter().collect()
+        );
     }
 
     #[test]

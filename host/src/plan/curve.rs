@@ -177,7 +177,7 @@ impl Curve {
         match self.segment_at(at) {
             Some((segment, elapsed)) => {
                 let (from, to) = (whole(segment.from), whole(segment.to));
-                let moved = u64::from(from.abs_diff(to)) as u128 * u128::from(elapsed) / u128::from(segment.length);
+                let moved = u128::from(from.abs_diff(to)) * u128::from(elapsed) / u128::from(segment.length);
                 towards(from, to, moved as u32)
             }
             None => whole(self.last_target()),
@@ -328,7 +328,7 @@ mod tests {
 
     #[test]
     fn a_constant_rate_is_exact() {
-        let curve = Curve::constant(5000.0, Duration::from_secs(60)).unwrap();
+        let curve = Curve::constant(5000.0, Duration::from_mins(1)).unwrap();
         assert_eq!(curve.total(), 300_000);
         assert_eq!(curve.due(0), Some(Duration::ZERO));
         assert_eq!(curve.due(1), Some(Duration::from_micros(200)));
@@ -338,10 +338,10 @@ mod tests {
 
     #[test]
     fn a_rate_per_minute_is_exact() {
-        let curve = Curve::constant(100.0 / 60.0, Duration::from_secs(24 * 3600)).unwrap();
+        let curve = Curve::constant(100.0 / 60.0, Duration::from_hours(24)).unwrap();
         assert_eq!(curve.total(), 144_000);
         let last = curve.due(143_999).unwrap();
-        assert!(last < Duration::from_secs(86_400) && last > Duration::from_millis(86_399_399));
+        assert!(last < Duration::from_hours(24) && last > Duration::from_millis(86_399_399));
     }
 
     #[test]
@@ -369,7 +369,7 @@ mod tests {
         let changes: Vec<_> = curve.changes().map(|(at, vus)| (at.as_secs(), vus)).collect();
         assert_eq!(changes, [(0, 0), (2, 1), (4, 2), (4, 5), (8, 4), (10, 3)]);
         assert_eq!(curve.vus(Duration::from_millis(1999)), 0);
-        assert_eq!(curve.vus(Duration::from_millis(4000)), 5);
+        assert_eq!(curve.vus(Duration::from_secs(4)), 5);
         assert_eq!(curve.vus(Duration::from_millis(7999)), 5);
         assert_eq!(curve.vus(Duration::from_secs(99)), 3);
     }

@@ -17,7 +17,7 @@ pub use share::Share;
 
 use serde::{Deserialize, Serialize};
 
-use crate::metrics::Tags;
+use crate::metrics::{SystemTags, Tags};
 use crate::verdict::Threshold;
 
 /// The whole of a run, decided.
@@ -91,32 +91,6 @@ pub struct Limits {
     pub response_bytes: u64,
     /// Series per worker; more fold into series tagged `_other`.
     pub series: u32,
-}
-
-/// Which of k6's system tags samples carry.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SystemTags(pub Vec<String>);
-
-impl SystemTags {
-    /// k6's default set.
-    pub const DEFAULT: &[&str] = &[
-        "proto", "subproto", "status", "method", "url", "name", "group", "check", "error", "error_code", "tls_version",
-        "scenario", "service", "expected_response",
-    ];
-    /// Further ones that a user may switch on.
-    pub const OPTIONAL: &[&str] = &["iter", "vu", "ocsp_status", "ip"];
-
-    /// Returns whether a tag is on.
-    #[must_use]
-    pub fn has(&self, tag: &str) -> bool {
-        self.0.iter().any(|name| name == tag)
-    }
-}
-
-impl Default for SystemTags {
-    fn default() -> Self {
-        Self(Self::DEFAULT.iter().map(|&tag| tag.to_owned()).collect())
-    }
 }
 
 /// A named journey entry, its load, start time, tags and environment.
@@ -264,17 +238,34 @@ impl Load {
     /// Returns an error if nothing sensible can run.
     pub fn check(&self) -> Result<(), PlanError> {
         match self {
-            Self::Iterations { vus: 0, .. } | Self::Arrivals { max: 0, .. } => Err(PlanError::Zero { what: "the number of VUs" }),
-            Self::Iterations { budget: Budget::Shared(0) | Budget::PerVu(0), .. } => {
-                Err(PlanError::Zero { what: "the number of iterations" })
+            Self::Iterations { vus: 0, .. } | Self::Arrivals { max: 0, .. } => {
+                Err(PlanError::Zero {
+                    what: "the number of VUs",
+                })
             }
-            Self::Iterations { vus, budget: Budget::Shared(iterations), .. } if *iterations < u64::from(*vus) => {
-                Err(PlanError::FewIterations { iterations: *iterations, vus: *vus })
-            }
-            Self::Vus { .. } if self.max_vus() == 0 => Err(PlanError::Zero { what: "the number of VUs" }),
-            Self::Arrivals { pre_allocated, max, .. } if max < pre_allocated => {
-                Err(PlanError::MaxBelowPreAllocated { max: *max, pre_allocated: *pre_allocated })
-            }
+            Self::Iterations {
+                budget: Budget::Shared(0) | Budget::PerVu(0),
+                ..
+            } => Err(PlanError::Zero {
+                what: "the number of iterations",
+            }),
+            Self::Iterations {
+                vus,
+                budget: Budget::Shared(iterations),
+                ..
+            } if *iterations < u64::from(*vus) => Err(PlanError::FewIterations {
+                iterations: *iterations,
+                vus: *vus,
+            }),
+            Self::Vus { .. } if self.max_vus() == 0 => Err(PlanError::Zero {
+                what: "the number of VUs",
+            }),
+            Self::Arrivals {
+                pre_allocated, max, ..
+            } if max < pre_allocated => Err(PlanError::MaxBelowPreAllocated {
+                max: *max,
+                pre_allocated: *pre_allocated,
+            }),
             _ => Ok(()),
         }
     }
@@ -283,9 +274,14 @@ impl Load {
 impl Scenario {
     /// Makes a scenario that runs `default` at once with k6's graceful stop of 30 s.
     pub fn new(name: &str, load: Load) -> Result<Self, PlanError> {
-        let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
+        let is_name = !name.is_empty()
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
         if !is_name {
-            return Err(PlanError::Name { name: name.to_owned() });
+            return Err(PlanError::Name {
+                name: name.to_owned(),
+            });
         }
         load.check()?;
         Ok(Self {
@@ -376,7 +372,10 @@ impl Plan {
     /// The longest the load can last, graceful periods included.
     #[must_use]
     pub fn max_length(&self) -> Duration {
-        let ends = self.scenarios.iter().map(|scenario| scenario.start + scenario.load.length() + scenario.graceful_stop);
+        let ends = self
+            .scenarios
+            .iter()
+            .map(|scenario| scenario.start + scenario.load.length() + scenario.graceful_stop);
         ends.max().unwrap_or_default()
     }
 }

@@ -38,6 +38,7 @@ pub fn precise_timers() {
 }
 
 /// Raises the limit of open files as far as this process may, and returns it; `None` stands for no limit.
+#[must_use]
 pub fn raise_file_limit() -> Option<u64> {
     let limit = getrlimit(Resource::Nofile);
     if limit.current == limit.maximum {

@@ -52,7 +52,7 @@ mod tests {
     async fn a_precise_timer_is_never_early_and_can_be_interrupted() {
         let timer = Timer::precise();
         for millis in [3, 0, 1] {
-            let far = Instant::now() + Duration::from_secs(3600);
+            let far = Instant::now() + Duration::from_hours(1);
             assert!(tokio::time::timeout(Duration::from_millis(1), timer.until(far)).await.is_err());
             let deadline = Instant::now() + Duration::from_millis(millis);
             timer.until(deadline).await;
@@ -63,7 +63,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_portable_timer_follows_the_paused_clock() {
         let begin = Instant::now();
-        Timer::portable().until(begin + Duration::from_secs(3600)).await;
+        Timer::portable().until(begin + Duration::from_hours(1)).await;
         assert_eq!(begin.elapsed().as_secs(), 3600);
     }
 }

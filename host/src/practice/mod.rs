@@ -1,1 +1,346 @@
-//! Being written.
+//! The server behind `squall target`: a real HTTP server that behaves like the API people test.
+//!
+//! It misbehaves as [`Options`] say (latency, stalls, errors, a rate limit) and counts what it saw, so that a test can
+//! hold what squall reports against what really arrived. It knows nothing of the rest of squall. Its threads, its
+//! routes and its store stay inside; a [`Server`] runs until it is stopped or dropped.
+
+mod answer;
+mod connection;
+mod duration;
+mod mishap;
+mod options;
+mod pattern;
+mod route;
+mod stats;
+mod token;
+mod workflows;
+
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Instant;
+
+use axum::body::{Body, HttpBody};
+use axum::extract::{Request, State};
+use axum::handler::Handler;
+use axum::response::Response;
+use bytes::Bytes;
+use http::request::Parts;
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio_util::sync::CancellationToken;
+
+use answer::{error, headers_of};
+use connection::{Inbox, Parcel};
+use mishap::Mishaps;
+use route::Route;
+use stats::Counters;
+use workflows::Workflows;
+
+pub use duration::DurationError;
+pub use options::{Latency, OptionError, Options, Stall};
+pub use stats::{Recorded, Stats};
+
+/// The largest body that is read: 16 MiB.
+const MAX_BODY: usize = 16 << 20;
+
+/// Why the server could not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// The address cannot be listened on.
+    #[error("cannot listen on `{addr}`")]
+    Listen {
+        /// The address.
+        addr: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// The error rate is no share.
+    #[error("an error rate of {given} is not possible: it goes from 0 to 1")]
+    ErrorRate {
+        /// The rate as given.
+        given: f64,
+    },
+    /// A thread or its event loop could not be made.
+    #[error("cannot start a thread for the server")]
+    Thread {
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// A server that runs. Dropping it stops it.
+#[derive(Debug)]
+pub struct Server {
+    addr: SocketAddr,
+    shared: Arc<Shared>,
+    stop: CancellationToken,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// What all threads of a server use.
+#[derive(Debug)]
+struct Shared {
+    started: Instant,
+    counters: Arc<Counters>,
+    mishaps: Mishaps,
+    workflows: Workflows,
+    record: usize,
+    recorded: Mutex<Vec<Recorded>>,
+}
+
+/// One thread's view of the server.
+#[derive(Debug)]
+struct Worker {
+    number: usize,
+    shared: Arc<Shared>,
+}
+
+/// Starts a server on threads of its own; it is ready when this returns.
+pub fn serve(options: &Options, threads: NonZeroUsize) -> Result<Server, ServeError> {
+    if !(0.0..=1.0).contains(&options.error_rate) {
+        return Err(ServeError::ErrorRate {
+            given: options.error_rate,
+        });
+    }
+    let cannot_listen = |source| ServeError::Listen {
+        addr: options.listen,
+        source,
+    };
+    let cannot_start = |source| ServeError::Thread { source };
+    let listener = std::net::TcpListener::bind(options.listen).map_err(cannot_listen)?;
+    listener.set_nonblocking(true).map_err(cannot_listen)?;
+    let addr = listener.local_addr().map_err(cannot_listen)?;
+
+    let started = Instant::now();
+    let shared = Arc::new(Shared {
+        started,
+        counters: Arc::new(Counters::new(threads.get(), started)),
+        mishaps: Mishaps::new(options, started),
+        workflows: Workflows::new(),
+        record: options.record,
+        recorded: Mutex::default(),
+    });
+    let (inlets, outlets): (Vec<_>, Vec<_>) =
+        (0..threads.get()).map(|_| unbounded_channel()).unzip();
+    let mut dealer = Some((listener, inlets));
+    let mut server = Server {
+        addr,
+        shared,
+        stop: CancellationToken::new(),
+        threads: Vec::new(),
+    };
+    for (number, parcels) in outlets.into_iter().enumerate() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(cannot_start)?;
+        let worker = Worker {
+            number,
+            shared: Arc::clone(&server.shared),
+        };
+        let (stop, dealer) = (server.stop.clone(), dealer.take());
+        let thread = thread::Builder::new()
+            .name(format!("practice-{number}"))
+            .spawn(move || worker.run(&runtime, addr, parcels, dealer, &stop))
+            .map_err(cannot_start)?;
+        server.threads.push(thread);
+    }
+    Ok(server)
+}
+
+impl Server {
+    /// Where it listens.
+    #[must_use]
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Its URL, without a slash at the end.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.addr)
+    }
+
+    /// What it saw so far.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.shared.counters.stats()
+    }
+
+    /// The requests it kept in full, in the order of their arrival; see [`Options::record`].
+    #[must_use]
+    pub fn recorded(&self) -> Vec<Recorded> {
+        self.shared
+            .recorded
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Closes every connection, whatever it is doing, ends the threads and says what the server saw.
+    #[must_use]
+    pub fn stop(mut self) -> Stats {
+        let stats = self.stats();
+        self.end();
+        stats
+    }
+
+    fn end(&mut self) {
+        self.stop.cancel();
+        for thread in self.threads.drain(..) {
+            // A thread that panicked has nothing left to end.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl Worker {
+    /// Serves until told to stop; the runtime then takes the connections with it.
+    fn run(
+        self,
+        runtime: &Runtime,
+        addr: SocketAddr,
+        parcels: UnboundedReceiver<Parcel>,
+        dealer: Option<(std::net::TcpListener, Vec<UnboundedSender<Parcel>>)>,
+        stop: &CancellationToken,
+    ) {
+        let counters = Arc::clone(&self.shared.counters);
+        let inbox = Inbox {
+            parcels,
+            counters,
+            worker: self.number,
+            addr,
+        };
+        let service = handle.with_state(Arc::new(self)).into_make_service();
+        runtime.block_on(async {
+            let deal = async {
+                if let Some((listener, inlets)) = dealer {
+                    let listener = tokio::net::TcpListener::from_std(listener)
+                        .expect("the listener does not block and the runtime has a driver");
+                    connection::deal(listener, inlets).await;
+                }
+                std::future::pending::<()>().await;
+            };
+            tokio::select! {
+                _ = axum::serve(inbox, service) => {}
+                () = deal => {}
+                () = stop.cancelled() => {}
+            }
+        });
+    }
+
+    fn record(&self, parts: &Parts, arrival: Instant) {
+        let mut recorded = self
+            .shared
+            .recorded
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if recorded.len() < self.shared.record {
+            recorded.push(Recorded {
+                at: arrival.saturating_duration_since(self.shared.started),
+                method: parts.method.as_str().to_owned(),
+                target: parts.uri.to_string(),
+                headers: headers_of(&parts.headers),
+            });
+        }
+    }
+
+    /// `/__stats` and its reset.
+    fn control(&self, route: Route, method: &Method) -> Response {
+        let counters = &self.shared.counters;
+        if route
+            .methods()
+            .is_some_and(|methods| !methods.contains(method))
+        {
+            return answer::wrong_method(route);
+        }
+        if route == Route::ResetStats {
+            counters.reset();
+            self.shared
+                .recorded
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clear();
+            return answer::json(StatusCode::OK, &json!({ "reset": true }));
+        }
+        let stats = serde_json::to_value(counters.stats()).unwrap_or(Value::Null);
+        answer::json(StatusCode::OK, &stats)
+    }
+}
+
+/// One request, from its arrival to its answer.
+async fn handle(State(worker): State<Arc<Worker>>, request: Request) -> Response {
+    let arrival = Instant::now();
+    let (parts, body) = request.into_parts();
+    let found = route::find(parts.uri.path());
+    if found.route.is_control() {
+        return worker.control(found.route, &parts.method);
+    }
+    let shared = &worker.shared;
+    let _flight = shared.counters.arrived(worker.number, found.route, arrival);
+    if shared.record > 0 {
+        worker.record(&parts, arrival);
+    }
+    let mishaps = &shared.mishaps;
+    let limited = mishaps.limits_all() || found.route == Route::Limited;
+    let admitted = if limited {
+        mishaps.admit(arrival)
+    } else {
+        Ok(())
+    };
+    let body = read(body).await;
+    if let Some(at) = mishaps.answer_at(arrival) {
+        tokio::time::sleep_until(at.into()).await;
+    }
+    let response = match (admitted, body) {
+        (Err(wait), _) => answer::too_many(wait),
+        (_, Err(refusal)) => refusal,
+        _ if mishaps.fails() => error(StatusCode::INTERNAL_SERVER_ERROR, "an error, as ordered"),
+        (_, Ok(body)) => {
+            answer::answer(
+                &answer::Request {
+                    found,
+                    parts: &parts,
+                    body,
+                },
+                &shared.workflows,
+            )
+            .await
+        }
+    };
+    shared
+        .counters
+        .answered(worker.number, response.status().as_u16());
+    response
+}
+
+/// Reads a body whole, also where nobody looks at it: only then can the connection be used again.
+async fn read(body: Body) -> Result<Bytes, Response> {
+    if body.is_end_stream() {
+        return Ok(Bytes::new());
+    }
+    let too_large = |_| {
+        error(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "the body is incomplete or over 16 MiB",
+        )
+    };
+    axum::body::to_bytes(body, MAX_BODY)
+        .await
+        .map_err(too_large)
+}

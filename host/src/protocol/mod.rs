@@ -1,1 +1,3 @@
-//! Being written.
+//! Talking to the network. Knows no guest.
+
+pub mod http;

@@ -83,7 +83,8 @@ pub fn start<J: Journey>(
     if plan.scenarios.is_empty() {
         return Err(RunError::NoScenario);
     }
-    platform::raise_file_limit();
+    // Too low a limit shows when a connection cannot be opened, with a message of its own.
+    let _ = platform::raise_file_limit();
     let (sender, stop) = Stop::channel();
     let stopper = Stopper { sender, cause: Arc::default() };
     let threads = options.threads.unwrap_or_else(platform::cores).max(1);
@@ -101,8 +102,10 @@ impl RunHandle {
 
     /// Waits for the end of the run.
     pub fn wait(mut self) -> Result<Report, RunError> {
-        let control = self.control.take().expect("only `wait` and `drop` take it, and both are the last");
-        control.join().unwrap_or_else(|panic| Err(RunError::panicked(&*panic)))
+        match self.control.take().map(JoinHandle::join) {
+            Some(joined) => joined.unwrap_or_else(|panic| Err(RunError::panicked(&*panic))),
+            None => unreachable!("only `wait` and `drop` take it, and both are the last"),
+        }
     }
 }
 

@@ -41,18 +41,18 @@ impl Stop {
     pub async fn reached(&mut self, level: Level) {
         if self.0.wait_for(|current| *current >= level).await.is_err() {
             // Nobody is left who could ask.
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }
 
 impl StopSender {
-    /// Asks for a stop; a less urgent wish than before changes nothing. Returns whether it was more urgent.
-    pub fn ask(&self, level: Level) -> bool {
+    /// Asks for a stop; a less urgent wish than before changes nothing.
+    pub fn ask(&self, level: Level) {
         self.0.send_if_modified(|current| {
             let is_more = level > *current;
             *current = level.max(*current);
             is_more
-        })
+        });
     }
 }

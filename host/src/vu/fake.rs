@@ -159,8 +159,9 @@ impl Samples {
         values.iter().filter(|(id, _)| series[id.0 as usize].0 == metric).map(|(_, value)| *value).collect()
     }
 
-    pub(crate) fn sum(&self, metric: MetricId) -> f64 {
-        self.of(metric).iter().sum()
+    /// The sum of a counter that counts whole things.
+    pub(crate) fn count(&self, metric: MetricId) -> u64 {
+        self.of(metric).iter().sum::<f64>().round() as u64
     }
 
     /// The tags that samples of a metric carry.

@@ -25,7 +25,7 @@ struct Post<W: Worker> {
 /// All posts of the part.
 struct Posts<W: Worker> {
     pool: Rc<Pool<W>>,
-    posts: Vec<Post<W>>,
+    places: Vec<Post<W>>,
     tasks: Tasks,
     /// How many posts, from the first, are wanted.
     wanted: usize,
@@ -72,7 +72,7 @@ impl<W: Worker> Posts<W> {
         let post = |vu: Vu<W>| Post { handle: Rc::clone(vu.handle()), vu: Some(vu), task: None, leave_by: None };
         Self {
             pool: Rc::clone(&crew.pool),
-            posts: vus.into_iter().map(post).collect(),
+            places: vus.into_iter().map(post).collect(),
             tasks: Tasks::default(),
             wanted: 0,
             leaving: VecDeque::new(),
@@ -86,7 +86,7 @@ impl<W: Worker> Posts<W> {
             self.start(place);
         }
         for place in (wanted..self.wanted).rev() {
-            let post = &mut self.posts[place];
+            let post = &mut self.places[place];
             post.handle.ask(Wish::Park);
             post.leave_by = Some(leave_by);
             self.leaving.push_back((leave_by, place));
@@ -95,7 +95,7 @@ impl<W: Worker> Posts<W> {
     }
 
     fn start(&mut self, place: usize) {
-        let post = &mut self.posts[place];
+        let post = &mut self.places[place];
         post.leave_by = None;
         if post.task.is_some() {
             // It waits, or is still in its last iteration: as in k6 it simply goes on.
@@ -112,7 +112,7 @@ impl<W: Worker> Posts<W> {
     /// Interrupts VUs that were taken away and whose time is up.
     fn interrupt_overdue(&mut self, now: Instant) {
         while let Some((leave_by, place)) = self.leaving.pop_front_if(|(leave_by, _)| *leave_by <= now) {
-            let post = &mut self.posts[place];
+            let post = &mut self.places[place];
             if post.leave_by == Some(leave_by)
                 && post.handle.is_busy()
                 && let Some(task) = post.task.take()
@@ -123,7 +123,7 @@ impl<W: Worker> Posts<W> {
     }
 
     async fn wind_down(mut self, until: Instant, stop: &mut Stop) {
-        for post in &self.posts {
+        for post in &self.places {
             post.handle.ask(Wish::Leave);
         }
         while let Some(&(leave_by, _)) = self.leaving.front()

@@ -1,0 +1,18 @@
+//! The contract in `wit/`, as Rust. The only place that generates it; nothing of it is visible to authors.
+
+#![allow(
+    unsafe_code,
+    missing_docs,
+    unused_qualifications,
+    clippy::all,
+    clippy::pedantic,
+    reason = "generated: the canonical ABI is raw pointers"
+)]
+
+wit_bindgen::generate!({
+    path: "../../wit",
+    world: "journey",
+    // Requests borrow: sending one copies no string into a record of the guest's own.
+    ownership: Borrowing { duplicate_if_necessary: true },
+    pub_export_macro: true,
+});

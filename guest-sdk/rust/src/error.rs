@@ -1,0 +1,202 @@
+//! Everything that can go wrong in a journey, as one type for `?`.
+
+use std::fmt;
+use std::num::{ParseFloatError, ParseIntError};
+use std::str::Utf8Error;
+
+use crate::bindings::squall::journey::{http, metric};
+
+/// Why something in a journey did not work.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// No answer within the timeout.
+    Timeout,
+    /// The host name could not be resolved; the resolver's words.
+    Dns(String),
+    /// The connection was refused.
+    Refused,
+    /// The connection was closed or reset before the answer was complete.
+    Reset,
+    /// The TLS handshake failed; the reason.
+    Tls(String),
+    /// The answer is not HTTP; what is wrong with it.
+    Protocol(String),
+    /// The run's policy does not allow this request; the rule.
+    Denied(String),
+    /// The URL cannot be used; why.
+    InvalidUrl(String),
+    /// The method, a header or another field cannot be used; which and why.
+    InvalidRequest(String),
+    /// The answer is larger than the limit, in bytes.
+    TooLarge(u32),
+    /// The response was released or belongs to an earlier iteration; its id.
+    Stale(u32),
+    /// The body is not valid JSON; the parser's words.
+    NotJson(String),
+    /// JSON could not be read into, or written from, the type asked for; why.
+    Json(String),
+    /// The metric's name cannot be used; why.
+    InvalidMetric(String),
+    /// The metric exists with another kind or unit; which.
+    MetricConflict(String),
+    /// The run has as many metrics as it may; the limit.
+    TooManyMetrics(u32),
+    /// Anything else: the host's words, or the author's.
+    Other(String),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (what, detail) = match self {
+            Self::Timeout => ("the request timed out", ""),
+            Self::Dns(why) => ("the host name could not be resolved: ", why.as_str()),
+            Self::Refused => ("the connection was refused", ""),
+            Self::Reset => ("the connection was reset", ""),
+            Self::Tls(why) => ("the TLS handshake failed: ", why.as_str()),
+            Self::Protocol(why) => ("the answer is not HTTP: ", why.as_str()),
+            Self::Denied(why) => ("the request is not allowed: ", why.as_str()),
+            Self::InvalidUrl(why) => ("the URL is invalid: ", why.as_str()),
+            Self::InvalidRequest(why) => ("the request is invalid: ", why.as_str()),
+            Self::TooLarge(limit) => return write!(f, "the answer is larger than {limit} bytes"),
+            Self::Stale(id) => {
+                return write!(
+                    f,
+                    "response {id} was released or is of an earlier iteration"
+                );
+            }
+            Self::NotJson(why) => ("the body is not JSON: ", why.as_str()),
+            Self::InvalidMetric(why) => ("the metric's name is invalid: ", why.as_str()),
+            Self::MetricConflict(why) => ("the metric exists already: ", why.as_str()),
+            Self::TooManyMetrics(limit) => {
+                return write!(f, "the run has {limit} metrics, as many as it may");
+            }
+            Self::Json(why) | Self::Other(why) => ("", why.as_str()),
+        };
+        f.write_str(what)?;
+        f.write_str(detail)
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl Error {
+    /// An error with the author's own words.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self::Other(message.into())
+    }
+}
+
+impl From<http::Error> for Error {
+    #[cold]
+    fn from(error: http::Error) -> Self {
+        match error {
+            http::Error::Timeout => Self::Timeout,
+            http::Error::Dns(why) => Self::Dns(why),
+            http::Error::Refused => Self::Refused,
+            http::Error::Reset => Self::Reset,
+            http::Error::Tls(why) => Self::Tls(why),
+            http::Error::Protocol(why) => Self::Protocol(why),
+            http::Error::Denied(why) => Self::Denied(why),
+            http::Error::InvalidUrl(why) => Self::InvalidUrl(why),
+            http::Error::InvalidRequest(why) => Self::InvalidRequest(why),
+            http::Error::TooLarge(limit) => Self::TooLarge(limit),
+            http::Error::Other(why) => Self::Other(why),
+        }
+    }
+}
+
+impl From<http::LookupError> for Error {
+    #[cold]
+    fn from(error: http::LookupError) -> Self {
+        match error {
+            http::LookupError::Stale(id) => Self::Stale(id),
+            http::LookupError::NotJson(why) => Self::NotJson(why),
+            http::LookupError::Other(why) => Self::Other(why),
+        }
+    }
+}
+
+impl From<metric::Error> for Error {
+    #[cold]
+    fn from(error: metric::Error) -> Self {
+        match error {
+            metric::Error::InvalidName(why) => Self::InvalidMetric(why),
+            metric::Error::Conflict(why) => Self::MetricConflict(why),
+            metric::Error::TooMany(limit) => Self::TooManyMetrics(limit),
+            metric::Error::Other(why) => Self::Other(why),
+        }
+    }
+}
+
+impl From<serde_json::Error> for Error {
+    // Keeping only the words keeps serde_json out of journeys that read no JSON.
+    fn from(error: serde_json::Error) -> Self {
+        Self::Json(error.to_string())
+    }
+}
+
+impl From<String> for Error {
+    fn from(message: String) -> Self {
+        Self::Other(message)
+    }
+}
+
+impl From<&str> for Error {
+    fn from(message: &str) -> Self {
+        Self::Other(message.to_owned())
+    }
+}
+
+/// Errors of the standard library that scripts meet most; their words are kept, their type is not.
+macro_rules! keep_the_words {
+    ($($error:ty),+) => {$(
+        impl From<$error> for Error {
+            fn from(error: $error) -> Self {
+                Self::Other(error.to_string())
+            }
+        }
+    )+};
+}
+
+keep_the_words!(
+    ParseIntError,
+    ParseFloatError,
+    Utf8Error,
+    std::string::FromUtf8Error,
+    Box<dyn std::error::Error>
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_says_what_happened_and_the_hosts_words() {
+        assert_eq!(
+            Error::from(http::Error::Timeout).to_string(),
+            "the request timed out"
+        );
+        assert_eq!(
+            Error::from(http::Error::Dns("no such host".into())).to_string(),
+            "the host name could not be resolved: no such host"
+        );
+        assert_eq!(
+            Error::from(http::LookupError::Stale(7)).to_string(),
+            "response 7 was released or is of an earlier iteration"
+        );
+        assert_eq!(Error::from("out of stock").to_string(), "out of stock");
+    }
+
+    #[test]
+    fn errors_of_the_standard_library_pass_through_the_question_mark() {
+        fn parse(text: &str) -> Result<i32, Error> {
+            Ok(text.parse::<i32>()?)
+        }
+        assert_eq!(parse("3").expect("a number"), 3);
+        assert_eq!(
+            parse("x").expect_err("not a number").to_string(),
+            "invalid digit found in string"
+        );
+    }
+}

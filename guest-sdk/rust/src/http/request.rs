@@ -1,0 +1,336 @@
+//! What a request can carry beyond a method and a URL.
+
+use std::borrow::Cow;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::{Response, form, send};
+use crate::Error;
+use crate::bindings::squall::journey::http as host;
+use crate::vu::milliseconds;
+
+/// One request. Texts are borrowed where they can be.
+#[derive(Debug)]
+#[must_use = "a request does nothing until it is sent"]
+pub struct Request<'a> {
+    method: Cow<'a, str>,
+    url: Cow<'a, str>,
+    headers: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+    body: Option<Cow<'a, [u8]>>,
+    timeout: Option<f64>,
+    name: Option<Cow<'a, str>>,
+    tags: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+    redirects: Option<u32>,
+    expected: Vec<host::StatusRange>,
+    /// A body that could not be written as JSON: told by `send`, so that building needs no `?`.
+    problem: Option<serde_json::Error>,
+}
+
+impl<'a> Request<'a> {
+    /// A request with any method, as it goes on the wire. Methods are case-sensitive.
+    pub fn new(method: impl Into<Cow<'a, str>>, url: impl Into<Cow<'a, str>>) -> Self {
+        Self {
+            method: method.into(),
+            url: url.into(),
+            headers: Vec::new(),
+            body: None,
+            timeout: None,
+            name: None,
+            tags: Vec::new(),
+            redirects: None,
+            expected: Vec::new(),
+            problem: None,
+        }
+    }
+
+    /// A GET.
+    pub fn get(url: impl Into<Cow<'a, str>>) -> Self {
+        Self::new("GET", url)
+    }
+
+    /// A HEAD.
+    pub fn head(url: impl Into<Cow<'a, str>>) -> Self {
+        Self::new("HEAD", url)
+    }
+
+    /// A POST.
+    pub fn post(url: impl Into<Cow<'a, str>>) -> Self {
+        Self::new("POST", url)
+    }
+
+    /// A PUT.
+    pub fn put(url: impl Into<Cow<'a, str>>) -> Self {
+        Self::new("PUT", url)
+    }
+
+    /// A PATCH.
+    pub fn patch(url: impl Into<Cow<'a, str>>) -> Self {
+        Self::new("PATCH", url)
+    }
+
+    /// A DELETE.
+    pub fn delete(url: impl Into<Cow<'a, str>>) -> Self {
+        Self::new("DELETE", url)
+    }
+
+    /// Adds a header. `host`, `content-length`, `connection` and `transfer-encoding` belong to the host.
+    pub fn header(mut self, name: impl Into<Cow<'a, str>>, value: impl Into<Cow<'a, str>>) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// Adds `authorization: Bearer TOKEN`.
+    pub fn bearer(self, token: &str) -> Self {
+        self.header("authorization", ["Bearer ", token].concat())
+    }
+
+    /// Sets the body as it is.
+    pub fn body(mut self, body: impl Into<Cow<'a, [u8]>>) -> Self {
+        self.body = Some(body.into());
+        self
+    }
+
+    /// Sets the body to `value` as JSON, and the content type unless it is set already.
+    pub fn json(mut self, value: &impl Serialize) -> Self {
+        match serde_json::to_vec(value) {
+            Ok(body) => self.typed_body(body, "application/json"),
+            Err(problem) => {
+                self.problem = Some(problem);
+                self
+            }
+        }
+    }
+
+    /// Sets the body to a form's fields, and the content type unless it is set already.
+    pub fn form(self, fields: &[(&str, &str)]) -> Self {
+        self.typed_body(
+            form::encode(fields).into_bytes(),
+            "application/x-www-form-urlencoded",
+        )
+    }
+
+    /// The time for the whole exchange, connecting and redirects included.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(milliseconds(timeout));
+        self
+    }
+
+    /// The name under which the request is measured, so that `/users/1` and `/users/2` are one series.
+    pub fn name(mut self, name: impl Into<Cow<'a, str>>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Adds a tag to every sample of the request.
+    pub fn tag(mut self, name: impl Into<Cow<'a, str>>, value: impl Into<Cow<'a, str>>) -> Self {
+        self.tags.push((name.into(), value.into()));
+        self
+    }
+
+    /// How many redirects to follow.
+    pub fn redirects(mut self, most: u32) -> Self {
+        self.redirects = Some(most);
+        self
+    }
+
+    /// Statuses that do not count as failed, one (`404`) or a range (`200..=299`). The first call replaces the run's
+    /// default, further ones add.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "`expect_status(200..=299)` reads better than a reference"
+    )]
+    pub fn expect_status(mut self, statuses: impl Statuses) -> Self {
+        let (first, last) = statuses.bounds();
+        self.expected.push(host::StatusRange { first, last });
+        self
+    }
+
+    /// Sends the request and waits for the whole answer.
+    pub fn send(self) -> Result<Response, Error> {
+        if let Some(problem) = self.problem {
+            return Err(problem.into());
+        }
+        let headers = pairs(&self.headers);
+        let tags = pairs(&self.tags);
+        send(self.lowered(&headers, &tags))
+    }
+
+    fn typed_body(self, body: Vec<u8>, content_type: &'static str) -> Self {
+        let is_typed = self
+            .headers
+            .iter()
+            .any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+        let request = if is_typed {
+            self
+        } else {
+            self.header("content-type", content_type)
+        };
+        request.body(body)
+    }
+
+    fn lowered<'r>(&'r self, headers: &'r [Pair<'r>], tags: &'r [Pair<'r>]) -> host::Request<'r> {
+        host::Request {
+            method: &self.method,
+            url: &self.url,
+            headers,
+            body: self.body.as_deref(),
+            timeout: self.timeout,
+            name: self.name.as_deref(),
+            tags,
+            redirects: self.redirects,
+            expected_statuses: &self.expected,
+        }
+    }
+}
+
+type Pair<'a> = host::PairParam<'a>;
+
+fn pairs<'a>(owned: &'a [(Cow<'_, str>, Cow<'_, str>)]) -> Vec<Pair<'a>> {
+    owned
+        .iter()
+        .map(|(name, value)| Pair { name, value })
+        .collect()
+}
+
+/// Sends all requests that could be built, and puts the problems of the others in their places.
+pub(super) fn send_all(requests: Vec<Request<'_>>) -> Vec<Result<Response, Error>> {
+    let mut problems = Vec::with_capacity(requests.len());
+    let mut sendable = Vec::with_capacity(requests.len());
+    for mut request in requests {
+        let problem = request.problem.take();
+        if problem.is_none() {
+            sendable.push(request);
+        }
+        problems.push(problem);
+    }
+    let pairs: Vec<_> = sendable
+        .iter()
+        .map(|request| (pairs(&request.headers), pairs(&request.tags)))
+        .collect();
+    let lowered: Vec<_> = sendable
+        .iter()
+        .zip(&pairs)
+        .map(|(request, (headers, tags))| request.lowered(headers, tags))
+        .collect();
+    merge(
+        problems,
+        host::batch(&lowered)
+            .into_iter()
+            .map(|answer| Ok(Response::new(answer?))),
+    )
+}
+
+/// Puts each answer where its request was.
+fn merge<T>(
+    problems: Vec<Option<serde_json::Error>>,
+    mut answers: impl Iterator<Item = Result<T, Error>>,
+) -> Vec<Result<T, Error>> {
+    let lost = || {
+        Err(Error::new(
+            "the host answered fewer requests than the batch has",
+        ))
+    };
+    let place = |problem: Option<serde_json::Error>| match problem {
+        Some(problem) => Err(problem.into()),
+        None => answers.next().unwrap_or_else(lost),
+    };
+    problems.into_iter().map(place).collect()
+}
+
+/// One status, or a range of them.
+pub trait Statuses {
+    /// The first and the last status.
+    fn bounds(&self) -> (u16, u16);
+}
+
+impl Statuses for u16 {
+    fn bounds(&self) -> (u16, u16) {
+        (*self, *self)
+    }
+}
+
+impl Statuses for RangeInclusive<u16> {
+    fn bounds(&self) -> (u16, u16) {
+        (*self.start(), *self.end())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header<'r>(request: &'r Request<'_>, name: &str) -> Vec<&'r str> {
+        request
+            .headers
+            .iter()
+            .filter(|(n, _)| n == name)
+            .map(|(_, value)| &**value)
+            .collect()
+    }
+
+    #[test]
+    fn a_json_body_brings_its_content_type() {
+        let request = Request::post("http://h/").json(&[1, 2]);
+        assert_eq!(request.body.as_deref(), Some(&b"[1,2]"[..]));
+        assert_eq!(header(&request, "content-type"), ["application/json"]);
+    }
+
+    #[test]
+    fn a_content_type_that_is_set_stays() {
+        let request = Request::post("http://h/")
+            .header("Content-Type", "application/vnd.api+json")
+            .json(&1);
+        assert_eq!(
+            header(&request, "Content-Type"),
+            ["application/vnd.api+json"]
+        );
+        assert_eq!(request.headers.len(), 1);
+    }
+
+    #[test]
+    fn everything_set_on_a_request_reaches_the_host() {
+        let request = Request::patch(format!("http://h/{}", 1))
+            .bearer("t")
+            .form(&[("a", "b")])
+            .timeout(Duration::from_millis(1_500))
+            .name("/{id}")
+            .tag("kind", "edit")
+            .redirects(0)
+            .expect_status(409)
+            .expect_status(200..=204);
+        let (headers, tags) = (pairs(&request.headers), pairs(&request.tags));
+        let lowered = request.lowered(&headers, &tags);
+        assert_eq!((lowered.method, lowered.url), ("PATCH", "http://h/1"));
+        assert_eq!(
+            (lowered.headers[0].name, lowered.headers[0].value),
+            ("authorization", "Bearer t")
+        );
+        assert_eq!(lowered.body, Some(&b"a=b"[..]));
+        assert_eq!(lowered.timeout, Some(1_500.0));
+        assert_eq!(lowered.name, Some("/{id}"));
+        assert_eq!(
+            (lowered.tags[0].name, lowered.tags[0].value),
+            ("kind", "edit")
+        );
+        assert_eq!(lowered.redirects, Some(0));
+        let statuses: Vec<_> = lowered
+            .expected_statuses
+            .iter()
+            .map(|range| (range.first, range.last))
+            .collect();
+        assert_eq!(statuses, [(409, 409), (200, 204)]);
+    }
+
+    #[test]
+    fn a_body_that_is_no_json_is_an_error_of_its_own_request_only() {
+        let keys_that_are_not_text = std::collections::BTreeMap::from([([1], 1)]);
+        let problem = Request::post("http://h/")
+            .json(&keys_that_are_not_text)
+            .problem;
+        assert!(problem.is_some());
+        let merged = merge(vec![None, problem, None], [Ok(1), Ok(3)].into_iter());
+        assert!(matches!(merged[..], [Ok(1), Err(Error::Json(_)), Ok(3)]));
+    }
+}

@@ -1,0 +1,137 @@
+//! WASI as far as language runtimes need it: nothing is granted, output goes to the log, random numbers are the VU's.
+//!
+//! The context is made when a guest first calls WASI; most journeys never do, and then it costs nothing.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use tokio::io::AsyncWrite;
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
+use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+
+use super::{Host, Run};
+use crate::wit::log::Level;
+
+/// The longest line that is kept together, in bytes.
+const LONGEST_LINE: usize = 8 << 10;
+
+/// One VU's WASI.
+pub(super) struct Wasi {
+    context: WasiCtx,
+    table: ResourceTable,
+}
+
+impl WasiView for Host {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        self.activity.called = true;
+        let wasi = self.wasi.get_or_insert_with(|| {
+            let log = |level| Log { run: Arc::clone(&self.run), vu: self.identity.vu, scenario: Arc::clone(&self.identity.scenario), level };
+            let vu = u64::from(self.identity.vu) << 32 | u64::from(self.identity.instance);
+            let mut builder = WasiCtx::builder();
+            builder
+                .stdout(log(Level::Info))
+                .stderr(log(Level::Warn))
+                .secure_random(self.random.fork(vu))
+                .insecure_random(self.random.fork(vu ^ 1))
+                .insecure_random_seed(u128::from(self.run.seed) << 64 | u128::from(vu));
+            Box::new(Wasi { context: builder.build(), table: ResourceTable::new() })
+        });
+        WasiCtxView { ctx: &mut wasi.context, table: &mut wasi.table }
+    }
+}
+
+/// Turns what a guest writes to its standard output into log messages, a line each.
+#[derive(Clone)]
+struct Log {
+    run: Arc<Run>,
+    vu: u32,
+    scenario: Arc<str>,
+    level: Level,
+}
+
+/// One stream onto the log, with the line that is not finished yet.
+struct Lines {
+    log: Log,
+    line: Vec<u8>,
+}
+
+impl Lines {
+    fn take_in(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            if byte == b'\n' {
+                self.pass_on();
+            } else if self.line.len() < LONGEST_LINE {
+                self.line.push(byte);
+            }
+        }
+    }
+
+    fn pass_on(&mut self) {
+        if !self.line.is_empty() {
+            let text = String::from_utf8_lossy(&self.line).into_owned();
+            self.log.run.sink.log(self.log.vu, &self.log.scenario, self.log.level, text);
+            self.line.clear();
+        }
+    }
+}
+
+impl Drop for Lines {
+    fn drop(&mut self) {
+        self.pass_on();
+    }
+}
+
+impl IsTerminal for Log {
+    fn is_terminal(&self) -> bool {
+        false
+    }
+}
+
+impl StdoutStream for Log {
+    fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
+        Box::new(Lines { log: self.clone(), line: Vec::new() })
+    }
+
+    fn p2_stream(&self) -> Box<dyn OutputStream> {
+        Box::new(Lines { log: self.clone(), line: Vec::new() })
+    }
+}
+
+#[wasmtime_wasi::async_trait]
+impl Pollable for Lines {
+    async fn ready(&mut self) {}
+}
+
+impl OutputStream for Lines {
+    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        self.take_in(&bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> StreamResult<()> {
+        Ok(())
+    }
+
+    fn check_write(&mut self) -> StreamResult<usize> {
+        Ok(64 << 10)
+    }
+}
+
+impl AsyncWrite for Lines {
+    fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
+        self.take_in(bytes);
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}

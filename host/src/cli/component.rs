@@ -1,0 +1,95 @@
+//! From what the user typed to a component and a plan.
+
+use std::path::PathBuf;
+
+use squall::artifact;
+use squall::config::{self, Lowered, Problem, Sources};
+use squall::sandbox::{Cache, Component};
+
+use super::exit;
+use super::message::Style;
+use super::run_args::RunArgs;
+
+/// A component, what it said of itself, and what will happen with it.
+pub struct Loaded {
+    pub component: Component,
+    /// Its options as JSON; empty if it has none.
+    pub options: String,
+    pub lowered: Lowered,
+}
+
+/// Why there is nothing to run.
+pub struct Failure {
+    problems: Vec<Problem>,
+    code: u8,
+}
+
+impl Failure {
+    /// The journey cannot be used.
+    pub fn journey(message: impl Into<String>, hint: Option<&str>) -> Self {
+        let problem = Problem { message: message.into(), place: None, hint: hint.map(str::to_owned) };
+        Self { problems: vec![problem], code: exit::JOURNEY }
+    }
+
+    /// The configuration cannot be used.
+    pub fn configuration(problems: Vec<Problem>) -> Self {
+        Self { problems, code: exit::CONFIGURATION }
+    }
+
+    /// Prints every problem and returns the exit code.
+    pub fn report(&self, style: Style) -> u8 {
+        for problem in &self.problems {
+            style.error(&problem.message, problem.place.as_deref(), problem.hint.as_deref());
+        }
+        self.code
+    }
+}
+
+/// Reads, checks and compiles the component, asks it for its options, and decides what will happen.
+pub fn load(args: &RunArgs, style: Style) -> Result<Loaded, Failure> {
+    let environment: Vec<(String, String)> = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
+    let file = args.read_config(&environment).map_err(|problem| Failure::configuration(vec![problem]))?;
+    let sources = Sources {
+        journey_options: None,
+        file: file.as_ref().map(|(path, text)| (path.as_path(), text.as_str())),
+        environment: &environment,
+        flags: args.flags(&environment),
+        scenario: args.scenario().map(str::to_owned),
+    };
+    let component = compile(&args.journey, style)?;
+    let options = options(&component, &sources, &args.journey)?;
+    let sources = Sources { journey_options: Some(&options).filter(|text| !text.trim().is_empty()).map(String::as_str), ..sources };
+    let lowered =
+        config::lower(&sources).map_err(|problems| Failure::configuration(problems.iter().cloned().collect()))?;
+    for warning in &lowered.warnings {
+        style.warning(&warning.message, warning.place.as_deref(), warning.hint.as_deref());
+    }
+    Ok(Loaded { component, options, lowered })
+}
+
+fn compile(journey: &PathBuf, style: Style) -> Result<Component, Failure> {
+    let name = journey.display();
+    let bytes = artifact::read(journey).map_err(|error| {
+        let cause = std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
+        Failure::journey(format!("{error}{cause}"), Some("give the path of a component, or `-` for standard input"))
+    })?;
+    let cache = Cache::of_user(|name| std::env::var(name).ok());
+    let component = Component::load(bytes, cache)
+        .map_err(|error| Failure::journey(format!("`{name}` cannot be run: {error}"), error.hint()))?;
+    if let Some(error) = component.not_kept() {
+        let message = format!("the compiled `{name}` was not kept for the next run: {error}");
+        style.warning(&message, None, Some("make `$XDG_CACHE_HOME/squall` a folder that you may write to"));
+    }
+    Ok(component)
+}
+
+fn options(component: &Component, sources: &Sources<'_>, journey: &PathBuf) -> Result<String, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::journey(format!("the system gave no event loop: {error}"), None))?;
+    let log = |line: &str| eprintln!("options: {}", line.escape_debug());
+    runtime
+        .block_on(component.options(config::granted(sources), log))
+        .map_err(|error| Failure::journey(format!("`{}` did not give its options: {error}", journey.display()), None))
+}

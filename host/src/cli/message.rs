@@ -1,0 +1,59 @@
+//! How text looks on standard error: `error:`, `warning:`, the place below, the hint below that.
+
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal, Write as _};
+
+/// Whether messages are coloured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Style {
+    /// Whether to use ANSI colours.
+    pub color: bool,
+}
+
+impl Style {
+    /// Colours where standard error is a terminal and nobody said no (<https://no-color.org>).
+    pub fn detect(no_color: bool) -> Self {
+        let refused = no_color || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        Self { color: !refused && io::stderr().is_terminal() }
+    }
+
+    /// Prints an error.
+    pub fn error(self, message: &str, place: Option<&str>, hint: Option<&str>) {
+        self.print("error", "31", message, place, hint);
+    }
+
+    /// Prints a warning.
+    pub fn warning(self, message: &str, place: Option<&str>, hint: Option<&str>) {
+        self.print("warning", "33", message, place, hint);
+    }
+
+    fn print(self, label: &str, color: &str, message: &str, place: Option<&str>, hint: Option<&str>) {
+        // There is nobody to tell that standard error is closed.
+        let _ = io::stderr().lock().write_all(self.render(label, color, message, place, hint).as_bytes());
+    }
+
+    fn render(self, label: &str, color: &str, message: &str, place: Option<&str>, hint: Option<&str>) -> String {
+        let paint = |text: &str, code: &str| {
+            if self.color { format!("\x1b[1;{code}m{text}\x1b[0m") } else { text.to_owned() }
+        };
+        let mut text = format!("{}: {message}\n", paint(label, color));
+        if let Some(place) = place {
+            let _ = writeln!(text, "  at {place}");
+        }
+        if let Some(hint) = hint {
+            let _ = writeln!(text, "  {}: {hint}", paint("hint", "36"));
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_has_its_place_and_hint_below() {
+        let text = Style { color: false }.render("error", "31", "`x` is wrong", Some("squall.toml:14"), Some("try `y`"));
+        assert_eq!(text, "error: `x` is wrong\n  at squall.toml:14\n  hint: try `y`\n");
+    }
+}

@@ -1,0 +1,68 @@
+//! The command line: a thin front door to the library.
+
+mod component;
+mod exit;
+mod inspect;
+mod message;
+mod new;
+mod run;
+mod run_args;
+mod target;
+
+use std::io;
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+use message::Style;
+
+/// A load engine scripted in WebAssembly
+#[derive(Debug, Parser)]
+#[command(name = "squall", version, propagate_version = true, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a journey and judge what it measured
+    Run(Box<run_args::RunArgs>),
+    Inspect(Box<inspect::Args>),
+    New(new::Args),
+    /// Start the practice server: an API that behaves, misbehaves as told, and counts what it saw
+    Target(target::Args),
+    /// Print the version
+    Version,
+    /// Print a completion script
+    Completions {
+        /// The shell it is for
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Runs the command that was given and returns its exit code.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match cli.command {
+        Command::Run(args) => run::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
+        Command::New(args) => new::run(&args).map(|()| exit::PASSED),
+        Command::Target(args) => target::run(&args),
+        Command::Version => {
+            println!("squall {}", env!("CARGO_PKG_VERSION"));
+            Ok(exit::PASSED)
+        }
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "squall", &mut io::stdout());
+            Ok(exit::PASSED)
+        }
+    };
+    match done {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            Style::detect(false).error(&format!("{error:#}"), None, None);
+            ExitCode::from(exit::BUG)
+        }
+    }
+}

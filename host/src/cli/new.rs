@@ -1,0 +1,85 @@
+//! `squall new`: a journey crate that builds.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, bail};
+
+/// Make a journey crate
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The name of the crate, and of the folder that is made
+    name: String,
+
+    /// The folder of `squall-sdk`, until it is on the crate registry
+    #[arg(long, value_name = "DIR")]
+    sdk: Option<PathBuf>,
+}
+
+/// Makes the crate and says how to build and run it.
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    let name = &args.name;
+    let is_name = name.starts_with(|first: char| first.is_ascii_lowercase())
+        && name.chars().all(|char| char.is_ascii_lowercase() || char.is_ascii_digit() || "-_".contains(char));
+    if !is_name {
+        bail!("`{name}` is not a crate name: it must match `[a-z][a-z0-9_-]*`");
+    }
+    let folder = PathBuf::from(name);
+    if folder.exists() {
+        bail!("`{name}` exists already: nothing was written");
+    }
+    let sdk = match &args.sdk {
+        Some(path) => {
+            let path = path.canonicalize().with_context(|| format!("`{}` is not a folder", path.display()))?;
+            format!("{{ path = {:?} }}", path.display().to_string())
+        }
+        None => format!("{:?}", env!("CARGO_PKG_VERSION")),
+    };
+    let library = name.replace('-', "_");
+    let files = [
+        ("Cargo.toml", manifest(name, &sdk)),
+        ("src/lib.rs", JOURNEY.to_owned()),
+        (".gitignore", "/target\n".to_owned()),
+    ];
+    for (path, text) in files {
+        let path = folder.join(path);
+        fs::create_dir_all(path.parent().unwrap_or(&folder)).with_context(|| format!("`{}` cannot be made", path.display()))?;
+        fs::write(&path, text).with_context(|| format!("`{}` cannot be written", path.display()))?;
+    }
+    println!("made `{name}`; build and run it with\n");
+    println!("    cd {name}");
+    println!("    cargo build --release --target wasm32-wasip2");
+    println!("    squall run target/wasm32-wasip2/release/{library}.wasm --env BASE_URL=http://127.0.0.1:8080\n");
+    println!("`squall target` starts a server to try it on");
+    Ok(())
+}
+
+fn manifest(name: &str, sdk: &str) -> String {
+    format!(
+        r#"[package]
+name = "{name}"
+version = "0.1.0"
+edition = "2024"
+publish = false
+
+[lib]
+crate-type = ["cdylib"]
+
+[dependencies]
+squall-sdk = {sdk}
+
+# Small first: squall compiles the component again for the machine it runs on.
+[profile.release]
+opt-level = "s"
+lto = "fat"
+codegen-units = 1
+panic = "abort"
+strip = true
+
+# The crate stands for itself, also inside of another workspace.
+[workspace]
+"#
+    )
+}
+
+const JOURNEY: &str = include_str!("new/journey.rs");

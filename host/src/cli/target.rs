@@ -1,0 +1,171 @@
+//! `squall target`: the practice server from the command line.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::num::{NonZeroU32, NonZeroUsize};
+
+use anyhow::Context;
+use squall::practice::{self, Latency, Options, Stall, Stats};
+
+/// Start a server to practise on.
+///
+/// It behaves like the API people test, misbehaves as told, and counts what it saw (`/__stats`). Ctrl-C ends it.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+    listen: SocketAddr,
+    /// How long every answer takes at least: `20ms`, or drawn from a range, `5ms..50ms`
+    #[arg(long, value_name = "TIME")]
+    latency: Option<Latency>,
+    /// The share of answers, 0 to 1, that are a 500 instead
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
+    error_rate: f64,
+    /// Answer nothing for a while: `2s:500ms` begins 2 s after the start and lasts 500 ms (repeatable)
+    #[arg(long = "stall", value_name = "AT:FOR")]
+    stalls: Vec<Stall>,
+    /// Requests per second beyond which the answer is a 429
+    #[arg(long, value_name = "N")]
+    rate_limit: Option<NonZeroU32>,
+    /// Seeds what is drawn by chance
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Threads to serve with [default: one per core]
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZeroUsize>,
+    /// Listen on an address that other machines can reach
+    #[arg(long)]
+    allow_remote: bool,
+}
+
+/// The arguments cannot be used together.
+const USAGE: u8 = 2;
+/// The server cannot be what the options ask for.
+const CONFIGURATION: u8 = 104;
+
+/// Serves until Ctrl-C or SIGTERM, says what it saw and returns the exit code.
+pub fn run(args: Args) -> anyhow::Result<u8> {
+    if !args.listen.ip().is_loopback() && !args.allow_remote {
+        let (addr, port) = (args.listen, args.listen.port());
+        eprintln!("error: `--listen {addr}` can be reached from other machines");
+        eprintln!("  hint: listen on `127.0.0.1:{port}`, or add `--allow-remote`");
+        return Ok(USAGE);
+    }
+    let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let threads = args.threads.unwrap_or(cores);
+    let options = Options {
+        listen: args.listen,
+        latency: args.latency,
+        error_rate: args.error_rate,
+        stalls: args.stalls,
+        rate_limit: args.rate_limit,
+        seed: args.seed,
+        record: 0,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot wait for signals")?;
+    // Signals are watched before the URL is out: whoever reads it may send one at once.
+    let stop = runtime.block_on(async { stop_signal() })?;
+    let server = match practice::serve(&options, threads) {
+        Ok(server) => server,
+        Err(error) => {
+            eprintln!("error: {:#}", anyhow::Error::from(error));
+            return Ok(CONFIGURATION);
+        }
+    };
+    say(&format!("listening on {}\n", server.url()));
+    runtime.block_on(stop);
+    say(&describe(&server.stop()));
+    Ok(0)
+}
+
+/// Writes to stdout. A reader that went away is no reason to stop serving.
+fn say(text: &str) {
+    let mut stdout = std::io::stdout().lock();
+    let _ = stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush());
+}
+
+/// Resolves at the first Ctrl-C or SIGTERM.
+#[cfg(unix)]
+fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for Ctrl-C")?;
+    let mut terminate = signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+/// Resolves at the first Ctrl-C.
+#[cfg(not(unix))]
+fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
+    let mut interrupt = tokio::signal::windows::ctrl_c().context("cannot watch for Ctrl-C")?;
+    Ok(async move {
+        let _ = interrupt.recv().await;
+    })
+}
+
+fn describe(stats: &Stats) -> String {
+    let mut text = format!(
+        "saw {} on {}, at most {} at once\n",
+        counted(stats.requests, "request"),
+        counted(stats.connections, "connection"),
+        stats.max_in_flight
+    );
+    let statuses: Vec<String> = stats
+        .by_status
+        .iter()
+        .map(|(status, count)| format!("{status}: {count}"))
+        .collect();
+    if !statuses.is_empty() {
+        let _ = writeln!(text, "  statuses  {}", statuses.join("  "));
+    }
+    let busiest = stats.by_second.iter().max().copied().unwrap_or_default();
+    if busiest > 0 {
+        let _ = writeln!(
+            text,
+            "  seconds   {}, the busiest with {busiest} requests",
+            stats.by_second.len()
+        );
+    }
+    for (route, count) in &stats.by_route {
+        let _ = writeln!(text, "  {count:>9} {route}");
+    }
+    text
+}
+
+fn counted(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn what_the_server_saw_reads_like_a_report() {
+        let stats = Stats {
+            requests: 3,
+            connections: 1,
+            max_in_flight: 1,
+            by_route: BTreeMap::from([("/health".to_owned(), 3)]),
+            by_status: BTreeMap::from([(200, 2), (500, 1)]),
+            by_second: vec![1, 2],
+            ..Stats::default()
+        };
+        let expected = "saw 3 requests on 1 connection, at most 1 at once\n  statuses  200: 2  500: 1\n  \
+                        seconds   2, the busiest with 2 requests\n          3 /health\n";
+        assert_eq!(describe(&stats), expected);
+    }
+}

@@ -1,0 +1,148 @@
+//! A request onto the wire.
+
+use super::{Error, Settings, Target};
+
+/// One header.
+#[derive(Debug, Clone, Copy)]
+pub struct Header<'a> {
+    /// The name, in any case.
+    pub name: &'a str,
+    /// The value.
+    pub value: &'a str,
+}
+
+/// One request, one hop.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// The method.
+    pub method: &'a str,
+    /// Where it goes.
+    pub target: &'a Target,
+    /// Headers as given by the user.
+    pub headers: &'a [Header<'a>],
+    /// The body, if it has one.
+    pub body: Option<&'a [u8]>,
+}
+
+/// Headers that decide how a message is framed or routed; they belong to the client.
+const RESERVED: &[&str] = &["host", "content-length", "connection", "transfer-encoding", "upgrade", "te", "trailer"];
+
+impl Request<'_> {
+    /// Whether the method may be sent again when a reused connection turned out to be closed (RFC 9110, 9.2.2).
+    pub(super) fn is_idempotent(&self) -> bool {
+        matches!(self.method, "GET" | "HEAD" | "PUT" | "DELETE" | "OPTIONS" | "TRACE")
+    }
+
+    /// Appends the request in HTTP/1.1 form (RFC 9112).
+    pub(super) fn write(&self, settings: &Settings, out: &mut Vec<u8>) -> Result<(), Error> {
+        if !is_token(self.method) {
+            return Err(Error::InvalidRequest(format!("`{}` is not a method", self.method.escape_debug())));
+        }
+        put(out, &[self.method.as_bytes(), b" ", self.target.path_and_query().as_bytes(), b" HTTP/1.1\r\nhost: "]);
+        put(out, &[self.target.authority().as_bytes(), b"\r\n"]);
+        let mut has_agent = settings.user_agent.is_empty();
+        for header in self.headers {
+            check(header)?;
+            has_agent |= header.name.eq_ignore_ascii_case("user-agent");
+            put(out, &[header.name.as_bytes(), b": ", header.value.as_bytes(), b"\r\n"]);
+        }
+        if !has_agent {
+            put(out, &[b"user-agent: ", settings.user_agent.as_bytes(), b"\r\n"]);
+        }
+        if settings.no_connection_reuse {
+            out.extend_from_slice(b"connection: close\r\n");
+        }
+        match self.body {
+            Some(body) => {
+                put(out, &[b"content-length: ", decimal(body.len(), &mut [0; 20]), b"\r\n\r\n", body]);
+            }
+            // Methods that usually have a body say that this one has none (RFC 9110, 8.6).
+            None if matches!(self.method, "POST" | "PUT" | "PATCH") => out.extend_from_slice(b"content-length: 0\r\n\r\n"),
+            None => out.extend_from_slice(b"\r\n"),
+        }
+        Ok(())
+    }
+}
+
+fn put(out: &mut Vec<u8>, parts: &[&[u8]]) {
+    for part in parts {
+        out.extend_from_slice(part);
+    }
+}
+
+fn decimal(mut number: usize, digits: &mut [u8; 20]) -> &[u8] {
+    let mut start = digits.len();
+    loop {
+        start -= 1;
+        digits[start] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            return &digits[start..];
+        }
+    }
+}
+
+fn check(header: &Header<'_>) -> Result<(), Error> {
+    if !is_token(header.name) {
+        return Err(Error::InvalidRequest(format!("`{}` is not a header name", header.name.escape_debug())));
+    }
+    if RESERVED.iter().any(|name| header.name.eq_ignore_ascii_case(name)) {
+        return Err(Error::InvalidRequest(format!("header `{}` is set by squall and cannot be given", header.name)));
+    }
+    // A line break in a value would let it write further headers (RFC 9110, 5.5).
+    if header.value.bytes().any(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
+        let value = header.value.escape_debug();
+        return Err(Error::InvalidRequest(format!("header `{}` has a line break or a NUL in `{value}`", header.name)));
+    }
+    Ok(())
+}
+
+/// A token of RFC 9110, 5.6.2.
+fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings() -> Settings {
+        Settings {
+            user_agent: "squall".to_owned(),
+            max_body: 1 << 20,
+            discard_bodies: false,
+            insecure_skip_tls_verify: false,
+            no_connection_reuse: false,
+            dns_ttl: std::time::Duration::from_secs(1),
+        }
+    }
+
+    fn written(method: &str, headers: &[Header<'_>], body: Option<&[u8]>) -> Result<String, Error> {
+        let target = Target::parse("http://a.test/b").unwrap();
+        let mut out = Vec::new();
+        Request { method, target: &target, headers, body }.write(&settings(), &mut out)?;
+        Ok(String::from_utf8(out).unwrap())
+    }
+
+    #[test]
+    fn a_get_has_no_body_and_a_post_says_how_long_its_is() {
+        assert_eq!(written("GET", &[], None).unwrap(), "GET /b HTTP/1.1\r\nhost: a.test\r\nuser-agent: squall\r\n\r\n");
+        assert!(written("POST", &[], Some(b"0123456789")).unwrap().ends_with("content-length: 10\r\n\r\n0123456789"));
+        assert!(written("POST", &[], None).unwrap().ends_with("content-length: 0\r\n\r\n"));
+    }
+
+    #[test]
+    fn a_given_user_agent_replaces_the_default() {
+        let text = written("GET", &[Header { name: "User-Agent", value: "me" }], None).unwrap();
+        assert_eq!(text.to_ascii_lowercase().matches("user-agent").count(), 1, "{text}");
+    }
+
+    #[test]
+    fn what_could_smuggle_a_request_is_refused() {
+        for (name, value) in [("a\r\nb", "c"), ("a", "b\r\nc: d"), ("content-length", "3"), ("Host", "x"), ("", "x")] {
+            let error = written("GET", &[Header { name, value }], None).unwrap_err();
+            assert!(matches!(error, Error::InvalidRequest(_)), "{name:?}: {error}");
+        }
+        assert!(written("GET /\r\n", &[], None).is_err());
+    }
+}

@@ -1,0 +1,294 @@
+//! Instances of a component, as the scheduler drives them.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use wasmtime::{Engine, Store};
+
+use super::state::{ComputedTooLong, State};
+use crate::capability::{Host, Identity, Local, Requests, Run, Settings, Sink};
+use crate::metrics::{Recorder, Registry, SystemTags, Tags};
+use crate::plan::{Limits, Plan};
+use crate::vu::{
+    Context, Instance, Iteration, Journey, JourneyError, Lifecycle, Notice, NoticeLevel, Outcome, Seat, Worker,
+};
+use crate::wit;
+
+/// How long a resolved name is kept (k6's default).
+const DNS_TTL: Duration = Duration::from_secs(300);
+
+/// A component as a journey.
+pub struct Sandbox {
+    engine: Engine,
+    pre: wit::JourneyPre<State>,
+    limits: Limits,
+    settings: Settings,
+    requests: Requests,
+    system_tags: SystemTags,
+    tags: Tags,
+    env: Arc<BTreeMap<String, String>>,
+}
+
+impl Sandbox {
+    pub(super) fn new(engine: Engine, pre: wit::JourneyPre<State>, plan: &Plan) -> Self {
+        let http = &plan.http;
+        Self {
+            engine,
+            pre,
+            limits: plan.limits.clone(),
+            settings: Settings {
+                user_agent: http.user_agent.clone(),
+                max_body: http.max_body,
+                discard_bodies: http.discard_bodies,
+                insecure_skip_tls_verify: http.insecure_skip_tls_verify,
+                no_connection_reuse: http.no_connection_reuse,
+                dns_ttl: DNS_TTL,
+            },
+            requests: Requests {
+                allowed: true,
+                timeout: http.timeout,
+                redirects: http.max_redirects,
+                batch: http.batch,
+                batch_per_host: http.batch_per_host,
+                held_bytes: plan.limits.response_bytes,
+                close_between_iterations: http.no_vu_connection_reuse,
+            },
+            system_tags: plan.system_tags.clone(),
+            tags: plan.tags.clone(),
+            env: Arc::new(plan.env.clone()),
+        }
+    }
+}
+
+impl Journey for Sandbox {
+    type Worker = SandboxWorker;
+
+    fn worker(&self, context: &Arc<Context>, recorder: &Recorder) -> SandboxWorker {
+        let run = Run {
+            started: context.started,
+            seed: context.seed,
+            registry: Arc::clone(&context.registry),
+            sink: Arc::new(ToContext(Arc::clone(context))),
+            requests: self.requests.clone(),
+        };
+        let (registry, http) = (Arc::clone(&context.registry), self.settings.clone());
+        let local = Local::new(recorder.clone(), registry, self.system_tags.clone(), http);
+        SandboxWorker {
+            engine: self.engine.clone(),
+            pre: self.pre.clone(),
+            limits: self.limits.clone(),
+            run: Arc::new(run),
+            local: Rc::new(local),
+            tags: self.tags.clone(),
+            env: Arc::clone(&self.env),
+        }
+    }
+}
+
+/// One worker thread's part.
+pub struct SandboxWorker {
+    engine: Engine,
+    pre: wit::JourneyPre<State>,
+    limits: Limits,
+    run: Arc<Run>,
+    local: Rc<Local>,
+    tags: Tags,
+    env: Arc<BTreeMap<String, String>>,
+}
+
+/// One VU's copy.
+pub struct SandboxInstance {
+    store: Store<State>,
+    journey: wit::Journey,
+    exec: Arc<str>,
+    data: Arc<[u8]>,
+    timeout: Option<Duration>,
+}
+
+impl SandboxWorker {
+    async fn instance(&self, identity: Identity) -> Result<(Store<State>, wit::Journey), JourneyError> {
+        let host = Host::new(Arc::clone(&self.run), &self.local, identity);
+        let memory = usize::try_from(self.limits.memory).unwrap_or(usize::MAX);
+        let mut store = State::store(&self.engine, host, memory, self.limits.cpu_timeout);
+        let journey = self.pre.instantiate_async(&mut store).await;
+        let journey = journey.map_err(|error| JourneyError::Instantiate { message: describe(&error) })?;
+        Ok((store, journey))
+    }
+
+    /// Makes an instance for a function that runs once, whose samples carry its name as their group.
+    async fn once(&self, function: &'static str) -> Result<(Store<State>, wit::Journey), JourneyError> {
+        let identity =
+            Identity { vu: 0, instance: 1, scenario: Arc::from(""), tags: self.tags.clone(), env: Arc::clone(&self.env) };
+        let (mut store, journey) = self.instance(identity).await?;
+        let host = &mut store.data_mut().host;
+        // A stream that no iteration has.
+        host.begin(0, 0, u64::MAX);
+        host.enter(function);
+        Ok((store, journey))
+    }
+}
+
+impl Worker for SandboxWorker {
+    type Instance = SandboxInstance;
+
+    async fn instantiate(&self, seat: &Seat) -> Result<SandboxInstance, JourneyError> {
+        let identity = Identity {
+            vu: seat.vu,
+            instance: seat.instance,
+            scenario: Arc::clone(&seat.scenario),
+            tags: seat.tags.clone(),
+            env: Arc::clone(&seat.env),
+        };
+        let (store, journey) = self.instance(identity).await?;
+        let (exec, data) = (Arc::clone(&seat.exec), Arc::clone(&seat.data));
+        Ok(SandboxInstance { store, journey, exec, data, timeout: self.limits.iteration_timeout })
+    }
+}
+
+impl Lifecycle for SandboxWorker {
+    async fn setup(&self) -> Result<Vec<u8>, JourneyError> {
+        let (mut store, journey) = self.once("setup").await?;
+        let returned = journey.call_setup(&mut store).await;
+        store.data_mut().host.end();
+        once_done("setup", returned)
+    }
+
+    async fn teardown(&self, data: &Arc<[u8]>) -> Result<(), JourneyError> {
+        let (mut store, journey) = self.once("teardown").await?;
+        let returned = journey.call_teardown(&mut store, data).await;
+        store.data_mut().host.end();
+        once_done("teardown", returned)
+    }
+
+    async fn handle_summary(&self, summary: &str) -> Result<Vec<(String, String)>, JourneyError> {
+        let (mut store, journey) = self.once("handle-summary").await?;
+        let returned = journey.call_handle_summary(&mut store, summary).await;
+        once_done("handle-summary", returned.map(Ok))
+    }
+}
+
+impl Instance for SandboxInstance {
+    async fn iterate(&mut self, iteration: &Iteration) -> Outcome {
+        self.store.data_mut().host.begin(iteration.number, iteration.index, iteration.stream);
+        self.store.set_epoch_deadline(1);
+        let call = self.journey.call_iterate(&mut self.store, &self.exec, &self.data);
+        let returned = match self.timeout {
+            None => call.await,
+            Some(limit) => match tokio::time::timeout(limit, call).await {
+                Ok(returned) => returned,
+                Err(_) => {
+                    return Outcome::TimedOut { message: format!("the iteration took longer than {limit:?} (`iteration-timeout`)") };
+                }
+            },
+        };
+        self.store.data_mut().host.end();
+        match returned {
+            Ok(Ok(())) => Outcome::Completed,
+            Ok(Err(message)) => Outcome::Failed { message },
+            Err(error) => match error.downcast_ref::<ComputedTooLong>() {
+                Some(too_long) => Outcome::TimedOut { message: format!("{too_long} (`cpu-timeout`)") },
+                None => Outcome::Trapped { message: describe(&error) },
+            },
+        }
+    }
+}
+
+/// Calls `options` in an instance of its own. Requests are refused there.
+pub(super) async fn options(
+    pre: &wit::JourneyPre<State>,
+    engine: &Engine,
+    env: BTreeMap<String, String>,
+    log: Box<dyn Fn(&str) + Send + Sync>,
+    limit: Duration,
+) -> Result<String, JourneyError> {
+    let requests = Requests {
+        allowed: false,
+        timeout: limit,
+        redirects: 0,
+        batch: 1,
+        batch_per_host: 1,
+        held_bytes: 0,
+        close_between_iterations: false,
+    };
+    let registry = Arc::new(Registry::default());
+    let run = Run { started: Instant::now(), seed: 0, registry: Arc::clone(&registry), sink: Arc::new(OnlyLog(log)), requests };
+    let settings = Settings {
+        user_agent: String::new(),
+        max_body: 0,
+        discard_bodies: true,
+        insecure_skip_tls_verify: false,
+        no_connection_reuse: true,
+        dns_ttl: DNS_TTL,
+    };
+    let local = Local::new(Recorder::discard(), registry, SystemTags::default(), settings);
+    let identity =
+        Identity { vu: 0, instance: 1, scenario: Arc::from(""), tags: Tags::default(), env: Arc::new(env) };
+    let host = Host::new(Arc::new(run), &Rc::new(local), identity);
+    let limits = Limits::default();
+    let mut store = State::store(engine, host, usize::try_from(limits.memory).unwrap_or(usize::MAX), limit);
+    let called = async {
+        let journey = pre.instantiate_async(&mut store).await;
+        let journey = journey.map_err(|error| JourneyError::Instantiate { message: describe(&error) })?;
+        once_done("options", journey.call_options(&mut store).await.map(Ok))
+    };
+    tokio::time::timeout(limit, called).await.unwrap_or(Err(JourneyError::TimedOut { function: "options", limit }))
+}
+
+fn once_done<T>(function: &'static str, returned: wasmtime::Result<Result<T, String>>) -> Result<T, JourneyError> {
+    match returned {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(message)) => Err(JourneyError::Failed { function, message }),
+        Err(error) => Err(JourneyError::Trapped { function, message: describe(&error) }),
+    }
+}
+
+/// The trap in a line, and the guest's stack below it.
+fn describe(error: &wasmtime::Error) -> String {
+    let mut text = error.root_cause().to_string();
+    if let Some(backtrace) = error.downcast_ref::<wasmtime::WasmBacktrace>() {
+        for frame in backtrace.frames().iter().take(16) {
+            let name = frame.func_name().map_or_else(|| format!("<function {}>", frame.func_index()), str::to_owned);
+            text.push_str("\n    at ");
+            text.push_str(&name);
+        }
+    }
+    text
+}
+
+/// Passes a journey's words and wishes on to the run.
+struct ToContext(Arc<Context>);
+
+impl Sink for ToContext {
+    fn log(&self, vu: u32, scenario: &Arc<str>, level: wit::log::Level, message: String) {
+        let level = match level {
+            wit::log::Level::Debug => NoticeLevel::Debug,
+            wit::log::Level::Info => NoticeLevel::Info,
+            wit::log::Level::Warn => NoticeLevel::Warn,
+            wit::log::Level::Error => NoticeLevel::Error,
+        };
+        self.0.notify(Notice { level, scenario: Arc::clone(scenario), vu, message, from_host: false });
+    }
+
+    fn abort(&self, reason: &str) {
+        self.0.control.abort(reason);
+    }
+
+    fn fail(&self, reason: &str) {
+        self.0.control.fail(reason);
+    }
+}
+
+/// Where words go while a component is asked for its options; there is no run to end yet.
+struct OnlyLog(Box<dyn Fn(&str) + Send + Sync>);
+
+impl Sink for OnlyLog {
+    fn log(&self, _vu: u32, _scenario: &Arc<str>, _level: wit::log::Level, message: String) {
+        (self.0)(&message);
+    }
+
+    fn abort(&self, _reason: &str) {}
+
+    fn fail(&self, _reason: &str) {}
+}

@@ -1,0 +1,84 @@
+//! The rules as data. Change them here and in `docs/architecture.md` together.
+
+/// A module and the modules it may use beside itself. The longest matching name counts, so a row for a file inside a
+/// folder is stricter than the folder's.
+pub const MAY_USE: &[(&str, &[&str])] = &[
+    (
+        "run",
+        &["scheduler", "vu", "collector", "output", "plan", "platform"],
+    ),
+    ("scheduler", &["plan", "vu", "metrics", "platform"]),
+    ("scheduler::pacer", &["plan", "platform"]),
+    ("scheduler::executor", &["plan", "vu", "metrics"]),
+    ("vu", &["metrics"]),
+    ("vu::journey", &["metrics"]),
+    (
+        "sandbox",
+        &["plan", "vu", "capability", "metrics", "wit", "platform"],
+    ),
+    ("capability", &["wit", "protocol", "metrics"]),
+    ("wit", &[]),
+    ("protocol", &[]),
+    (
+        "collector",
+        &["aggregate", "verdict", "output", "metrics", "platform"],
+    ),
+    ("output", &["plan", "aggregate", "verdict", "metrics"]),
+    ("config", &["plan", "verdict", "metrics"]),
+    ("artifact", &[]),
+    ("practice", &[]),
+    ("platform", &[]),
+    ("plan", &["verdict", "metrics"]),
+    ("verdict", &["aggregate", "metrics"]),
+    ("aggregate", &["metrics"]),
+    ("metrics", &[]),
+    // The binary: it uses the library as any embedder would, by the name `squall`.
+    ("cli", &[]),
+];
+
+/// Files that tie the others together and may name every module.
+pub const ROOTS: &[&str] = &["lib.rs", "main.rs"];
+
+/// Third-party crates that have a home, and the homes. Crates not listed may be used anywhere.
+pub const HOMES: &[(&str, &[&str])] = &[
+    ("wasmtime", &["sandbox", "capability", "wit"]),
+    ("wasmtime_wasi", &["sandbox", "capability", "wit"]),
+    ("hyper", &["protocol"]),
+    ("httparse", &["protocol"]),
+    ("rustls", &["protocol"]),
+    ("tokio_rustls", &["protocol"]),
+    ("rustls_native_certs", &["protocol"]),
+    ("reqwest", &["output", "artifact"]),
+    ("indicatif", &["output", "cli"]),
+    ("axum", &["practice"]),
+    ("clap", &["cli"]),
+    ("clap_complete", &["cli"]),
+    ("anyhow", &["cli"]),
+    ("toml", &["config"]),
+    ("hdrhistogram", &["aggregate"]),
+    ("libc", &["sandbox"]),
+    ("rustix", &["platform", "sandbox"]),
+];
+
+/// Modules with no clock, no file, no socket, no `await` and no spawn.
+pub const PURE: &[&str] = &["plan", "verdict", "aggregate", "metrics"];
+
+/// What a pure module may not name: these paths and everything below them.
+pub const IMPURE: &[&str] = &[
+    "std::fs",
+    "std::net",
+    "std::env",
+    "std::process",
+    "std::thread",
+    "std::time::Instant",
+    "std::time::SystemTime",
+    "tokio",
+];
+
+/// Words that say a function waits or starts something.
+pub const IMPURE_WORDS: &[&str] = &["async", "await", "spawn"];
+
+/// Names that say nothing about what is inside.
+pub const VAGUE: &[&str] = &[
+    "util", "utils", "common", "helper", "helpers", "manager", "base",
+];
