@@ -1,6 +1,6 @@
 //! From what the user typed to a component and a plan.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use squall::artifact;
 use squall::config::{self, Lowered, Problem, Sources};
@@ -58,8 +58,9 @@ pub fn load(args: &RunArgs, style: Style) -> Result<Loaded, Failure> {
         flags: args.flags(&environment),
         scenario: args.scenario().map(str::to_owned),
     };
-    let component = compile(&args.journey, style)?;
-    let options = options(&component, &sources, &args.journey)?;
+    let journey = Path::new(&args.journey);
+    let component = compile(journey, style)?;
+    let options = options(&component, &sources, journey)?;
     let sources = Sources { journey_options: Some(&options).filter(|text| !text.trim().is_empty()).map(String::as_str), ..sources };
     let lowered =
         config::lower(&sources).map_err(|problems| Failure::configuration(problems.iter().cloned().collect()))?;
@@ -69,7 +70,7 @@ pub fn load(args: &RunArgs, style: Style) -> Result<Loaded, Failure> {
     Ok(Loaded { component, options, lowered })
 }
 
-fn compile(journey: &PathBuf, style: Style) -> Result<Component, Failure> {
+fn compile(journey: &Path, style: Style) -> Result<Component, Failure> {
     let name = journey.display();
     let bytes = artifact::read(journey).map_err(|error| {
         let cause = std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
@@ -85,7 +86,7 @@ fn compile(journey: &PathBuf, style: Style) -> Result<Component, Failure> {
     Ok(component)
 }
 
-fn options(component: &Component, sources: &Sources<'_>, journey: &PathBuf) -> Result<String, Failure> {
+fn options(component: &Component, sources: &Sources<'_>, journey: &Path) -> Result<String, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::journey(format!("the system gave no event loop: {error}"), None))?;
     let log = |line: &str| eprintln!("options: {}", line.escape_debug());

@@ -23,7 +23,7 @@ pub struct Args {
 
 /// Prints what is known of a component.
 pub fn run(args: &Args) -> anyhow::Result<u8> {
-    let style = Style::detect(args.run.no_color());
+    let style = Style::detect(args.run.no_color);
     let loaded = match component::load(&args.run, style) {
         Ok(loaded) => loaded,
         Err(failure) => return Ok(failure.report(style)),

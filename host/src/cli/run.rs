@@ -8,7 +8,7 @@ use squall::metrics::Registry;
 use squall::output::{self, Notices, Output, OutputError, Progress, Screen, Summary, SummaryExport};
 use squall::platform;
 use squall::run::{self, RunOptions, Stopper};
-use squall::verdict::{Ending, GeneratorVerdict, Report, SummaryOptions, TimeUnit, TrendStat, check_thresholds};
+use squall::verdict::{Ending, GeneratorVerdict, Report, SummaryOptions, check_thresholds};
 
 use super::component::{self, Failure, Loaded};
 use super::exit;
@@ -17,7 +17,7 @@ use super::run_args::RunArgs;
 
 /// Runs a journey and returns the exit code.
 pub fn run(args: &RunArgs) -> anyhow::Result<u8> {
-    let style = Style::detect(args.no_color());
+    let style = Style::detect(args.no_color);
     let Loaded { component, lowered, .. } = match component::load(args, style) {
         Ok(loaded) => loaded,
         Err(failure) => return Ok(failure.report(style)),
@@ -40,7 +40,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<u8> {
         Err(error) => return Ok(Failure::journey(error.to_string(), error.hint()).report(style)),
     };
     // Each connection is a file; the usual soft limit of 1,024 is far below what a run may need.
-    platform::raise_file_limit();
+    let _ = platform::raise_file_limit();
     let (max_failed, allow_invalid) = (lowered.plan.max_failed_iterations, lowered.plan.allow_invalid);
     let handle = run::start(lowered.plan, journey, registry, outputs, RunOptions { threads: lowered.threads })?;
     stop_on_signals(handle.stopper());
@@ -73,10 +73,10 @@ fn open_outputs(
         let problem = Problem { message: error.full(), place: None, hint: error.hint().map(str::to_owned) };
         Failure::configuration(vec![problem])
     };
-    let summary = summary_options(shown).map_err(|problem| Failure::configuration(vec![problem]))?;
+    let summary = summary_options(shown);
     let screen = Screen::stderr();
     let mut outputs: Vec<Box<dyn Output>> = vec![
-        Box::new(Progress::new(screen.clone(), &args.journey.to_string_lossy(), shown.quiet)),
+        Box::new(Progress::new(screen.clone(), &args.journey, shown.quiet)),
         Box::new(Notices::new(screen, shown.verbose, style.color)),
     ];
     for spec in &shown.out {
@@ -91,16 +91,15 @@ fn open_outputs(
     Ok(outputs)
 }
 
-fn summary_options(shown: &Presentation) -> Result<SummaryOptions, Problem> {
-    let stats = shown.summary_trend_stats.iter().map(|text| TrendStat::parse(text)).collect::<Result<Vec<_>, _>>();
+fn summary_options(shown: &Presentation) -> SummaryOptions {
     let stdout = std::io::stdout().is_terminal();
-    Ok(SummaryOptions {
-        trend_stats: stats.map_err(|error| Problem::new(error.to_string()))?,
-        time_unit: TimeUnit::parse(&shown.summary_time_unit).unwrap_or_default(),
+    SummaryOptions {
+        trend_stats: shown.trend_stats.clone(),
+        time_unit: shown.time_unit,
         color: stdout && !shown.no_color && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
         stdout_is_terminal: stdout,
         stderr_is_terminal: std::io::stderr().is_terminal(),
-    })
+    }
 }
 
 /// The first signal asks the run to end, the second to end at once. The report is printed either way.
@@ -158,7 +157,6 @@ fn conclude(report: &Report, max_failed: f64, allow_invalid: bool, style: Style)
         Ending::TeardownFailed { message } => error(message, None),
         Ending::TeardownTimedOut => error("`teardown` took too long", Some("raise `teardownTimeout`")),
         Ending::JourneyFailed { message } => error(message, None),
-        other => error(&format!("the run ended: {other:?}"), None),
     }
     if report.failed_share > max_failed {
         let (share, limit) = (report.failed_share * 100.0, max_failed * 100.0);

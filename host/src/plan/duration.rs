@@ -53,17 +53,11 @@ pub enum DurationError {
 /// Reads a time span. A number alone is milliseconds.
 pub fn parse(text: &str) -> Result<Duration, DurationError> {
     let trimmed = text.trim();
-    let syntax = || DurationError::Syntax {
-        text: text.to_owned(),
-    };
-    let too_long = || DurationError::TooLong {
-        text: text.to_owned(),
-    };
+    let syntax = || DurationError::Syntax { text: text.to_owned() };
+    let too_long = || DurationError::TooLong { text: text.to_owned() };
     if let Some(positive) = trimmed.strip_prefix('-') {
         parse(positive)?;
-        return Err(DurationError::Negative {
-            text: text.to_owned(),
-        });
+        return Err(DurationError::Negative { text: text.to_owned() });
     }
     let mut rest = trimmed.strip_prefix('+').unwrap_or(trimmed);
     if rest.is_empty() {
@@ -76,11 +70,7 @@ pub fn parse(text: &str) -> Result<Duration, DurationError> {
         let (number, after) = rest.split_at(number_end);
         let unit_end = end_of(after, |c| !c.is_ascii_digit() && c != '.');
         let (unit, after) = after.split_at(unit_end);
-        let unit = if unit.is_empty() && first && after.is_empty() {
-            "ms"
-        } else {
-            unit
-        };
+        let unit = if unit.is_empty() && first && after.is_empty() { "ms" } else { unit };
         let known = UNITS.iter().find(|(name, _)| *name == unit);
         let (_, nanos) = known.ok_or_else(syntax)?;
         let span = times(number, *nanos).ok_or_else(syntax)?;
@@ -107,12 +97,7 @@ pub fn format(span: Duration) -> String {
         1_000_000..SECOND => format!("{}ms", decimal(nanos, 1_000_000)),
         SECOND..MINUTE => format!("{}s", decimal(nanos, SECOND)),
         MINUTE..HOUR => format!("{}m{}s", nanos / MINUTE, decimal(nanos % MINUTE, SECOND)),
-        _ => format!(
-            "{}h{}m{}s",
-            nanos / HOUR,
-            nanos % HOUR / MINUTE,
-            decimal(nanos % MINUTE, SECOND)
-        ),
+        _ => format!("{}h{}m{}s", nanos / HOUR, nanos % HOUR / MINUTE, decimal(nanos % MINUTE, SECOND)),
     }
 }
 
@@ -180,9 +165,7 @@ mod tests {
 
     #[test]
     fn what_is_no_duration_says_why() {
-        for text in [
-            "", "s", "1x", "1m30", "1.2.3s", ".", ".s", "1 s", "1e3", "soon",
-        ] {
+        for text in ["", "s", "1x", "1m30", "1.2.3s", ".", ".s", "1 s", "1e3", "soon"] {
             let text = text.to_owned();
             assert_eq!(parse(&text), Err(DurationError::Syntax { text }));
         }

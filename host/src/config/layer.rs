@@ -1,0 +1,246 @@
+//! The options of one layer: every key that squall knows, read from whatever form the layer has.
+
+use std::time::Duration;
+
+use super::fields::{Fields, Given};
+use super::findings::Findings;
+use super::foreign;
+use super::names;
+use super::node::{Node, Place, Spot, Value};
+use super::pairs::Pairs;
+use super::scenario_options::ScenarioOptions;
+use super::stage_options::StageOption;
+use super::values::{Bytes, Portion};
+use crate::verdict::Threshold;
+
+/// Declares the fields, their keys, and what is done to all of them.
+macro_rules! options {
+    ($($field:ident: $type:ty = $key:literal;)*) => {
+        /// What one layer says. What it does not say is `None`.
+        #[derive(Debug, Clone, Default)]
+        pub(super) struct Layer {
+            $(pub $field: Option<Given<$type>>,)*
+        }
+
+        /// Every key, in camel case. A dot leads into a table.
+        pub(super) const KEYS: &[&str] = &[$($key,)*];
+
+        impl Layer {
+            fn take(fields: &mut Fields<'_>, findings: &mut Findings) -> Self {
+                Self { $($field: fields.take($key, findings),)* }
+            }
+
+            /// Puts a higher layer on top: what it says wins.
+            pub fn cover(&mut self, higher: Self) {
+                $(if higher.$field.is_some() { self.$field = higher.$field; })*
+            }
+        }
+    };
+}
+
+options! {
+    vus: u32 = "vus";
+    duration: Duration = "duration";
+    iterations: u64 = "iterations";
+    stages: Vec<StageOption> = "stages";
+    rate: f64 = "rate";
+    max_vus: u32 = "maxVUs";
+    scenarios: Vec<ScenarioOptions> = "scenarios";
+    thresholds: Vec<Given<Threshold>> = "thresholds";
+    no_thresholds: bool = "noThresholds";
+    tags: Pairs = "tags";
+    env: Pairs = "env";
+    seed: u64 = "seed";
+    no_setup: bool = "noSetup";
+    setup_timeout: Duration = "setupTimeout";
+    no_teardown: bool = "noTeardown";
+    teardown_timeout: Duration = "teardownTimeout";
+    summary_timeout: Duration = "handleSummaryTimeout";
+    min_iteration_duration: Duration = "minIterationDuration";
+    max_failed_iterations: Portion = "maxFailedIterations";
+    allow_invalid: bool = "allowInvalid";
+    system_tags: Vec<String> = "systemTags";
+    max_redirects: u32 = "maxRedirects";
+    user_agent: String = "userAgent";
+    batch: u32 = "batch";
+    batch_per_host: u32 = "batchPerHost";
+    discard_response_bodies: bool = "discardResponseBodies";
+    insecure_skip_tls_verify: bool = "insecureSkipTLSVerify";
+    no_connection_reuse: bool = "noConnectionReuse";
+    no_vu_connection_reuse: bool = "noVUConnectionReuse";
+    memory: Bytes = "limits.memory";
+    iteration_timeout: Duration = "limits.iterationTimeout";
+    cpu_timeout: Duration = "limits.cpuTimeout";
+    response_bytes: Bytes = "limits.responseBytes";
+    series: u32 = "limits.series";
+    summary_trend_stats: Vec<String> = "summaryTrendStats";
+    summary_time_unit: String = "summaryTimeUnit";
+    summary_export: String = "summaryExport";
+    out: Vec<String> = "out";
+    quiet: bool = "quiet";
+    no_color: bool = "noColor";
+    verbose: bool = "verbose";
+    threads: u32 = "threads";
+}
+
+/// Keys that have no variable: tables of tables do not fit in one, and `env` is what the journey may see of them.
+pub(super) const WITHOUT_VARIABLE: &[&str] = &["scenarios", "env"];
+
+/// Keys that a journey must not set. A journey is code of someone else in a sandbox; whoever runs it decides what it
+/// may use and which files are written.
+const NOT_FOR_JOURNEYS: &[&str] = &[
+    "limits.memory",
+    "limits.iterationTimeout",
+    "limits.cpuTimeout",
+    "limits.responseBytes",
+    "limits.series",
+    "summaryExport",
+    "out",
+    "quiet",
+    "noColor",
+    "verbose",
+    "threads",
+];
+
+/// Variables that start like options and are read elsewhere.
+const OTHER_VARIABLES: &[&str] = &["SQUALL_CONFIG", "SQUALL_SCENARIO"];
+
+impl Layer {
+    /// Reads what the journey's `options` returned. An empty text says nothing.
+    pub fn from_journey(json: &str, findings: &mut Findings) -> Self {
+        if json.trim().is_empty() {
+            return Self::default();
+        }
+        let spot = Spot { name: String::new(), place: Place::Journey };
+        let json = match serde_json::from_str(json) {
+            Ok(json) => json,
+            Err(error) => {
+                let message = format!("the journey's options are not JSON: {error}");
+                findings.error(super::Problem::new(message).hint("`squall inspect` prints what the journey returned"));
+                return Self::default();
+            }
+        };
+        let node = Node::json(json, spot);
+        match &node.value {
+            Value::Null => Self::default(),
+            Value::Table(_) => Self::from_table(&node, findings),
+            _ => {
+                let message = format!("the journey's options must be an object, but are {}", node.found());
+                findings.error(super::Problem::new(message));
+                Self::default()
+            }
+        }
+    }
+
+    /// Reads a TOML file.
+    pub fn from_file(file: &str, text: &str, findings: &mut Findings) -> Self {
+        Self::from_table(&Node::toml(file, text, findings), findings)
+    }
+
+    /// Reads the variables that are options.
+    pub fn from_environment(variables: &[(String, String)], findings: &mut Findings) -> Self {
+        let mut nodes = Vec::new();
+        for (name, text) in variables {
+            if !name.starts_with("SQUALL_") || text.is_empty() || OTHER_VARIABLES.contains(&name.as_str()) {
+                continue;
+            }
+            let node = Node::text(name, Place::Environment, text);
+            match KEYS.iter().find(|key| has_variable(key) && names::variable(key) == *name) {
+                Some(key) => nodes.push((*key, node)),
+                None => warn_of_variable(name, &node.spot, findings),
+            }
+        }
+        let mut fields = Fields::new(nodes.iter().map(|(key, node)| (*key, node)));
+        Self::take(&mut fields, findings)
+    }
+
+    /// Reads flags, which are known to be options.
+    pub fn from_flags(flags: &super::Flags, findings: &mut Findings) -> Self {
+        let mut fields = Fields::new(flags.0.iter().map(|(key, node)| (*key, node)));
+        Self::take(&mut fields, findings)
+    }
+
+    fn from_table(node: &Node, findings: &mut Findings) -> Self {
+        let Value::Table(entries) = &node.value else {
+            return Self::default();
+        };
+        let flat = flattened(entries, findings);
+        let mut fields = Fields::new(flat.iter().map(|(key, node)| (key.as_str(), *node)));
+        let read = Self::take(&mut fields, findings);
+        for (written, node) in flat.iter().map(|(key, node)| (key.as_str(), *node)) {
+            let mut refused = NOT_FOR_JOURNEYS.iter().filter(|key| names::is_spelled(written, key));
+            if node.spot.place == Place::Journey && refused.next().is_some() {
+                let problem = findings
+                    .problem(&node.spot, &format!("`{written}` is not for the journey to set"))
+                    .hint("set it in `squall.toml` or with a flag");
+                findings.error(problem);
+            }
+        }
+        foreign::take(&mut fields, findings);
+        fields.finish(findings, |_| None);
+        read
+    }
+
+    /// Whether it says what is to run. Then no lower layer does.
+    pub fn sets_load(&self) -> bool {
+        self.duration.is_some()
+            || self.iterations.is_some()
+            || self.stages.is_some()
+            || self.rate.is_some()
+            || self.scenarios.is_some()
+    }
+
+    /// The options that say what is to run, with their keys.
+    pub fn load(&self) -> Vec<(&'static str, &Spot)> {
+        let spots = [
+            ("scenarios", self.scenarios.as_ref().map(|given| &given.spot)),
+            ("iterations", self.iterations.as_ref().map(|given| &given.spot)),
+            ("duration", self.duration.as_ref().map(|given| &given.spot)),
+            ("stages", self.stages.as_ref().map(|given| &given.spot)),
+            ("rate", self.rate.as_ref().map(|given| &given.spot)),
+        ];
+        spots.into_iter().filter_map(|(key, spot)| Some((key, spot?))).collect()
+    }
+
+    /// Forgets what is to run.
+    pub fn clear_load(&mut self) {
+        self.scenarios = None;
+        self.iterations = None;
+        self.duration = None;
+        self.stages = None;
+        self.rate = None;
+    }
+}
+
+/// Whether an option can be set by a variable.
+pub(super) fn has_variable(key: &str) -> bool {
+    !WITHOUT_VARIABLE.contains(&key)
+}
+
+/// The entries with those of `limits` among them, as `limits.memory`.
+fn flattened<'a>(entries: &'a [(String, Node)], findings: &mut Findings) -> Vec<(String, &'a Node)> {
+    let mut flat = Vec::with_capacity(entries.len());
+    for (key, node) in entries {
+        match &node.value {
+            Value::Table(limits) if key == "limits" => {
+                flat.extend(limits.iter().map(|(name, node)| (format!("limits.{name}"), node)));
+            }
+            Value::Null => {}
+            _ if key == "limits" => findings.mismatch(node, "a table"),
+            _ => flat.push((key.clone(), node)),
+        }
+    }
+    flat
+}
+
+/// A variable may belong to another program, so only what looks like a slip is worth a word.
+fn warn_of_variable(name: &str, spot: &Spot, findings: &mut Findings) {
+    let variables: Vec<String> = KEYS.iter().filter(|key| has_variable(key)).map(|key| names::variable(key)).collect();
+    let near = |known: &&String| strsim::damerau_levenshtein(known, name) <= 2;
+    if let Some(meant) = variables.iter().find(near) {
+        let problem = findings
+            .problem(spot, &format!("nothing reads the variable `{name}`"))
+            .hint(format!("did you mean `{meant}`?"));
+        findings.warn(problem);
+    }
+}

@@ -1,0 +1,221 @@
+//! One layer, all others beneath it, lowered to a plan.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::time::Duration;
+
+use super::Lowered;
+use super::fields::Given;
+use super::findings::Findings;
+use super::layer::Layer;
+use super::load;
+use super::names;
+use super::origins::Origins;
+use super::presentation;
+use super::scenario::note_pairs;
+use super::values::{Bytes, Portion, Shown};
+use crate::metrics::{SystemTags, Tags};
+use crate::plan::{Http, Limits, Plan};
+use crate::verdict::Threshold;
+
+/// A page of linear memory, of which any journey has one.
+const LEAST_MEMORY: u64 = 64 << 10;
+
+/// Lowers the layer. The result is of use only if nothing was found wrong.
+pub(super) fn lower(layer: &Layer, chosen: Option<&Given<String>>, findings: &mut Findings) -> Lowered {
+    let mut origins = Origins::default();
+    let scenarios = load::lower(layer, chosen, findings, &mut origins);
+    let mut lowering = Lowering { layer, findings, origins: &mut origins };
+    let plan = lowering.plan(Plan::new(scenarios));
+    let threads = lowering.threads();
+    let presentation = presentation::lower(layer, findings, &mut origins);
+    Lowered { plan, presentation, threads, origins, warnings: Vec::new() }
+}
+
+struct Lowering<'a> {
+    layer: &'a Layer,
+    findings: &'a mut Findings,
+    origins: &'a mut Origins,
+}
+
+impl Lowering<'_> {
+    fn plan(&mut self, mut plan: Plan) -> Plan {
+        let layer = self.layer;
+        plan.thresholds = self.thresholds();
+        plan.seed = self.seed();
+        plan.tags = self.tags();
+        note_pairs(self.origins, None, "env", layer.env.as_ref());
+        let env = layer.env.iter().flat_map(|given| given.value.plain());
+        plan.env = env.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        plan.setup_timeout = self.phase(
+            ("noSetup", layer.no_setup.as_ref()),
+            ("setupTimeout", layer.setup_timeout.as_ref()),
+            plan.setup_timeout,
+        );
+        plan.teardown_timeout = self.phase(
+            ("noTeardown", layer.no_teardown.as_ref()),
+            ("teardownTimeout", layer.teardown_timeout.as_ref()),
+            plan.teardown_timeout,
+        );
+        plan.summary_timeout =
+            self.positive("handleSummaryTimeout", layer.summary_timeout.as_ref(), plan.summary_timeout);
+        let least = layer.min_iteration_duration.as_ref();
+        plan.min_iteration_duration = self.pick("minIterationDuration", least, plan.min_iteration_duration);
+        let failed = layer.max_failed_iterations.as_ref();
+        plan.max_failed_iterations = self.pick("maxFailedIterations", failed, Portion(plan.max_failed_iterations)).0;
+        plan.allow_invalid = self.pick("allowInvalid", layer.allow_invalid.as_ref(), false);
+        plan.system_tags = self.system_tags();
+        plan.limits = self.limits();
+        plan.http = self.http(plan.limits.response_bytes);
+        plan
+    }
+
+    fn thresholds(&mut self) -> Vec<Threshold> {
+        let off = self.layer.no_thresholds.as_ref().filter(|given| given.value);
+        if let Some(off) = off {
+            self.origins.note(None, "noThresholds", Some(off), &false);
+            return Vec::new();
+        }
+        let given = self.layer.thresholds.iter().flat_map(|given| &given.value);
+        let mut thresholds = Vec::new();
+        for threshold in given {
+            let key = format!("thresholds.{}", threshold.value.selector);
+            self.origins.note(None, &key, Some(threshold), &threshold.value);
+            thresholds.push(threshold.value.clone());
+        }
+        thresholds
+    }
+
+    /// A seed that nobody chose is random, so that two runs do not sign up the same users; it is shown, so that the run
+    /// can be had again.
+    fn seed(&mut self) -> u64 {
+        if self.layer.seed.is_some() {
+            return self.pick("seed", self.layer.seed.as_ref(), 0);
+        }
+        let seed = RandomState::new().build_hasher().finish() & u64::from(u32::MAX);
+        self.origins.push(None, "seed", seed.to_string(), "default, random".to_owned());
+        seed
+    }
+
+    fn tags(&mut self) -> Tags {
+        let tags = self.layer.tags.as_ref();
+        note_pairs(self.origins, None, "tags", tags);
+        tags.iter().flat_map(|given| given.value.plain()).collect()
+    }
+
+    /// `setup` or `teardown`: whether it runs, and for how long at most.
+    fn phase(
+        &mut self,
+        (off_key, off): (&str, Option<&Given<bool>>),
+        (timeout_key, timeout): (&str, Option<&Given<Duration>>),
+        default: Option<Duration>,
+    ) -> Option<Duration> {
+        if let Some(off) = off.filter(|given| given.value) {
+            self.origins.note(None, off_key, Some(off), &false);
+            return None;
+        }
+        Some(self.positive(timeout_key, timeout, default.unwrap_or_default()))
+    }
+
+    fn system_tags(&mut self) -> SystemTags {
+        let given = self.layer.system_tags.as_ref();
+        let known = || SystemTags::DEFAULT.iter().chain(SystemTags::OPTIONAL).copied();
+        for (tag, spot) in given.iter().flat_map(|given| given.value.iter().map(|tag| (tag, &given.spot))) {
+            if !known().any(|name| name == tag) {
+                let hint = match names::nearest(tag, known()) {
+                    Some(meant) => format!("did you mean `{meant}`?"),
+                    None => format!("there are {}", names::listed(known())),
+                };
+                let message = format!("`{}`: there is no system tag `{tag}`", spot.name);
+                let problem = self.findings.problem(spot, &message).hint(hint);
+                self.findings.error(problem);
+            }
+        }
+        SystemTags(self.pick("systemTags", given, SystemTags::default().0))
+    }
+
+    fn limits(&mut self) -> Limits {
+        let (layer, default) = (self.layer, Limits::default());
+        let memory = self.pick("limits.memory", layer.memory.as_ref(), Bytes(default.memory));
+        if let Some(given) = layer.memory.as_ref().filter(|given| given.value.0 < LEAST_MEMORY) {
+            let is = format!("is {}, but must be at least {}", given.value.shown(), Bytes(LEAST_MEMORY).shown());
+            self.refuse(given, &is);
+        }
+        let timeout = layer.iteration_timeout.as_ref();
+        let iteration_timeout = if timeout.is_some() {
+            Some(self.pick("limits.iterationTimeout", timeout, Duration::ZERO))
+        } else {
+            let (key, value) = ("limits.iterationTimeout", "none".to_owned());
+            self.origins.push(None, key, value, "default".to_owned());
+            default.iteration_timeout
+        };
+        let response_bytes =
+            self.pick("limits.responseBytes", layer.response_bytes.as_ref(), Bytes(default.response_bytes));
+        Limits {
+            memory: memory.0,
+            // 0 is how one takes back a limit that a lower layer set.
+            iteration_timeout: iteration_timeout.filter(|limit| !limit.is_zero()),
+            cpu_timeout: self.positive("limits.cpuTimeout", layer.cpu_timeout.as_ref(), default.cpu_timeout),
+            response_bytes: response_bytes.0,
+            series: self.at_least_one("limits.series", layer.series.as_ref(), default.series),
+        }
+    }
+
+    fn http(&mut self, response_bytes: u64) -> Http {
+        let (layer, default) = (self.layer, Http::default());
+        let per_host = self.pick("batchPerHost", layer.batch_per_host.as_ref(), default.batch_per_host);
+        if let Some(given) = layer.user_agent.as_ref().filter(|given| given.value.contains(|c: char| c.is_control())) {
+            self.refuse(given, "holds control characters, which no header may");
+        }
+        Http {
+            user_agent: self.pick("userAgent", layer.user_agent.as_ref(), default.user_agent),
+            timeout: default.timeout,
+            max_redirects: self.pick("maxRedirects", layer.max_redirects.as_ref(), default.max_redirects),
+            // One answer may be as large as all that an iteration may hold.
+            max_body: response_bytes,
+            batch: self.at_least_one("batch", layer.batch.as_ref(), default.batch),
+            // k6's word for no limit is 0.
+            batch_per_host: if per_host == 0 { u32::MAX } else { per_host },
+            discard_bodies: self.pick("discardResponseBodies", layer.discard_response_bodies.as_ref(), false),
+            insecure_skip_tls_verify: self.pick(
+                "insecureSkipTLSVerify",
+                layer.insecure_skip_tls_verify.as_ref(),
+                false,
+            ),
+            no_connection_reuse: self.pick("noConnectionReuse", layer.no_connection_reuse.as_ref(), false),
+            no_vu_connection_reuse: self.pick("noVUConnectionReuse", layer.no_vu_connection_reuse.as_ref(), false),
+        }
+    }
+
+    fn threads(&mut self) -> Option<usize> {
+        let Some(given) = self.layer.threads.as_ref() else {
+            self.origins.push(None, "threads", "one per core".to_owned(), "default".to_owned());
+            return None;
+        };
+        Some(self.at_least_one("threads", Some(given), 1) as usize)
+    }
+
+    fn pick<T: Clone + Shown>(&mut self, key: &str, given: Option<&Given<T>>, default: T) -> T {
+        self.origins.note(None, key, given, &default);
+        given.map_or(default, |given| given.value.clone())
+    }
+
+    fn positive(&mut self, key: &str, given: Option<&Given<Duration>>, default: Duration) -> Duration {
+        if let Some(given) = given.filter(|given| given.value.is_zero()) {
+            self.refuse(given, "is 0, but must be longer");
+        }
+        self.pick(key, given, default)
+    }
+
+    fn at_least_one(&mut self, key: &str, given: Option<&Given<u32>>, default: u32) -> u32 {
+        if let Some(given) = given.filter(|given| given.value == 0) {
+            self.refuse(given, "is 0, but must be at least 1");
+        }
+        self.pick(key, given, default)
+    }
+
+    fn refuse<T>(&mut self, given: &Given<T>, is: &str) {
+        let message = format!("`{}` {is}", given.spot.name);
+        let problem = self.findings.problem(&given.spot, &message);
+        self.findings.error(problem);
+    }
+}
