@@ -4,9 +4,11 @@
 //! with those of the other workers. [`Totals`] is what has come of all windows so far. Merging is associative and
 //! commutative everywhere, and no raw sample is kept: outputs that want them put a [`Tap`] beside the recorder.
 
+mod counts;
 mod groups;
 mod histogram;
 mod recorder;
+mod selector;
 mod tap;
 mod totals;
 mod trend;
@@ -15,6 +17,7 @@ mod window;
 
 pub use groups::{CheckTotals, Group};
 pub use recorder::WindowRecorder;
+pub use selector::Selector;
 pub use tap::Tap;
 pub use totals::Totals;
 pub use trend::Trend;

@@ -189,7 +189,9 @@ impl Folding {
         match self {
             Self::Counter(sum) => Value::Counter(std::mem::take(sum)),
             Self::Gauge(gauge) => Value::Gauge(Gauge { at_nanos, ..*gauge }),
-            Self::Rate { passes, total } => Value::Rate { passes: std::mem::take(passes), total: std::mem::take(total) },
+            Self::Rate { passes, total } => {
+                Value::Rate { passes: std::mem::take(passes), total: std::mem::take(total) }
+            }
             Self::Trend(trend) => Value::Trend(Box::new(trend.drain())),
         }
     }
@@ -265,7 +267,7 @@ mod tests {
         let tap = Tap::new(sender, || 7);
         let recorder = WindowRecorder::new(Arc::new(Registry::default()), 10, Some(tap.clone()));
         let id = recorder.series(builtin::ITERATIONS, &tags("a"));
-        for _ in 0..2 * BATCH + 1 {
+        for _ in 0..=2 * BATCH {
             recorder.add(id, 1.0);
         }
         let _ = recorder.take(Duration::ZERO, SECOND);

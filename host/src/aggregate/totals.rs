@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use super::{Group, Series, Value, Window};
+use super::{Group, Selector, Series, Value, Window};
 use crate::metrics::{MetricId, Registry, Tags, builtin};
-use crate::verdict::Selector;
 
 /// The run so far: a value for every metric and for every part of one that was asked for, and the tree of checks.
 #[derive(Debug)]
@@ -97,7 +96,8 @@ impl Totals {
         let Some(metric) = self.registry.get(series.metric) else { return Vec::new() };
         self.view(Selector { metric: metric.name.to_string(), tags: Tags::default() });
         let views = self.views.iter().enumerate();
-        let fed = views.filter(|(_, view)| *view.selector.metric == *metric.name && series.tags.matches(&view.selector.tags));
+        let fed =
+            views.filter(|(_, view)| *view.selector.metric == *metric.name && series.tags.matches(&view.selector.tags));
         fed.map(|(place, _)| place).collect()
     }
 
@@ -150,7 +150,8 @@ mod tests {
     }
 
     fn totals(registry: &Arc<Registry>) -> Totals {
-        let not_found = Selector { metric: "http_req_duration".into(), tags: [("status", "404")].into_iter().collect() };
+        let not_found =
+            Selector { metric: "http_req_duration".into(), tags: [("status", "404")].into_iter().collect() };
         Totals::new(Arc::clone(registry), vec![not_found])
     }
 

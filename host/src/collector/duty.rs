@@ -281,7 +281,8 @@ impl Duty {
         };
         // A journey that never ran declared nothing, which says nothing about its thresholds.
         let undeclared = if has_run { check_declared(&plan.thresholds, registry) } else { Vec::new() };
-        let as_warning = |error: crate::verdict::ThresholdError| Warning { message: error.to_string(), hint: error.hint() };
+        let as_warning =
+            |error: crate::verdict::ThresholdError| Warning { message: error.to_string(), hint: error.hint() };
         Report {
             ending,
             started_at: context.started_at.duration_since(std::time::SystemTime::UNIX_EPOCH).unwrap_or_default(),

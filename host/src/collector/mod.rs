@@ -130,7 +130,8 @@ pub fn start(setup: Setup) -> Collector {
         setup.outputs.into_iter().enumerate().partition(|(_, output)| output.wants_samples());
     let names = of_samples.iter().map(|(_, output)| output.name()).collect();
     let banner = Banner::new(&setup.plan, context.started_at, names);
-    let sink = (!of_samples.is_empty()).then(|| Sink::start(Audience::new(of_samples), banner.clone(), context.started));
+    let sink =
+        (!of_samples.is_empty()).then(|| Sink::start(Audience::new(of_samples), banner.clone(), context.started));
     let duty = Duty::new(duty::Orders {
         plan: setup.plan,
         registry: setup.registry,

@@ -92,7 +92,8 @@ impl Seconds {
             all.merge(window);
             all
         });
-        let empty = || Window { start: Duration::from_secs(end - 1), length: Duration::from_secs(1), ..Window::default() };
+        let empty =
+            || Window { start: Duration::from_secs(end - 1), length: Duration::from_secs(1), ..Window::default() };
         Closed { end, window: merged.unwrap_or_else(empty), busiest }
     }
 }
@@ -103,8 +104,14 @@ mod tests {
 
     fn window(worker: usize, start: f64, end: f64) -> FromWorker {
         let (start, end) = (Duration::from_secs_f64(start), Duration::from_secs_f64(end));
-        let window = Window { start, length: end - start, overflowed: 1, ..Window::default() };
-        FromWorker { worker, window, cpu: (end - start) / 2, states: Vec::new(), last: end.subsec_nanos() > 0 }
+        let window = Window { start, length: end.saturating_sub(start), overflowed: 1, ..Window::default() };
+        FromWorker {
+            worker,
+            window,
+            cpu: end.saturating_sub(start) / 2,
+            states: Vec::new(),
+            last: end.subsec_nanos() > 0,
+        }
     }
 
     fn at(second: u64) -> Duration {
@@ -140,7 +147,8 @@ mod tests {
         let mut seconds = Seconds::new(2);
         (0..3).for_each(|second| seconds.take_in(window(0, f64::from(second), f64::from(second + 1))));
         seconds.take_in(window(1, 0.0, 3.0));
-        let closed: Vec<(u64, u64)> = std::iter::from_fn(|| seconds.next(at(3))).map(|closed| (closed.end, closed.window.overflowed)).collect();
+        let closed: Vec<(u64, u64)> =
+            std::iter::from_fn(|| seconds.next(at(3))).map(|closed| (closed.end, closed.window.overflowed)).collect();
         assert_eq!(closed, [(1, 1), (2, 1), (3, 2)]);
     }
 

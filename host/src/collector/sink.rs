@@ -55,7 +55,12 @@ impl Sink {
     }
 }
 
-fn write(mut audience: Audience, banner: &Banner, samples: &Receiver<Vec<Sample>>, failures: &Sender<String>) -> Audience {
+fn write(
+    mut audience: Audience,
+    banner: &Banner,
+    samples: &Receiver<Vec<Sample>>,
+    failures: &Sender<String>,
+) -> Audience {
     let mut told = 0;
     let mut tell = |audience: &mut Audience, event: &Event<'_>| {
         audience.tell(event);

@@ -25,7 +25,13 @@ impl Output for Listener {
             Event::Started(_) => "started".to_owned(),
             Event::Second(second) => {
                 let scenario = &second.scenarios[0];
-                format!("second {} {} VUs {:.0}/s p95 {:?}", second.at.as_secs(), scenario.active, scenario.rate, scenario.p95)
+                format!(
+                    "second {} {} VUs {:.0}/s p95 {:?}",
+                    second.at.as_secs(),
+                    scenario.active,
+                    scenario.rate,
+                    scenario.p95
+                )
             }
             Event::Samples(samples) => format!("{} samples", samples.len()),
             Event::Notice(notice, repeated) => format!("{}+{repeated}", notice.message),
@@ -144,12 +150,15 @@ fn windows_of_all_workers_become_seconds_and_a_report() {
     assert_eq!(report.warnings[0].hint.as_deref(), Some("raise `max-vus`, or the target cannot keep up with 10/s"));
     assert!(matches!(&report.generator, GeneratorVerdict::Invalid { reasons } if reasons[0].value.contains("4 of 44")));
     let heard = heard.lock().unwrap().clone();
-    assert_eq!(heard[..4], [
-        "started",
-        "second 1 4 VUs 20/s p95 Some(50.0)",
-        "second 2 4 VUs 20/s p95 Some(50.0)",
-        "second 3 0 VUs 0/s p95 None",
-    ]);
+    assert_eq!(
+        heard[..4],
+        [
+            "started",
+            "second 1 4 VUs 20/s p95 Some(50.0)",
+            "second 2 4 VUs 20/s p95 Some(50.0)",
+            "second 3 0 VUs 0/s p95 None",
+        ]
+    );
     assert!(heard[4].starts_with("collector: cpu "), "{}", heard[4]);
     assert_eq!(heard[5], "finished");
     let vus = report.metrics.iter().find(|metric| metric.selector.metric == "vus").unwrap();

@@ -148,9 +148,10 @@ impl Output for Json {
                 self.started_at = banner.started_at;
                 Ok(())
             }
-            Event::Samples(samples) => samples.iter().try_for_each(|sample| self.sample(sample)).and_then(|()| {
-                if self.flushed.elapsed() < FLUSH { Ok(()) } else { self.flush() }
-            }),
+            Event::Samples(samples) => samples
+                .iter()
+                .try_for_each(|sample| self.sample(sample))
+                .and_then(|()| if self.flushed.elapsed() < FLUSH { Ok(()) } else { self.flush() }),
             Event::Finished(_) => self.flush(),
             Event::Second(_) | Event::Notice(..) => Ok(()),
         };
@@ -227,13 +228,14 @@ mod tests {
     }
 
     fn banner() -> Banner {
-        Banner::new(&Plan::new(Vec::new()), SystemTime::UNIX_EPOCH + Duration::from_secs(1_787_305_380), Vec::new())
+        Banner::new(&Plan::new(Vec::new()), SystemTime::UNIX_EPOCH + Duration::from_mins(29_788_423), Vec::new())
     }
 
     #[test]
     fn lines_are_those_of_k6() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let thresholds = ["http_req_duration: p(95)<500", "http_req_duration{status:200}: avg<1", "http_req_duration: max<9"];
+        let thresholds =
+            ["http_req_duration: p(95)<500", "http_req_duration{status:200}: avg<1", "http_req_duration: max<9"];
         let mut thresholds: Vec<Threshold> = thresholds.iter().map(|text| text.parse().unwrap()).collect();
         thresholds[2].abort_on_fail = true;
         thresholds[2].delay_abort = Duration::from_secs(10);
@@ -286,7 +288,11 @@ mod tests {
         let mut output = super::super::open("json=/dev/full", &Arc::default(), &[]).unwrap();
         output.handle(&Event::Samples(&[sample(1.0)])).unwrap();
         let error = output.handle(&Event::Finished(&report_for_tests())).unwrap_err();
-        assert!(error.full().starts_with("`json (/dev/full)` could not be written to the end: No space left"), "{}", error.full());
+        assert!(
+            error.full().starts_with("`json (/dev/full)` could not be written to the end: No space left"),
+            "{}",
+            error.full()
+        );
         assert!(error.hint().unwrap().contains("free some space"));
     }
 }

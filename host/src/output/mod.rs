@@ -140,7 +140,9 @@ pub enum OutputError {
         source: io::Error,
     },
     /// A text of the journey's summary is not for a place it may write to.
-    #[error("the journey's summary may not be written to `{path}`: only to `stdout`, `stderr` and relative paths without `..`")]
+    #[error(
+        "the journey's summary may not be written to `{path}`: only to `stdout`, `stderr` and relative paths without `..`"
+    )]
     Refused {
         /// The place.
         path: String,
@@ -153,7 +155,9 @@ impl OutputError {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Unknown { .. } => Some("write `json=FILE`, or `json=-` for standard output"),
-            Self::Compressed { .. } => Some("write to standard output and compress that: `--out json=- --quiet | gzip > FILE`"),
+            Self::Compressed { .. } => {
+                Some("write to standard output and compress that: `--out json=- --quiet | gzip > FILE`")
+            }
             Self::Open { .. } => Some("check that the directory exists and that you may write to it"),
             Self::Write { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
                 Some("free some space, or write to another disk; what was written before is still there")

@@ -26,7 +26,9 @@ impl Folder {
         if !notice.from_host || notice.level < NoticeLevel::Warn {
             return true;
         }
-        let is_same = |known: &Notice| (known.level, &known.scenario, &known.message) == (notice.level, &notice.scenario, &notice.message);
+        let is_same = |known: &Notice| {
+            (known.level, &known.scenario, &known.message) == (notice.level, &notice.scenario, &notice.message)
+        };
         if let Some((_, repeats)) = self.failures.iter_mut().find(|(known, _)| is_same(known)) {
             *repeats += 1;
             return false;

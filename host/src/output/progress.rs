@@ -39,7 +39,8 @@ impl Progress {
             return;
         };
         while self.bars.len() < second.scenarios.len() {
-            let style = ProgressStyle::with_template("{prefix} [{bar:20}] {msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
+            let style = ProgressStyle::with_template("{prefix} [{bar:20}] {msg}")
+                .unwrap_or_else(|_| ProgressStyle::default_bar());
             let bar = ProgressBar::new(STEPS).with_style(style.progress_chars("=>-"));
             self.bars.push(multi.add(bar));
         }

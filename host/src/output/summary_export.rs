@@ -49,7 +49,8 @@ fn render(report: &Report, trend_stats: &[TrendStat]) -> String {
         let rate = matches!(metric.value, Value::Rate { .. }).then(|| values.shift_remove("rate")).flatten();
         let thresholds = report.thresholds_of(&metric.selector);
         if !thresholds.is_empty() {
-            let failed = thresholds.iter().map(|result| (result.threshold.expression.source.clone(), json!(!result.passed)));
+            let failed =
+                thresholds.iter().map(|result| (result.threshold.expression.source.clone(), json!(!result.passed)));
             values.insert("thresholds".to_owned(), failed.collect::<Map<_, _>>().into());
         }
         if let Some(rate) = rate {

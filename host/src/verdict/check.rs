@@ -121,7 +121,8 @@ fn decided(threshold: &Threshold, metric: &Metric) -> Option<Warning> {
     };
     let (name, range) = (&metric.name, if greatest.is_finite() { "from 0 to 1" } else { "0 or more" });
     let percent = expression.aggregation == Aggregation::Rate && greatest.is_finite() && bound > 1.0 && bound <= 100.0;
-    let hint = percent.then(|| format!("for {bound} % write `{}{}{}`", expression.aggregation, expression.comparison, bound / 100.0));
+    let hint = percent
+        .then(|| format!("for {bound} % write `{}{}{}`", expression.aggregation, expression.comparison, bound / 100.0));
     Some(Warning { message: format!("threshold `{threshold}` can never {fate}: `{name}` is {range}"), hint })
 }
 
@@ -136,7 +137,10 @@ mod tests {
     #[test]
     fn a_slip_in_a_built_in_name_is_an_error_that_names_the_nearest() {
         let checked = check("http_req_durations", "p(95)<500");
-        assert_eq!(checked.errors[0].to_string(), "threshold `http_req_durations: p(95)<500`: there is no metric `http_req_durations`");
+        assert_eq!(
+            checked.errors[0].to_string(),
+            "threshold `http_req_durations: p(95)<500`: there is no metric `http_req_durations`"
+        );
         assert_eq!(checked.errors[0].hint().unwrap(), "did you mean `http_req_duration`?");
     }
 
@@ -163,14 +167,20 @@ mod tests {
     #[test]
     fn an_aggregation_of_another_kind_is_an_error() {
         let error = check("http_req_duration", "rate<1").errors.remove(0);
-        assert_eq!(error.to_string(), "threshold `http_req_duration: rate<1`: `rate` is not for a trend, which `http_req_duration` is");
+        assert_eq!(
+            error.to_string(),
+            "threshold `http_req_duration: rate<1`: `rate` is not for a trend, which `http_req_duration` is"
+        );
         assert_eq!(error.hint().unwrap(), "a trend has `avg`, `min`, `med`, `max` and `p(N)`");
     }
 
     #[test]
     fn a_threshold_that_is_decided_already_is_warned_about() {
         let warning = check("http_req_failed", "rate<5").warnings.remove(0);
-        assert_eq!(warning.message, "threshold `http_req_failed: rate<5` can never fail: `http_req_failed` is from 0 to 1");
+        assert_eq!(
+            warning.message,
+            "threshold `http_req_failed: rate<5` can never fail: `http_req_failed` is from 0 to 1"
+        );
         assert_eq!(warning.hint.unwrap(), "for 5 % write `rate<0.05`");
         assert!(check("checks", "rate>1").warnings[0].message.contains("can never pass"));
         assert!(check("http_req_duration", "p(95)<0").warnings[0].message.contains("can never pass"));

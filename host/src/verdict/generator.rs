@@ -87,7 +87,12 @@ impl Evidence {
     fn drops(&self) -> Option<Reason> {
         let share = self.dropped as f64 / self.planned.max(1) as f64;
         (share > DROPPED_LIMIT).then(|| Reason {
-            value: format!("{} of {} planned iterations were dropped ({:.2} %)", self.dropped, self.planned, share * 100.0),
+            value: format!(
+                "{} of {} planned iterations were dropped ({:.2} %)",
+                self.dropped,
+                self.planned,
+                share * 100.0
+            ),
             limit: format!("{} %", DROPPED_LIMIT * 100.0),
             hint: "raise `max-vus`; if the target cannot keep up with the rate, that is the result".to_owned(),
         })
@@ -106,7 +111,9 @@ impl Evidence {
         Some(Reason {
             value: format!("{what} was out of CPU in {} of {} s", self.saturated, self.seconds),
             limit: format!("{} % of the run", SATURATED_SECONDS * 100.0),
-            hint: "use fewer VUs or some think time, give the generator more cores, or move the target to another machine".to_owned(),
+            hint:
+                "use fewer VUs or some think time, give the generator more cores, or move the target to another machine"
+                    .to_owned(),
         })
     }
 }
@@ -138,7 +145,14 @@ mod tests {
 
     #[test]
     fn a_generator_at_its_limits_is_valid() {
-        let evidence = Evidence { delay_p99: Some(5.0), planned: 1000, dropped: 10, seconds: 100, saturated: 19, ..Evidence::default() };
+        let evidence = Evidence {
+            delay_p99: Some(5.0),
+            planned: 1000,
+            dropped: 10,
+            seconds: 100,
+            saturated: 19,
+            ..Evidence::default()
+        };
         assert!(evidence.judge().is_valid());
         assert!(Evidence::default().judge().is_valid());
     }
@@ -147,8 +161,14 @@ mod tests {
     fn late_arrivals_and_dropped_ones_make_it_invalid() {
         let evidence = Evidence { delay_p99: Some(7.25), planned: 1000, dropped: 11, ..Evidence::default() };
         let reasons = reasons(&evidence);
-        assert_eq!((reasons[0].value.as_str(), reasons[0].limit.as_str()), ("iterations started 7.2 ms late at the 99th percentile", "5 ms"));
-        assert_eq!((reasons[1].value.as_str(), reasons[1].limit.as_str()), ("11 of 1000 planned iterations were dropped (1.10 %)", "1 %"));
+        assert_eq!(
+            (reasons[0].value.as_str(), reasons[0].limit.as_str()),
+            ("iterations started 7.2 ms late at the 99th percentile", "5 ms")
+        );
+        assert_eq!(
+            (reasons[1].value.as_str(), reasons[1].limit.as_str()),
+            ("11 of 1000 planned iterations were dropped (1.10 %)", "1 %")
+        );
     }
 
     #[test]

@@ -38,7 +38,10 @@ impl FromStr for Threshold {
     fn from_str(text: &str) -> Result<Self, ThresholdError> {
         let after_tags = end_of_tags(text).unwrap_or_default();
         let Some(colon) = text[after_tags..].find(':') else {
-            return Err(syntax(text, "a colon between metric and condition is missing, like `http_req_duration: p(95)<500`"));
+            return Err(syntax(
+                text,
+                "a colon between metric and condition is missing, like `http_req_duration: p(95)<500`",
+            ));
         };
         let (key, condition) = text.split_at(after_tags + colon);
         Self::parse(key, &condition[1..])

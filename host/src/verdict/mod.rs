@@ -13,10 +13,9 @@ mod threshold;
 #[cfg(test)]
 pub(crate) use report::tests;
 
+pub use crate::aggregate::Selector;
 pub use check::{Checked, check_declared, check_thresholds};
 pub use generator::{Evidence, GeneratorVerdict, Reason, busy_share};
 pub use report::{Ending, MetricTotals, Report, ScenarioTotals, Warning};
 pub use summary::{StatError, SummaryOptions, TimeUnit, TrendStat, group_id, number, stats};
-pub use threshold::{
-    Aggregation, Comparison, Expression, Selector, Threshold, ThresholdError, ThresholdResult, judge,
-};
+pub use threshold::{Aggregation, Comparison, Expression, Threshold, ThresholdError, ThresholdResult, judge};

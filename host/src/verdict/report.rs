@@ -214,7 +214,8 @@ pub(crate) mod tests {
         record(builtin::VUS_MAX, &[], 10.0, 1);
         record(builtin::DATA_RECEIVED, &[], 1_249_000.0, 1);
         record(builtin::DATA_SENT, &[], 98_700.0, 1);
-        let (status, fast) = ([("check", "status is 200"), ("group", "")], [("check", "response time < 500ms"), ("group", "")]);
+        let (status, fast) =
+            ([("check", "status is 200"), ("group", "")], [("check", "response time < 500ms"), ("group", "")]);
         record(builtin::CHECKS, &status, 1.0, 500);
         record(builtin::CHECKS, &fast, 1.0, 495);
         record(builtin::CHECKS, &fast, 0.0, 5);

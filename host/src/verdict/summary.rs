@@ -37,7 +37,9 @@ pub struct TrendStat {
 
 /// Why something is not a number of a trend.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is not a trend statistic, which are `avg`, `min`, `med`, `max`, `count` and `p(N)` with N from 0 to 100")]
+#[error(
+    "`{text}` is not a trend statistic, which are `avg`, `min`, `med`, `max`, `count` and `p(N)` with N from 0 to 100"
+)]
 pub struct StatError {
     /// The text as given.
     pub text: String,

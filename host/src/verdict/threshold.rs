@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::aggregate::{Totals, Value};
-use crate::metrics::{Kind, Tags, builtin};
+use crate::aggregate::{Selector, Totals, Value};
+use crate::metrics::{Kind, builtin};
 
 /// A condition on a metric that decides pass or fail, and may abort.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -20,15 +20,6 @@ pub struct Threshold {
     pub delay_abort: Duration,
     /// Whether it passes when the metric saw no data. k6 passes; squall fails unless this is set.
     pub allow_no_data: bool,
-}
-
-/// A metric, or the part of it that carries some tags: `http_req_duration{status:200}`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Selector {
-    /// The metric's name.
-    pub metric: String,
-    /// The tags its series must carry.
-    pub tags: Tags,
 }
 
 /// `aggregation op number`.
@@ -125,8 +116,12 @@ impl ThresholdError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Syntax { .. } => Some("write `AGGREGATION OPERATOR NUMBER`, like `p(95)<500`, `rate<0.01` or `count>=1000`".to_owned()),
-            Self::UnknownMetric { suggestion, .. } => suggestion.as_ref().map(|suggestion| format!("did you mean `{suggestion}`?")),
+            Self::Syntax { .. } => {
+                Some("write `AGGREGATION OPERATOR NUMBER`, like `p(95)<500`, `rate<0.01` or `count>=1000`".to_owned())
+            }
+            Self::UnknownMetric { suggestion, .. } => {
+                suggestion.as_ref().map(|suggestion| format!("did you mean `{suggestion}`?"))
+            }
             Self::Aggregation { kind, available, .. } => Some(format!("a {kind} has {available}")),
         }
     }
@@ -255,12 +250,15 @@ mod tests {
             ("http_reqs", "count!=2"),
         ]);
         let (ok, failed) = (&[("status", "200")][..], &[("status", "500")][..]);
-        let totals = totals(&thresholds, &[
-            (builtin::HTTP_REQ_DURATION, ok, 10.0),
-            (builtin::HTTP_REQ_DURATION, ok, 20.0),
-            (builtin::HTTP_REQ_DURATION, failed, 40.0),
-            (builtin::HTTP_REQS, ok, 2.0),
-        ]);
+        let totals = totals(
+            &thresholds,
+            &[
+                (builtin::HTTP_REQ_DURATION, ok, 10.0),
+                (builtin::HTTP_REQ_DURATION, ok, 20.0),
+                (builtin::HTTP_REQ_DURATION, failed, 40.0),
+                (builtin::HTTP_REQS, ok, 2.0),
+            ],
+        );
         let results = judge(&thresholds, &totals, TEN);
         let passed: Vec<bool> = results.iter().map(|result| result.passed).collect();
         assert_eq!(passed, [true, true, false, true, false]);
@@ -269,7 +267,8 @@ mod tests {
 
     #[test]
     fn a_threshold_that_saw_no_data_fails_unless_it_may() {
-        let mut thresholds = parsed(&[("checks", "rate>0.9"), ("checks", "rate>0.9"), ("dropped_iterations", "count<1")]);
+        let mut thresholds =
+            parsed(&[("checks", "rate>0.9"), ("checks", "rate>0.9"), ("dropped_iterations", "count<1")]);
         thresholds[1].allow_no_data = true;
         let results = judge(&thresholds, &totals(&thresholds, &[]), TEN);
         let seen: Vec<(Option<f64>, bool)> = results.iter().map(|result| (result.value, result.passed)).collect();

@@ -126,12 +126,23 @@ mod tests {
 
     #[test]
     fn rates_are_cut_off_and_bytes_rounded() {
-        assert_eq!((percent(0.999_999), percent(0.995), percent(1.0)), ("99.99%".into(), "99.50%".into(), "100.00%".into()));
-        for (given, expected) in
-            [(0.0, "0 B"), (9.0, "9 B"), (10.0, "10 B"), (1000.0, "1.0 kB"), (20_816.0, "21 kB"), (1_249_000.0, "1.2 MB")]
-        {
+        assert_eq!(
+            (percent(0.999_999), percent(0.995), percent(1.0)),
+            ("99.99%".into(), "99.50%".into(), "100.00%".into())
+        );
+        for (given, expected) in [
+            (0.0, "0 B"),
+            (9.0, "9 B"),
+            (10.0, "10 B"),
+            (1000.0, "1.0 kB"),
+            (20_816.0, "21 kB"),
+            (1_249_000.0, "1.2 MB"),
+        ] {
             assert_eq!(bytes(given), expected);
         }
-        assert_eq!((number(16.666_666_67), number(0.05), number(1000.0)), ("16.666667".into(), "0.05".into(), "1000".into()));
+        assert_eq!(
+            (number(16.666_666_67), number(0.05), number(1000.0)),
+            ("16.666667".into(), "0.05".into(), "1000".into())
+        );
     }
 }

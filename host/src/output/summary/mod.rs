@@ -16,9 +16,7 @@ use table::{Cells, Row, Table};
 /// k6's sections, and the built-in metrics shown in each. Custom metrics come first.
 const SECTIONS: [(&str, IsIn); 3] = [
     ("HTTP", |name| name.starts_with("http_")),
-    ("EXECUTION", |name| {
-        name.starts_with("vus") || name.starts_with("iteration") || name == "dropped_iterations"
-    }),
+    ("EXECUTION", |name| name.starts_with("vus") || name.starts_with("iteration") || name == "dropped_iterations"),
     ("NETWORK", |name| name.starts_with("data_")),
 ];
 /// Whether a section has a metric of this name.
@@ -127,7 +125,8 @@ impl Page<'_> {
         let metric = self.report.metrics.iter().find(|metric| metric.selector == threshold.selector);
         let seen = match (result.value, metric) {
             (Some(value), Some(metric)) => {
-                let per_second = metric.kind == Kind::Counter && expression.aggregation == crate::verdict::Aggregation::Rate;
+                let per_second =
+                    metric.kind == Kind::Counter && expression.aggregation == crate::verdict::Aggregation::Rate;
                 let value = self.humanize(value, metric.kind, metric.contains);
                 format!("{}={value}{}", expression.aggregation, if per_second { "/s" } else { "" })
             }
@@ -231,7 +230,9 @@ impl Page<'_> {
             (Value::Gauge(_), [last, min, max]) => {
                 Cells::Plain(shown(*last), vec![format!("min={}", shown(*min)), format!("max={}", shown(*max))])
             }
-            (Value::Rate { passes, total }, [rate, ..]) => Cells::Plain(shown(*rate), vec![format!("{passes} out of {total}")]),
+            (Value::Rate { passes, total }, [rate, ..]) => {
+                Cells::Plain(shown(*rate), vec![format!("{passes} out of {total}")])
+            }
             _ => Cells::Trend(
                 stats
                     .iter()

@@ -83,7 +83,8 @@ fn checks_are_nested_in_their_groups() {
 #[test]
 fn statistics_and_unit_are_the_users_choice() {
     let trend_stats = ["count", "p(99.9)"].map(|stat| TrendStat::parse(stat).unwrap()).into();
-    let options = SummaryOptions { trend_stats, time_unit: crate::verdict::TimeUnit::Seconds, ..SummaryOptions::default() };
+    let options =
+        SummaryOptions { trend_stats, time_unit: crate::verdict::TimeUnit::Seconds, ..SummaryOptions::default() };
     let text = Summary::render(&hand_made(), &options);
     assert!(text.contains("http_req_duration..............: count=100 p(99.9)=4.47s\n"), "{text}");
 }
