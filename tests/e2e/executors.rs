@@ -11,40 +11,24 @@ use crate::support::{Finished, Squall, exit, journey, practice, write};
 fn run_config(target: &Server, name: &str, path: &str, toml: &str, flags: &str) -> Finished {
     let folder = tempfile::tempdir().unwrap();
     let config = write(folder.path(), "squall.toml", toml);
-    Squall::run(journey(name))
-        .at(target, path)
-        .arg("--config")
-        .arg(config)
-        .flags(flags)
-        .finish()
+    Squall::run(journey(name)).at(target, path).arg("--config").arg(config).flags(flags).finish()
 }
 
 #[track_caller]
 fn run(target: &Server, path: &str, flags: &str) -> Finished {
-    Squall::run(journey("quickstart"))
-        .at(target, path)
-        .flags(flags)
-        .finish()
+    Squall::run(journey("quickstart")).at(target, path).flags(flags).finish()
 }
 
 /// When requests for a path arrived, in their order.
 fn arrivals(target: &Server, path: &str) -> Vec<Duration> {
-    target
-        .recorded()
-        .into_iter()
-        .filter(|request| request.target == path)
-        .map(|request| request.at)
-        .collect()
+    target.recorded().into_iter().filter(|request| request.target == path).map(|request| request.at).collect()
 }
 
 #[test]
 fn shared_iterations_are_as_many_as_asked_for() {
     let target = practice();
     let run = run(&target, "/", "--vus 3 --iterations 31").expect(exit::PASSED);
-    assert_eq!(
-        (target.stats().requests, run.summary().count("iterations")),
-        (31, 31)
-    );
+    assert_eq!((target.stats().requests, run.summary().count("iterations")), (31, 31));
     assert!(target.stats().max_in_flight <= 3);
 }
 
@@ -53,10 +37,7 @@ fn per_vu_iterations_are_as_many_for_each() {
     let target = practice();
     let toml = "[scenarios.each]\nexecutor = \"per-vu-iterations\"\nvus = 3\niterations = 7\n";
     let run = run_config(&target, "quickstart", "/", toml, "").expect(exit::PASSED);
-    assert_eq!(
-        (target.stats().requests, target.stats().connections),
-        (21, 3)
-    );
+    assert_eq!((target.stats().requests, target.stats().connections), (21, 3));
     assert_eq!(run.summary().value("vus_max", "value"), 3.0);
 }
 
@@ -64,12 +45,7 @@ fn per_vu_iterations_are_as_many_for_each() {
 fn constant_vus_are_never_more_than_asked_for() {
     let target = practice();
     let run = run(&target, "/delay/20", "--vus 4 --duration 2s").expect(exit::PASSED);
-    let Stats {
-        requests,
-        max_in_flight,
-        connections,
-        ..
-    } = target.stats();
+    let Stats { requests, max_in_flight, connections, .. } = target.stats();
     assert!(requests >= 8, "{requests}");
     assert_eq!((max_in_flight, connections), (4, 4));
     assert_eq!(run.summary().count("iterations"), requests);
@@ -79,21 +55,9 @@ fn constant_vus_are_never_more_than_asked_for() {
 #[test]
 fn stages_ramp_virtual_users_up_and_down() {
     let target = practice();
-    let run = run(
-        &target,
-        "/delay/20",
-        "--stage 1s:4 --stage 1s:4 --stage 1s:0",
-    )
-    .expect(exit::PASSED);
-    let Stats {
-        requests,
-        max_in_flight,
-        ..
-    } = target.stats();
-    assert_eq!(
-        (max_in_flight, run.summary().count("iterations")),
-        (4, requests)
-    );
+    let run = run(&target, "/delay/20", "--stage 1s:4 --stage 1s:4 --stage 1s:0").expect(exit::PASSED);
+    let Stats { requests, max_in_flight, .. } = target.stats();
+    assert_eq!((max_in_flight, run.summary().count("iterations")), (4, requests));
     assert_eq!(run.summary().value("vus_max", "value"), 4.0);
     assert!(run.took >= Duration::from_secs(3));
 }
@@ -109,10 +73,7 @@ fn a_vu_that_is_taken_away_is_interrupted_after_its_graceful_period() {
         gracefulRampDown = "0s"
     "#;
     let run = run_config(&target, "quickstart", "/delay/60000", toml, "").expect(exit::PASSED);
-    assert_eq!(
-        (target.stats().requests, run.summary().count("iterations")),
-        (1, 0)
-    );
+    assert_eq!((target.stats().requests, run.summary().count("iterations")), (1, 0));
 }
 
 #[test]
@@ -120,19 +81,10 @@ fn a_constant_arrival_rate_is_exact() {
     let target = practice();
     let run = run(&target, "/", "--rate 20 --duration 2s --vus 40").expect(exit::PASSED);
     assert_eq!(target.stats().requests, 40);
-    assert_eq!(
-        (
-            run.summary().count("iterations"),
-            run.summary().count("dropped_iterations")
-        ),
-        (40, 0)
-    );
+    assert_eq!((run.summary().count("iterations"), run.summary().count("dropped_iterations")), (40, 0));
     // The last of 40 is due 1.95 s after the first; the first may be late, but no other is early.
     let arrivals = arrivals(&target, "/");
-    assert!(
-        arrivals[39] >= arrivals[0] + Duration::from_millis(1450),
-        "{arrivals:?}"
-    );
+    assert!(arrivals[39] >= arrivals[0] + Duration::from_millis(1450), "{arrivals:?}");
     assert!(run.summary().metric("iteration_delay")["p(95)"].is_number());
 }
 
@@ -140,13 +92,7 @@ fn a_constant_arrival_rate_is_exact() {
 fn arrivals_do_not_wait_for_a_slow_target() {
     let target = practice();
     let run = run(&target, "/delay/1000", "--rate 10 --duration 2s --vus 25").expect(exit::PASSED);
-    assert_eq!(
-        (
-            target.stats().requests,
-            run.summary().count("dropped_iterations")
-        ),
-        (20, 0)
-    );
+    assert_eq!((target.stats().requests, run.summary().count("dropped_iterations")), (20, 0));
     assert!(target.stats().max_in_flight >= 5);
 }
 
@@ -154,41 +100,20 @@ fn arrivals_do_not_wait_for_a_slow_target() {
 fn an_arrival_with_no_free_vu_is_dropped_and_counted() {
     let target = practice();
     let run = run(&target, "/delay/500", "--rate 20 --duration 2s --vus 1").expect(exit::PASSED);
-    let (seen, dropped) = (
-        target.stats().requests,
-        run.summary().count("dropped_iterations"),
-    );
+    let (seen, dropped) = (target.stats().requests, run.summary().count("dropped_iterations"));
     assert_eq!(seen + dropped, 40);
     assert!(dropped >= 30 && seen >= 1, "{seen} seen, {dropped} dropped");
-    assert_eq!(
-        (
-            target.stats().max_in_flight,
-            run.summary().count("iterations")
-        ),
-        (1, seen)
-    );
+    assert_eq!((target.stats().max_in_flight, run.summary().count("iterations")), (1, seen));
     run.says(&["dropped", "--max-vus"]);
 }
 
 #[test]
 fn more_vus_are_made_up_to_the_maximum() {
     let target = practice();
-    let run = run(
-        &target,
-        "/delay/500",
-        "--rate 20 --duration 2s --vus 1 --max-vus 5",
-    )
-    .expect(exit::PASSED);
-    let (seen, dropped) = (
-        target.stats().requests,
-        run.summary().count("dropped_iterations"),
-    );
+    let run = run(&target, "/delay/500", "--rate 20 --duration 2s --vus 1 --max-vus 5").expect(exit::PASSED);
+    let (seen, dropped) = (target.stats().requests, run.summary().count("dropped_iterations"));
     assert_eq!(seen + dropped, 40);
-    assert!(
-        (2..=5).contains(&target.stats().max_in_flight),
-        "{:?}",
-        target.stats()
-    );
+    assert!((2..=5).contains(&target.stats().max_in_flight), "{:?}", target.stats());
 }
 
 #[test]
@@ -203,11 +128,7 @@ fn a_ramping_arrival_rate_follows_its_integral() {
     "#;
     run_config(&target, "quickstart", "/", toml, "").expect(exit::PASSED);
     // 20 on the slope and 20 after it; whether the one due at the very end is in is a matter of taste.
-    assert!(
-        (39..=41).contains(&target.stats().requests),
-        "{:?}",
-        target.stats()
-    );
+    assert!((39..=41).contains(&target.stats().requests), "{:?}", target.stats());
 }
 
 #[test]
@@ -238,21 +159,11 @@ fn a_scenario_starts_at_its_start_time_with_its_own_environment() {
         target.url()
     );
     let config = write(folder.path(), "squall.toml", toml);
-    Squall::run(journey("quickstart"))
-        .arg("--config")
-        .arg(config)
-        .finish()
-        .expect(exit::PASSED);
-    let (first, second) = (
-        arrivals(&target, "/status/200"),
-        arrivals(&target, "/status/201"),
-    );
+    Squall::run(journey("quickstart")).arg("--config").arg(config).finish().expect(exit::PASSED);
+    let (first, second) = (arrivals(&target, "/status/200"), arrivals(&target, "/status/201"));
     assert_eq!((first.len(), second.len()), (3, 2));
     // The first scenario may itself have started late; half the distance is more than any order by chance.
-    assert!(
-        second[0] >= first[0] + Duration::from_millis(500),
-        "{first:?} {second:?}"
-    );
+    assert!(second[0] >= first[0] + Duration::from_millis(500), "{first:?} {second:?}");
 }
 
 const TWO_FUNCTIONS: &str = "[scenarios.browsing]\nexecutor = \"shared-iterations\"\nexec = \"browse\"\niterations = 3\n\
@@ -264,50 +175,24 @@ const TWO_FUNCTIONS: &str = "[scenarios.browsing]\nexecutor = \"shared-iteration
 fn scenarios_run_the_function_they_name() {
     let target = practice();
     run_config(&target, "arrival-rate", "", TWO_FUNCTIONS, "");
-    assert_eq!(
-        (
-            target.stats().by_route["/health"],
-            target.stats().by_route["/search"]
-        ),
-        (3, 5)
-    );
+    assert_eq!((target.stats().by_route["/health"], target.stats().by_route["/search"]), (3, 5));
 }
 
 #[test]
 fn one_scenario_can_be_chosen_by_name() {
     let target = practice();
-    run_config(
-        &target,
-        "arrival-rate",
-        "",
-        TWO_FUNCTIONS,
-        "--scenario browsing",
-    );
-    assert_eq!(
-        target.stats().by_route.keys().collect::<Vec<_>>(),
-        ["/health"]
-    );
+    run_config(&target, "arrival-rate", "", TWO_FUNCTIONS, "--scenario browsing");
+    assert_eq!(target.stats().by_route.keys().collect::<Vec<_>>(), ["/health"]);
 
-    let unknown = run_config(
-        &target,
-        "arrival-rate",
-        "",
-        TWO_FUNCTIONS,
-        "--scenario browsin",
-    );
-    unknown
-        .expect(exit::CONFIGURATION)
-        .says(&["`browsin`", "`browsing`"]);
+    let unknown = run_config(&target, "arrival-rate", "", TWO_FUNCTIONS, "--scenario browsin");
+    unknown.expect(exit::CONFIGURATION).says(&["`browsin`", "`browsing`"]);
 }
 
 #[test]
 fn a_function_that_the_journey_does_not_have_fails_the_run() {
     let target = practice();
-    let toml =
-        "[scenarios.a]\nexecutor = \"shared-iterations\"\nexec = \"brows\"\niterations = 3\n";
-    run_config(&target, "quickstart", "", toml, "")
-        .expect(exit::JOURNEY)
-        .says(&["brows"]);
+    let toml = "[scenarios.a]\nexecutor = \"shared-iterations\"\nexec = \"brows\"\niterations = 3\n";
+    run_config(&target, "quickstart", "", toml, "").expect(exit::JOURNEY).says(&["brows"]);
     assert_eq!(target.stats().requests, 0);
 }
 
@@ -315,13 +200,7 @@ fn a_function_that_the_journey_does_not_have_fails_the_run() {
 fn a_running_iteration_may_end_within_the_graceful_stop() {
     let target = practice();
     let run = run(&target, "/delay/2500", "--vus 1 --duration 1s").expect(exit::PASSED);
-    assert_eq!(
-        (
-            target.stats().by_status[&200],
-            run.summary().count("iterations")
-        ),
-        (1, 1)
-    );
+    assert_eq!((target.stats().by_status[&200], run.summary().count("iterations")), (1, 1));
 }
 
 #[test]
@@ -329,14 +208,8 @@ fn an_iteration_is_interrupted_at_the_end_of_the_graceful_stop() {
     let target = practice();
     let toml = "[scenarios.cut]\nexecutor = \"constant-vus\"\nvus = 2\nduration = \"1s\"\ngracefulStop = \"500ms\"\n";
     let run = run_config(&target, "quickstart", "/delay/60000", toml, "").expect(exit::PASSED);
-    assert_eq!(
-        (target.stats().requests, run.summary().count("iterations")),
-        (2, 0)
-    );
-    assert!(
-        run.took < Duration::from_mins(1),
-        "an interrupted iteration is not waited for"
-    );
+    assert_eq!((target.stats().requests, run.summary().count("iterations")), (2, 0));
+    assert!(run.took < Duration::from_mins(1), "an interrupted iteration is not waited for");
 }
 
 #[test]
@@ -344,10 +217,7 @@ fn iterations_left_over_at_max_duration_are_dropped() {
     let target = practice();
     let toml = "[scenarios.long]\nexecutor = \"shared-iterations\"\nvus = 1\niterations = 1000\nmaxDuration = \"1s\"\n";
     let run = run_config(&target, "quickstart", "/delay/100", toml, "").expect(exit::PASSED);
-    let (seen, dropped) = (
-        target.stats().requests,
-        run.summary().count("dropped_iterations"),
-    );
+    let (seen, dropped) = (target.stats().requests, run.summary().count("dropped_iterations"));
     assert!(seen >= 1);
     assert_eq!(seen + dropped, 1000);
 }

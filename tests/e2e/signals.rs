@@ -8,10 +8,7 @@ use squall::practice::Server;
 use crate::support::{Running, Squall, exit, journey, practice};
 
 fn start(target: &Server, name: &str, path: &str) -> Running {
-    let mut run = Squall::run(journey(name))
-        .at(target, path)
-        .flags("--vus 2 --duration 10m")
-        .start();
+    let mut run = Squall::run(journey(name)).at(target, path).flags("--vus 2 --duration 10m").start();
     let busy = if path.is_empty() { 4 } else { 2 };
     run.wait_until("both VUs are at work", |_| target.stats().requests >= busy);
     run
@@ -22,15 +19,9 @@ fn the_first_ctrl_c_lets_iterations_end_and_reports() {
     let target = practice();
     let run = start(&target, "quickstart", "/delay/1500");
     run.signal("INT");
-    let run = run
-        .finish()
-        .expect(exit::INTERRUPTED)
-        .prints(&["http_req_duration", "iterations"]);
+    let run = run.finish().expect(exit::INTERRUPTED).prints(&["http_req_duration", "iterations"]);
     let stats = target.stats();
-    assert_eq!(
-        stats.by_status[&200], stats.requests,
-        "every request that was sent was waited for"
-    );
+    assert_eq!(stats.by_status[&200], stats.requests, "every request that was sent was waited for");
     assert_eq!(run.summary().count("iterations"), stats.requests);
 }
 
@@ -50,11 +41,7 @@ fn the_second_ctrl_c_ends_at_once_and_still_reports() {
     let run = start(&target, "quickstart", "/delay/600000");
     run.signal("INT");
     thread::sleep(Duration::from_millis(500));
-    assert_eq!(
-        target.stats().in_flight,
-        2,
-        "the first one interrupts nothing"
-    );
+    assert_eq!(target.stats().in_flight, 2, "the first one interrupts nothing");
     run.signal("INT");
     let run = run.finish().expect(exit::INTERRUPTED).prints(&["vus_max"]);
     assert_eq!(run.summary().count("iterations"), 0);

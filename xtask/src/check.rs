@@ -26,20 +26,11 @@ fn all(stages: &mut Stages) -> Result<()> {
     stages.command("format", cargo().args(["fmt", "--all", "--check"]))?;
     stages.stage("layers", "cargo xtask layers", |_| layers::run())?;
     stages.stage("wasm target", "rustup target add wasm32-wasip2", |_| {
-        add_rust_target("wasm32-wasip2")
-            .context("journeys cannot be built without the target `wasm32-wasip2`")
+        add_rust_target("wasm32-wasip2").context("journeys cannot be built without the target `wasm32-wasip2`")
     })?;
     stages.command(
         "clippy",
-        cargo().args([
-            "clippy",
-            "--locked",
-            "--workspace",
-            "--all-targets",
-            "--",
-            "-D",
-            "warnings",
-        ]),
+        cargo().args(["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"]),
     )?;
     // The documents need what clippy has just made of the dependencies, and nothing more.
     stages.command(
@@ -54,14 +45,10 @@ fn all(stages: &mut Stages) -> Result<()> {
     )?;
     stages.stage("licences and sources", "cargo deny check", deny::run)?;
     stages.stage("journeys", "cargo xtask journeys", |_| journeys::run(&[]))?;
-    stages.stage(
-        "guests in other languages",
-        "cargo xtask journeys --proof",
-        |left_out| {
-            left_out.extend(journeys::proof()?.skipped);
-            Ok(())
-        },
-    )?;
+    stages.stage("guests in other languages", "cargo xtask journeys --proof", |left_out| {
+        left_out.extend(journeys::proof()?.skipped);
+        Ok(())
+    })?;
     stages.command("tests", cargo().args(["test", "--locked", "--workspace"]))?;
     // `cargo test` has built it; `cargo run` would build the dependencies again with fewer features.
     stages.command("example `embed`", &mut Command::new(embed()))?;
@@ -84,9 +71,7 @@ fn elsewhere(system: &str, left_out: &mut Vec<String>) -> Result<()> {
         return Ok(());
     }
     if !cfg!(unix) {
-        left_out.push(format!(
-            "compiling for {system}: the stand-in C compiler is a shell script"
-        ));
+        left_out.push(format!("compiling for {system}: the stand-in C compiler is a shell script"));
         return Ok(());
     }
     let compiler = stand_in()?;
@@ -96,14 +81,7 @@ fn elsewhere(system: &str, left_out: &mut Vec<String>) -> Result<()> {
             .env(format!("CC_{name}"), &compiler)
             .env(format!("CXX_{name}"), &compiler)
             .env(format!("AR_{name}"), &compiler)
-            .args([
-                "check",
-                "--locked",
-                "--package",
-                "squall",
-                "--target",
-                system,
-            ]),
+            .args(["check", "--locked", "--package", "squall", "--target", system]),
     )
 }
 
@@ -125,8 +103,7 @@ done
 "#;
     let folder = target().join("xtask");
     let path = folder.join("stand-in-cc");
-    std::fs::create_dir_all(&folder)
-        .with_context(|| format!("cannot create `{}`", folder.display()))?;
+    std::fs::create_dir_all(&folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
     std::fs::write(&path, SCRIPT).with_context(|| format!("cannot write `{}`", path.display()))?;
     call(Command::new("chmod").arg("+x").arg(&path))?;
     Ok(path)

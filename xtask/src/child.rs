@@ -19,10 +19,7 @@ impl Beside {
     /// Starts a program.
     pub fn start(command: &mut Command) -> Result<Self> {
         let words = show(command);
-        let child = command
-            .stdin(Stdio::null())
-            .spawn()
-            .with_context(|| format!("`{words}` did not start"))?;
+        let child = command.stdin(Stdio::null()).spawn().with_context(|| format!("`{words}` did not start"))?;
         Ok(Self { child })
     }
 
@@ -68,9 +65,7 @@ impl Drop for Beside {
 
 fn url_in(line: &str) -> Option<String> {
     let start = line.find("http://")?;
-    let url = line[start..]
-        .split(|c: char| c.is_whitespace() || c == '`')
-        .next()?;
+    let url = line[start..].split(|c: char| c.is_whitespace() || c == '`').next()?;
     Some(url.trim_end_matches(['/', '.', ',']).to_owned())
 }
 
@@ -91,11 +86,7 @@ mod tests {
         let beside = Beside::start(Command::new("sleep").arg("30")).unwrap();
         let id = beside.id();
         drop(beside);
-        let alive = Command::new("kill")
-            .args(["-0", &id.to_string()])
-            .stderr(Stdio::null())
-            .status()
-            .unwrap();
+        let alive = Command::new("kill").args(["-0", &id.to_string()]).stderr(Stdio::null()).status().unwrap();
         assert!(!alive.success());
     }
 }

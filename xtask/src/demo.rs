@@ -14,17 +14,14 @@ use crate::workspace::{self, cargo, target};
 /// Builds everything, runs `login-flow` against the practice server and passes squall's exit code on.
 pub fn run() -> Result<ExitCode> {
     let mut stages = Stages::default();
-    stages.stage("wasm target", "rustup target add wasm32-wasip2", |_| {
-        workspace::add_rust_target("wasm32-wasip2")
-    })?;
+    stages.stage("wasm target", "rustup target add wasm32-wasip2", |_| workspace::add_rust_target("wasm32-wasip2"))?;
     let squall = build(&mut stages)?;
     stages.stage("journeys", "cargo xtask journeys", |_| journeys::run(&[]))?;
 
     let folder = target().join("demo");
     fs::create_dir_all(&folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
     let (summary, samples) = (folder.join("summary.json"), folder.join("samples.json"));
-    let (server, url) =
-        Beside::server(Command::new(&squall).args(["target", "--listen", "127.0.0.1:0"]))?;
+    let (server, url) = Beside::server(Command::new(&squall).args(["target", "--listen", "127.0.0.1:0"]))?;
     let mut command = Command::new(&squall);
     command
         .arg("run")
@@ -35,10 +32,7 @@ pub fn run() -> Result<ExitCode> {
         .arg(&summary)
         .arg("--out")
         .arg(format!("json={}", samples.display()));
-    println!(
-        "\n=== 20 virtual users for 10 seconds\n    {}\n",
-        workspace::show(&command)
-    );
+    println!("\n=== 20 virtual users for 10 seconds\n    {}\n", workspace::show(&command));
     let status = command.status().context("squall did not start")?;
     drop(server);
     println!("\nsummary as JSON: {}", summary.display());
@@ -58,9 +52,7 @@ fn build(stages: &mut Stages) -> Result<PathBuf> {
         stages.command("squall, release", command.arg("--release"))?;
         return Ok(release);
     }
-    println!(
-        "the demo uses the dev profile: a release build takes minutes longer (`cargo build --release`)"
-    );
+    println!("the demo uses the dev profile: a release build takes minutes longer (`cargo build --release`)");
     stages.command("squall, dev", &mut command)?;
     Ok(target().join("debug").join(name))
 }

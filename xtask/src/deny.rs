@@ -27,9 +27,8 @@ pub fn run(left_out: &mut Vec<String>) -> Result<()> {
     };
     call(deny()?.args(["check", "licenses", "sources", "bans"]))?;
     if !reachable() || call(deny()?.args(["fetch", "db"])).is_err() {
-        left_out.push(
-            "advisories: their database cannot be reached from here; the daily workflow checks them".to_owned(),
-        );
+        left_out
+            .push("advisories: their database cannot be reached from here; the daily workflow checks them".to_owned());
         return Ok(());
     }
     call(deny()?.args(["check", "--disable-fetch", "advisories"]))
@@ -48,13 +47,10 @@ fn reachable() -> bool {
     // Resolving has no timeout of its own; the thread is left behind if it hangs, and ends with the program.
     thread::spawn(move || {
         let open = DATABASE.to_socket_addrs().is_ok_and(|mut addresses| {
-            addresses
-                .any(|address| TcpStream::connect_timeout(&address, Duration::from_secs(3)).is_ok())
+            addresses.any(|address| TcpStream::connect_timeout(&address, Duration::from_secs(3)).is_ok())
         });
         // The receiver has gone if this took too long.
         let _ = sender.send(open);
     });
-    receiver
-        .recv_timeout(Duration::from_secs(8))
-        .unwrap_or(false)
+    receiver.recv_timeout(Duration::from_secs(8)).unwrap_or(false)
 }

@@ -40,9 +40,7 @@ pub fn build() -> anyhow::Result<Vec<PathBuf>> {
     add_target()?;
     let crates = journey_crates()?;
     let mut cargo = Command::new(env_or("CARGO", "cargo"));
-    cargo
-        .current_dir(root())
-        .args(["build", "--quiet", "--profile", PROFILE, "--target", TARGET]);
+    cargo.current_dir(root()).args(["build", "--quiet", "--profile", PROFILE, "--target", TARGET]);
     for package in &crates {
         cargo.args(["--package", &package.package]);
     }
@@ -69,16 +67,11 @@ fn journey_crates() -> anyhow::Result<Vec<JourneyCrate>> {
     let mut crates = Vec::new();
     for (folder, prefix) in [("examples", ""), ("tests/journeys", "journey-")] {
         let path = root().join(folder);
-        for entry in
-            fs::read_dir(&path).with_context(|| format!("`{}` cannot be read", path.display()))?
-        {
+        for entry in fs::read_dir(&path).with_context(|| format!("`{}` cannot be read", path.display()))? {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
             if entry.path().join("Cargo.toml").is_file() {
-                crates.push(JourneyCrate {
-                    package: format!("{prefix}{name}"),
-                    name,
-                });
+                crates.push(JourneyCrate { package: format!("{prefix}{name}"), name });
             }
         }
     }
@@ -88,21 +81,13 @@ fn journey_crates() -> anyhow::Result<Vec<JourneyCrate>> {
 
 /// Makes sure that Rust can compile to components.
 fn add_target() -> anyhow::Result<()> {
-    let help = format!(
-        "journeys are components, which need the target `{TARGET}`: run `rustup target add {TARGET}`"
-    );
-    let output = Command::new("rustup")
-        .current_dir(root())
-        .args(["target", "add", TARGET])
-        .output();
+    let help = format!("journeys are components, which need the target `{TARGET}`: run `rustup target add {TARGET}`");
+    let output = Command::new("rustup").current_dir(root()).args(["target", "add", TARGET]).output();
     match output {
         Ok(output) if output.status.success() => Ok(()),
         Ok(output) => {
             let words = String::from_utf8_lossy(&output.stderr);
-            bail!(
-                "rustup refused to add the target `{TARGET}`\n  hint: {help}\n\n{}",
-                words.trim()
-            )
+            bail!("rustup refused to add the target `{TARGET}`\n  hint: {help}\n\n{}", words.trim())
         }
         // A toolchain without rustup may have the target all the same.
         Err(_) if has_target() => Ok(()),
@@ -111,23 +96,19 @@ fn add_target() -> anyhow::Result<()> {
 }
 
 fn has_target() -> bool {
-    let output = Command::new("rustc")
-        .args(["--print", "target-libdir", "--target", TARGET])
-        .output();
+    let output = Command::new("rustc").args(["--print", "target-libdir", "--target", TARGET]).output();
     output.is_ok_and(|output| Path::new(String::from_utf8_lossy(&output.stdout).trim()).is_dir())
 }
 
 /// Puts a component where everyone looks for it. One that did not change is left alone, so that what was compiled from
 /// it stays good.
 fn publish(component: &Path, name: &str) -> anyhow::Result<PathBuf> {
-    let bytes =
-        fs::read(component).with_context(|| format!("`{}` was not built", component.display()))?;
+    let bytes = fs::read(component).with_context(|| format!("`{}` was not built", component.display()))?;
     let directory = target_directory().join("journeys");
     fs::create_dir_all(&directory)?;
     let published = directory.join(format!("{name}.wasm"));
     if fs::read(&published).ok().as_deref() != Some(&*bytes) {
-        fs::write(&published, bytes)
-            .with_context(|| format!("`{}` cannot be written", published.display()))?;
+        fs::write(&published, bytes).with_context(|| format!("`{}` cannot be written", published.display()))?;
     }
     Ok(published)
 }
@@ -143,14 +124,11 @@ fn print_sizes(components: &[PathBuf]) -> anyhow::Result<()> {
 
 /// The repository.
 fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("xtask is a folder of the repository")
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is a folder of the repository")
 }
 
 fn target_directory() -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| root().join("target"), |path| root().join(path))
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |path| root().join(path))
 }
 
 fn env_or(name: &str, default: &str) -> std::ffi::OsString {
@@ -159,17 +137,12 @@ fn env_or(name: &str, default: &str) -> std::ffi::OsString {
 
 /// Runs a command to its end; one that fails is an error that shows it.
 fn execute(command: &mut Command) -> anyhow::Result<()> {
-    let status = command
-        .status()
-        .with_context(|| format!("`{}` could not be started", shown(command)))?;
+    let status = command.status().with_context(|| format!("`{}` could not be started", shown(command)))?;
     ensure!(status.success(), "`{}` failed ({status})", shown(command));
     Ok(())
 }
 
 fn shown(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
-    words
-        .map(|word| word.to_string_lossy())
-        .collect::<Vec<_>>()
-        .join(" ")
+    words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
 }

@@ -34,10 +34,7 @@ impl Stages {
         let took = start.elapsed();
         self.times.push((name.to_owned(), took));
         let done = done.with_context(|| {
-            format!(
-                "stage `{name}` failed after {}\n  hint: repeat it with `{repeat}`\n  cause",
-                clock(took)
-            )
+            format!("stage `{name}` failed after {}\n  hint: repeat it with `{repeat}`\n  cause", clock(took))
         })?;
         println!("--- {name}: {}", clock(took));
         Ok(done)
@@ -45,13 +42,7 @@ impl Stages {
 
     /// The closing table and everything that was left out.
     pub fn finish(&self) -> String {
-        let width = self
-            .times
-            .iter()
-            .map(|(name, _)| name.len())
-            .max()
-            .unwrap_or(0)
-            .max(5);
+        let width = self.times.iter().map(|(name, _)| name.len()).max().unwrap_or(0).max(5);
         let total: Duration = self.times.iter().map(|(_, took)| *took).sum();
         let mut lines = vec![String::new()];
         let times = self.times.iter().map(|(name, took)| (name.as_str(), *took));
@@ -81,16 +72,9 @@ mod tests {
     #[test]
     fn a_failed_stage_says_which_it_was_and_how_to_repeat_it() {
         let mut stages = Stages::default();
-        let error = stages
-            .stage("docs", "cargo doc", |_| -> Result<()> {
-                anyhow::bail!("broken link")
-            })
-            .unwrap_err();
+        let error = stages.stage("docs", "cargo doc", |_| -> Result<()> { anyhow::bail!("broken link") }).unwrap_err();
         let text = format!("{error:#}");
-        assert!(
-            text.contains("stage `docs`") && text.contains("`cargo doc`"),
-            "{text}"
-        );
+        assert!(text.contains("stage `docs`") && text.contains("`cargo doc`"), "{text}");
         assert!(text.contains("broken link"), "{text}");
     }
 
@@ -103,11 +87,7 @@ mod tests {
                 Ok(())
             })
             .unwrap();
-        assert!(
-            stages
-                .finish()
-                .contains("*** LEFT OUT: advisories: no network")
-        );
+        assert!(stages.finish().contains("*** LEFT OUT: advisories: no network"));
     }
 
     #[test]

@@ -8,10 +8,7 @@ use anyhow::{Context, Result, bail};
 
 /// The folder of the workspace's `Cargo.toml`.
 pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("xtask lies in the workspace")
-        .to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the workspace").to_owned()
 }
 
 /// Cargo's target folder: `CARGO_TARGET_DIR` where set, else `target`.
@@ -51,9 +48,7 @@ pub fn find(name: &str) -> Option<PathBuf> {
 
 /// Installs a program from the crate registry into [`tools`], unless that version is there.
 pub fn install(name: &str, version: &str, profile: &[&str]) -> Result<PathBuf> {
-    let binary = tools()
-        .join("bin")
-        .join(format!("{name}{}", env::consts::EXE_SUFFIX));
+    let binary = tools().join("bin").join(format!("{name}{}", env::consts::EXE_SUFFIX));
     let stamp = tools().join("bin").join(format!(".{name}-{version}"));
     if binary.is_file() && stamp.is_file() {
         return Ok(binary);
@@ -75,26 +70,18 @@ pub fn add_rust_target(target: &str) -> Result<()> {
     if has_std(target) {
         return Ok(());
     }
-    let output = Command::new("rustup")
-        .args(["target", "add", target])
-        .output()
-        .context("`rustup` did not start")?;
+    let output = Command::new("rustup").args(["target", "add", target]).output().context("`rustup` did not start")?;
     if !output.status.success() {
         let words = String::from_utf8_lossy(&output.stderr);
-        bail!(
-            "`rustup target add {target}` failed: {}",
-            words.trim().lines().last().unwrap_or("no reason given")
-        );
+        bail!("`rustup target add {target}` failed: {}", words.trim().lines().last().unwrap_or("no reason given"));
     }
     Ok(())
 }
 
 /// Whether the compiler in use has a standard library for `target`, however it came there.
 fn has_std(target: &str) -> bool {
-    let printed = Command::new("rustc")
-        .args(["--print", "target-libdir", "--target", target])
-        .stderr(Stdio::null())
-        .output();
+    let printed =
+        Command::new("rustc").args(["--print", "target-libdir", "--target", target]).stderr(Stdio::null()).output();
     printed.is_ok_and(|output| {
         let folder = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
         std::fs::read_dir(folder).is_ok_and(|mut entries| entries.any(|entry| entry.is_ok()))
@@ -104,9 +91,7 @@ fn has_std(target: &str) -> bool {
 /// Runs a command to its end; a failure names the command.
 pub fn call(command: &mut Command) -> Result<()> {
     let words = show(command);
-    let status = command
-        .status()
-        .with_context(|| format!("`{words}` did not start"))?;
+    let status = command.status().with_context(|| format!("`{words}` did not start"))?;
     if !status.success() {
         bail!("`{words}` ended with {status}");
     }
@@ -120,22 +105,14 @@ pub fn show(command: &Command) -> String {
         Some(stem) if stem == "cargo" => "cargo".to_owned(),
         _ => plain(&program.to_string_lossy()),
     }];
-    words.extend(
-        command
-            .get_args()
-            .map(|word| plain(&word.to_string_lossy())),
-    );
+    words.extend(command.get_args().map(|word| plain(&word.to_string_lossy())));
     words.join(" ")
 }
 
 fn plain(word: &str) -> String {
     let prefix = format!("{}{}", root().display(), std::path::MAIN_SEPARATOR);
     let word = word.replace(&prefix, "");
-    if word.contains(char::is_whitespace) {
-        format!("'{word}'")
-    } else {
-        word
-    }
+    if word.contains(char::is_whitespace) { format!("'{word}'") } else { word }
 }
 
 #[cfg(test)]

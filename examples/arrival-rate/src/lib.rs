@@ -12,12 +12,7 @@ static BASE_URL: LazyLock<String> = LazyLock::new(|| env_or("BASE_URL", "http://
 fn options() -> Options {
     let seconds = Duration::from_secs;
     Options::new()
-        .scenario(
-            "browsing",
-            Scenario::constant_arrival_rate(50.0, seconds(10), 10)
-                .max_vus(100)
-                .exec("browse"),
-        )
+        .scenario("browsing", Scenario::constant_arrival_rate(50.0, seconds(10), 10).max_vus(100).exec("browse"))
         .scenario(
             "searching",
             Scenario::ramping_arrival_rate(5.0, &[(seconds(5), 40.0), (seconds(5), 5.0)], 10)
@@ -27,10 +22,7 @@ fn options() -> Options {
                 .tag("feature", "search"),
         )
         .threshold("http_req_duration{scenario:browsing}", "p(99)<400")
-        .threshold(
-            "dropped_iterations",
-            Threshold::new("count<10").allow_no_data(),
-        )
+        .threshold("dropped_iterations", Threshold::new("count<10").allow_no_data())
 }
 
 fn browse() -> Result<(), Error> {
@@ -40,9 +32,7 @@ fn browse() -> Result<(), Error> {
 }
 
 fn search() -> Result<(), Error> {
-    let answer = Request::get(format!("{}/search?q=squall", *BASE_URL))
-        .name("/search")
-        .send()?;
+    let answer = Request::get(format!("{}/search?q=squall", *BASE_URL)).name("/search").send()?;
     check!("search answers", answer.status() == 200);
     Ok(())
 }

@@ -22,19 +22,11 @@ fn options() -> Options {
         .duration(Duration::from_secs(10))
         .threshold("fast_searches", "rate>0.95")
         .threshold("server_time{term:load}", "p(95)<300")
-        .threshold(
-            "searches",
-            Threshold::new("count>0")
-                .abort_on_fail()
-                .delay_abort_eval(Duration::from_secs(5)),
-        )
+        .threshold("searches", Threshold::new("count>0").abort_on_fail().delay_abort_eval(Duration::from_secs(5)))
 }
 
 fn search(term: &str) -> Result<(), Error> {
-    let answer = Request::get(format!("{}/search?q={term}", *BASE_URL))
-        .name("/search")
-        .tag("term", term)
-        .send()?;
+    let answer = Request::get(format!("{}/search?q={term}", *BASE_URL)).name("/search").tag("term", term).send()?;
     check!("search answers", answer.status() == 200);
     let tags = [("term", term)];
     SEARCHES.add_tagged(1, &tags);

@@ -9,13 +9,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use squall_sdk::http::{self, Request};
 use squall_sdk::{
-    Error, Options, check, choose, env_or, env_seconds, journey, random_range, sleep, think, vu,
-    weighted,
+    Error, Options, check, choose, env_or, env_seconds, journey, random_range, sleep, think, vu, weighted,
 };
 
 static BASE_URL: LazyLock<String> = LazyLock::new(|| env_or("BASE_URL", "http://127.0.0.1:8080"));
-static THINK: LazyLock<f64> =
-    LazyLock::new(|| env_seconds("THINK").map_or(1.0, |scale| scale.as_secs_f64()));
+static THINK: LazyLock<f64> = LazyLock::new(|| env_seconds("THINK").map_or(1.0, |scale| scale.as_secs_f64()));
 
 /// What setup hands to every iteration.
 #[derive(Serialize, Deserialize)]
@@ -44,10 +42,7 @@ struct Workflow {
 impl Workflow {
     /// The id as it stands in a path, be it a number or a text.
     fn path(&self) -> String {
-        let id = self
-            .id
-            .as_str()
-            .map_or_else(|| self.id.to_string(), str::to_owned);
+        let id = self.id.as_str().map_or_else(|| self.id.to_string(), str::to_owned);
         format!("{}/workflows/{id}", *BASE_URL)
     }
 }
@@ -66,10 +61,7 @@ fn log_in() -> Result<Session, Error> {
         .json(&json!({ "username": "ada", "password": "correct horse" }))
         .send()?;
     if answer.status() != 200 {
-        return Err(Error::new(format!(
-            "the login answered {}",
-            answer.status()
-        )));
+        return Err(Error::new(format!("the login answered {}", answer.status())));
     }
     answer.json()
 }
@@ -96,10 +88,7 @@ fn create(session: &Session) -> Result<(), Error> {
     }
     let workflow: Workflow = created.json()?;
     pause();
-    let read = Request::get(workflow.path())
-        .bearer(&session.token)
-        .name("/workflows/{id}")
-        .send()?;
+    let read = Request::get(workflow.path()).bearer(&session.token).name("/workflows/{id}").send()?;
     check!("workflow can be read", read.status() == 200);
     Ok(())
 }
@@ -122,34 +111,24 @@ fn run(session: &Session) -> Result<(), Error> {
     let page = list(session)?;
     pause();
     let Some(workflow) = choose(&page.items) else {
-        let dashboard = Request::get(format!("{}/analytics/dashboard", *BASE_URL))
-            .bearer(&session.token)
-            .send()?;
+        let dashboard = Request::get(format!("{}/analytics/dashboard", *BASE_URL)).bearer(&session.token).send()?;
         check!("dashboard answers", dashboard.status() == 200);
         return Ok(());
     };
     let url = workflow.path() + "/execute";
-    let started = Request::post(url)
-        .bearer(&session.token)
-        .name("/workflows/{id}/execute")
-        .send()?;
+    let started = Request::post(url).bearer(&session.token).name("/workflows/{id}/execute").send()?;
     check!("workflow was started", started.is_success());
     Ok(())
 }
 
 fn pause() {
     if *THINK > 0.0 {
-        sleep(
-            think::uniform(Duration::from_millis(500)..Duration::from_millis(1_500))
-                .mul_f64(*THINK),
-        );
+        sleep(think::uniform(Duration::from_millis(500)..Duration::from_millis(1_500)).mul_f64(*THINK));
     }
 }
 
 fn log_out(session: &Session) -> Result<(), Error> {
-    let profile = Request::get(format!("{}/auth/profile", *BASE_URL))
-        .bearer(&session.token)
-        .send()?;
+    let profile = Request::get(format!("{}/auth/profile", *BASE_URL)).bearer(&session.token).send()?;
     check!("session is still valid", profile.status() == 200);
     http::get(format!("{}/health", *BASE_URL))?.release();
     Ok(())

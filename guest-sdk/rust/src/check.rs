@@ -22,10 +22,7 @@ impl Check {
     /// Names a check, without telling the host yet.
     #[must_use]
     pub const fn new(name: &'static str) -> Self {
-        Self {
-            name,
-            id: AtomicU32::new(UNDECLARED),
-        }
+        Self { name, id: AtomicU32::new(UNDECLARED) }
     }
 
     /// Counts one result and returns it.
@@ -52,10 +49,7 @@ impl Check {
 /// }
 /// # Ok(()) }
 /// ```
-#[expect(
-    clippy::must_use_candidate,
-    reason = "counting is the purpose; the result is for convenience"
-)]
+#[expect(clippy::must_use_candidate, reason = "counting is the purpose; the result is for convenience")]
 pub fn check(name: &str, ok: bool) -> bool {
     let id = KNOWN.with_borrow_mut(|known| known.id_of(name, host::declare));
     host::report(id, ok);
@@ -113,11 +107,7 @@ impl Known {
     fn id_of(&mut self, name: &str, declare: impl FnOnce(&str) -> u32) -> u32 {
         let address = name.as_ptr() as usize;
         // The text is compared all the same: another name may lie where a freed one lay.
-        if let Some(check) = self
-            .checks
-            .iter()
-            .find(|check| check.address == address && *check.name == *name)
-        {
+        if let Some(check) = self.checks.iter().find(|check| check.address == address && *check.name == *name) {
             return check.id;
         }
         if let Some(check) = self.checks.iter_mut().find(|check| *check.name == *name) {
@@ -125,11 +115,7 @@ impl Known {
             return check.id;
         }
         let id = declare(name);
-        self.checks.push(KnownCheck {
-            address,
-            name: name.into(),
-            id,
-        });
+        self.checks.push(KnownCheck { address, name: name.into(), id });
         id
     }
 }

@@ -60,10 +60,7 @@ impl fmt::Display for Error {
             Self::InvalidRequest(why) => ("the request is invalid: ", why.as_str()),
             Self::TooLarge(limit) => return write!(f, "the answer is larger than {limit} bytes"),
             Self::Stale(id) => {
-                return write!(
-                    f,
-                    "response {id} was released or is of an earlier iteration"
-                );
+                return write!(f, "response {id} was released or is of an earlier iteration");
             }
             Self::NotJson(why) => ("the body is not JSON: ", why.as_str()),
             Self::InvalidMetric(why) => ("the metric's name is invalid: ", why.as_str()),
@@ -159,13 +156,7 @@ macro_rules! keep_the_words {
     )+};
 }
 
-keep_the_words!(
-    ParseIntError,
-    ParseFloatError,
-    Utf8Error,
-    std::string::FromUtf8Error,
-    Box<dyn std::error::Error>
-);
+keep_the_words!(ParseIntError, ParseFloatError, Utf8Error, std::string::FromUtf8Error, Box<dyn std::error::Error>);
 
 #[cfg(test)]
 mod tests {
@@ -173,10 +164,7 @@ mod tests {
 
     #[test]
     fn an_error_says_what_happened_and_the_hosts_words() {
-        assert_eq!(
-            Error::from(http::Error::Timeout).to_string(),
-            "the request timed out"
-        );
+        assert_eq!(Error::from(http::Error::Timeout).to_string(), "the request timed out");
         assert_eq!(
             Error::from(http::Error::Dns("no such host".into())).to_string(),
             "the host name could not be resolved: no such host"
@@ -194,9 +182,6 @@ mod tests {
             Ok(text.parse::<i32>()?)
         }
         assert_eq!(parse("3").expect("a number"), 3);
-        assert_eq!(
-            parse("x").expect_err("not a number").to_string(),
-            "invalid digit found in string"
-        );
+        assert_eq!(parse("x").expect_err("not a number").to_string(), "invalid digit found in string");
     }
 }

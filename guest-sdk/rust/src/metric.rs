@@ -37,12 +37,7 @@ struct Declared {
 
 impl Declared {
     const fn new(name: &'static str, kind: Kind, unit: Unit) -> Self {
-        Self {
-            name,
-            kind,
-            unit,
-            id: AtomicU32::new(UNDECLARED),
-        }
+        Self { name, kind, unit, id: AtomicU32::new(UNDECLARED) }
     }
 
     fn declare(&self) -> Result<u32, Error> {
@@ -63,10 +58,7 @@ impl Declared {
     }
 
     fn add_tagged(&self, value: f64, tags: &[(&str, &str)]) {
-        let tags: Vec<Tag<'_>> = tags
-            .iter()
-            .map(|&(name, value)| Tag { name, value })
-            .collect();
+        let tags: Vec<Tag<'_>> = tags.iter().map(|&(name, value)| Tag { name, value }).collect();
         self.add(value, &tags);
     }
 }

@@ -30,11 +30,7 @@ pub fn random_bytes(bytes: &mut [u8]) {
 /// One of `items`, or none of none.
 #[must_use]
 pub fn choose<T>(items: &[T]) -> Option<&T> {
-    if items.is_empty() {
-        None
-    } else {
-        items.get(random_range(0..items.len()))
-    }
+    if items.is_empty() { None } else { items.get(random_range(0..items.len())) }
 }
 
 /// One of `items`, each as often as its weight says. None where no weight is above 0.
@@ -125,10 +121,7 @@ mod tests {
     #[test]
     fn an_empty_range_gives_its_start() {
         assert_eq!(u32::sample(7..7, 0.5), 7);
-        assert_eq!(
-            f64::sample(7.0..1.0, 0.5).total_cmp(&7.0),
-            std::cmp::Ordering::Equal
-        );
+        assert_eq!(f64::sample(7.0..1.0, 0.5).total_cmp(&7.0), std::cmp::Ordering::Equal);
     }
 
     #[test]

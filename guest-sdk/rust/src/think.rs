@@ -81,8 +81,7 @@ mod tests {
     #[test]
     fn normal_times_have_the_mean_asked_for_and_are_never_negative() {
         let pairs = || even(100).flat_map(|first| even(100).map(move |second| (first, second)));
-        let mean =
-            mean(pairs().map(|(first, second)| normal_from(5 * SECOND, SECOND, first, second)));
+        let mean = mean(pairs().map(|(first, second)| normal_from(5 * SECOND, SECOND, first, second)));
         assert!((mean - 5.0).abs() < 0.01, "{mean}");
         assert_eq!(normal_from(SECOND, 10 * SECOND, 0.9, 0.5), Duration::ZERO);
     }

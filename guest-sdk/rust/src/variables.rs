@@ -34,11 +34,7 @@ pub fn env_seconds(name: &str) -> Option<Duration> {
 fn seconds(text: &str) -> Option<Duration> {
     let (whole, fraction) = text.trim().split_once('.').unwrap_or((text.trim(), ""));
     let number = |digits: &str| {
-        if digits.is_empty() {
-            Some(0)
-        } else {
-            digits.parse::<u32>().ok()
-        }
+        if digits.is_empty() { Some(0) } else { digits.parse::<u32>().ok() }
     };
     let digits = fraction.get(..fraction.len().min(9))?;
     if whole.is_empty() && digits.is_empty() {
@@ -57,10 +53,7 @@ mod tests {
         assert_eq!(seconds("2"), Some(Duration::from_secs(2)));
         assert_eq!(seconds(" 0.25 "), Some(Duration::from_millis(250)));
         assert_eq!(seconds(".5"), Some(Duration::from_millis(500)));
-        assert_eq!(
-            seconds("0.999999999"),
-            Some(Duration::from_nanos(999_999_999))
-        );
+        assert_eq!(seconds("0.999999999"), Some(Duration::from_nanos(999_999_999)));
         assert_eq!(seconds("1.00000000012"), Some(Duration::from_secs(1)));
     }
 

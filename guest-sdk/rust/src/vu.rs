@@ -68,10 +68,7 @@ mod tests {
 
     #[test]
     fn durations_survive_the_way_through_milliseconds() {
-        assert_eq!(
-            duration(milliseconds(Duration::from_micros(1_500))),
-            Duration::from_micros(1_500)
-        );
+        assert_eq!(duration(milliseconds(Duration::from_micros(1_500))), Duration::from_micros(1_500));
         assert_eq!(duration(f64::NAN), Duration::ZERO);
         assert_eq!(duration(-1.0), Duration::ZERO);
     }

@@ -51,7 +51,10 @@ impl Responses {
             return Err(Error::TooLarge(limit));
         }
         // Ids are never used again, or a kept one would silently read someone else's answer.
-        self.last_id = self.last_id.checked_add(1).ok_or_else(|| Error::Other("this instance used up its response ids".to_owned()))?;
+        self.last_id = self
+            .last_id
+            .checked_add(1)
+            .ok_or_else(|| Error::Other("this instance used up its response ids".to_owned()))?;
         self.bytes += size;
         self.kept.push_back((self.last_id, answer));
         Ok(self.last_id)
@@ -214,10 +217,13 @@ impl Sender<'_> {
         let target = self.client.shared().target(&request.url)?;
         let timeout = match request.timeout {
             None => self.defaults.timeout,
-            Some(milliseconds) if milliseconds > 0.0 => Duration::from_secs_f64(milliseconds.min(LONGEST_TIMEOUT) / 1e3),
+            Some(milliseconds) if milliseconds > 0.0 => {
+                Duration::from_secs_f64(milliseconds.min(LONGEST_TIMEOUT) / 1e3)
+            }
             Some(other) => return Err(Error::InvalidRequest(format!("a timeout of {other} ms is not possible"))),
         };
-        let headers = request.headers.iter().map(|header| Header { name: &header.name, value: &header.value }).collect();
+        let headers =
+            request.headers.iter().map(|header| Header { name: &header.name, value: &header.value }).collect();
         let hop = Hop { method: &request.method, headers, body: request.body.as_deref(), target };
         Ok((hop, Instant::now() + timeout))
     }
@@ -253,7 +259,9 @@ impl Hop<'_> {
         }
         if !self.target.same_origin(&next) {
             self.headers.retain(|header| {
-                !["authorization", "cookie", "proxy-authorization"].iter().any(|name| header.name.eq_ignore_ascii_case(name))
+                !["authorization", "cookie", "proxy-authorization"]
+                    .iter()
+                    .any(|name| header.name.eq_ignore_ascii_case(name))
             });
         }
         self.target = Arc::new(next);
@@ -290,7 +298,8 @@ async fn batch(sender: &Sender<'_>, limits: &Requests, requests: &[http::Request
     loop {
         while running.len() < limits.batch.max(1) as usize {
             let free = |target: &Option<Arc<Target>>| {
-                in_flight.iter().filter(|other| same_host(target, other)).count() < limits.batch_per_host.max(1) as usize
+                in_flight.iter().filter(|other| same_host(target, other)).count()
+                    < limits.batch_per_host.max(1) as usize
             };
             let Some(at) = waiting.iter().position(|(_, target)| free(target)) else { break };
             let Some((index, target)) = waiting.remove(at) else { break };
@@ -298,7 +307,9 @@ async fn batch(sender: &Sender<'_>, limits: &Requests, requests: &[http::Request
             running.push(async move { (index, target, sender.send(&requests[index]).await) });
         }
         let Some((index, target, answer)) = running.next().await else { break };
-        if let Some(at) = in_flight.iter().position(|other| same_host(other, &target) || (other.is_none() && target.is_none())) {
+        if let Some(at) =
+            in_flight.iter().position(|other| same_host(other, &target) || (other.is_none() && target.is_none()))
+        {
             in_flight.swap_remove(at);
         }
         answers[index] = Some(answer);

@@ -106,7 +106,14 @@ impl Local {
     #[must_use]
     pub fn new(recorder: Recorder, registry: Arc<Registry>, system: SystemTags, http: Settings) -> Self {
         let names = Names { groups: vec![Arc::from("")], ..Names::default() };
-        Self { recorder, registry, system, http: Rc::new(Shared::new(http)), names: RefCell::new(names), series: RefCell::default() }
+        Self {
+            recorder,
+            registry,
+            system,
+            http: Rc::new(Shared::new(http)),
+            names: RefCell::new(names),
+            series: RefCell::default(),
+        }
     }
 
     pub(super) fn http(&self) -> &Rc<Shared> {
@@ -255,7 +262,8 @@ impl Local {
         let series = &mut *self.series.borrow_mut();
         let found = series.requests.get(&hash).and_then(|bucket| {
             bucket.iter().find(|known| {
-                (known.scope, known.group, known.status, known.error_code) == (label.scope, label.group, status, error_code)
+                (known.scope, known.group, known.status, known.error_code)
+                    == (label.scope, label.group, status, error_code)
                     && (known.expected, known.tls) == (label.expected, exchange.tls_version)
                     && *known.method == *label.method
                     && known.name.as_deref() == label.name

@@ -15,9 +15,9 @@ impl Random {
     /// Chooses the scenario's family of sequences.
     pub(super) fn new(seed: u64, scenario: &str) -> Self {
         // FNV-1a: written down here because it must never change, or a seed would mean something else.
-        let name = scenario.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-        });
+        let name = scenario
+            .bytes()
+            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
         Self { base: seed ^ name.rotate_left(32), stream: 0, generator: None }
     }
 

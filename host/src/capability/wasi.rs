@@ -29,7 +29,12 @@ impl WasiView for Host {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         self.activity.called = true;
         let wasi = self.wasi.get_or_insert_with(|| {
-            let log = |level| Log { run: Arc::clone(&self.run), vu: self.identity.vu, scenario: Arc::clone(&self.identity.scenario), level };
+            let log = |level| Log {
+                run: Arc::clone(&self.run),
+                vu: self.identity.vu,
+                scenario: Arc::clone(&self.identity.scenario),
+                level,
+            };
             let vu = u64::from(self.identity.vu) << 32 | u64::from(self.identity.instance);
             let mut builder = WasiCtx::builder();
             builder

@@ -61,7 +61,10 @@ pub fn load(args: &RunArgs, style: Style) -> Result<Loaded, Failure> {
     let journey = Path::new(&args.journey);
     let component = compile(journey, style)?;
     let options = options(&component, &sources, journey)?;
-    let sources = Sources { journey_options: Some(&options).filter(|text| !text.trim().is_empty()).map(String::as_str), ..sources };
+    let sources = Sources {
+        journey_options: Some(&options).filter(|text| !text.trim().is_empty()).map(String::as_str),
+        ..sources
+    };
     let lowered =
         config::lower(&sources).map_err(|problems| Failure::configuration(problems.iter().cloned().collect()))?;
     for warning in &lowered.warnings {

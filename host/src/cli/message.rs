@@ -53,7 +53,8 @@ mod tests {
 
     #[test]
     fn a_message_has_its_place_and_hint_below() {
-        let text = Style { color: false }.render("error", "31", "`x` is wrong", Some("squall.toml:14"), Some("try `y`"));
+        let text =
+            Style { color: false }.render("error", "31", "`x` is wrong", Some("squall.toml:14"), Some("try `y`"));
         assert_eq!(text, "error: `x` is wrong\n  at squall.toml:14\n  hint: try `y`\n");
     }
 }

@@ -43,7 +43,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     ];
     for (path, text) in files {
         let path = folder.join(path);
-        fs::create_dir_all(path.parent().unwrap_or(&folder)).with_context(|| format!("`{}` cannot be made", path.display()))?;
+        fs::create_dir_all(path.parent().unwrap_or(&folder))
+            .with_context(|| format!("`{}` cannot be made", path.display()))?;
         fs::write(&path, text).with_context(|| format!("`{}` cannot be written", path.display()))?;
     }
     println!("made `{name}`; build and run it with\n");

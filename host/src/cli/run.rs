@@ -58,7 +58,11 @@ fn check(lowered: &Lowered, registry: &Registry, style: Style) -> Result<(), Fai
     if checked.errors.is_empty() {
         return Ok(());
     }
-    let problem = |error: &squall::verdict::ThresholdError| Problem { message: error.to_string(), place: None, hint: error.hint() };
+    let problem = |error: &squall::verdict::ThresholdError| Problem {
+        message: error.to_string(),
+        place: None,
+        hint: error.hint(),
+    };
     Err(Failure::configuration(checked.errors.iter().map(problem).collect()))
 }
 
@@ -122,7 +126,8 @@ fn stop_on_signals(stopper: Stopper) {
 #[cfg(unix)]
 async fn stop_signal() {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
         return std::future::pending().await;
     };
     tokio::select! {
@@ -171,7 +176,10 @@ fn conclude(report: &Report, max_failed: f64, allow_invalid: bool, style: Style)
         error(&format!("the journey marked the run as failed: {reason}"), None);
     }
     if !allow_invalid && !matches!(report.generator, GeneratorVerdict::Valid) {
-        error("the generator was not valid, so the figures cannot be trusted", Some("see `generator:` in the summary, or pass `--allow-invalid`"));
+        error(
+            "the generator was not valid, so the figures cannot be trusted",
+            Some("see `generator:` in the summary, or pass `--allow-invalid`"),
+        );
     }
     for message in &report.output_errors {
         error(message, None);

@@ -63,10 +63,8 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
         seed: args.seed,
         record: 0,
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("cannot wait for signals")?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot wait for signals")?;
     // Signals are watched before the URL is out: whoever reads it may send one at once.
     let stop = runtime.block_on(async { stop_signal() })?;
     let server = match practice::serve(&options, threads) {
@@ -85,9 +83,7 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
 /// Writes to stdout. A reader that went away is no reason to stop serving.
 fn say(text: &str) {
     let mut stdout = std::io::stdout().lock();
-    let _ = stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| stdout.flush());
+    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
 }
 
 /// Resolves at the first Ctrl-C or SIGTERM.
@@ -121,21 +117,13 @@ fn describe(stats: &Stats) -> String {
         counted(stats.connections, "connection"),
         stats.max_in_flight
     );
-    let statuses: Vec<String> = stats
-        .by_status
-        .iter()
-        .map(|(status, count)| format!("{status}: {count}"))
-        .collect();
+    let statuses: Vec<String> = stats.by_status.iter().map(|(status, count)| format!("{status}: {count}")).collect();
     if !statuses.is_empty() {
         let _ = writeln!(text, "  statuses  {}", statuses.join("  "));
     }
     let busiest = stats.by_second.iter().max().copied().unwrap_or_default();
     if busiest > 0 {
-        let _ = writeln!(
-            text,
-            "  seconds   {}, the busiest with {busiest} requests",
-            stats.by_second.len()
-        );
+        let _ = writeln!(text, "  seconds   {}, the busiest with {busiest} requests", stats.by_second.len());
     }
     for (route, count) in &stats.by_route {
         let _ = writeln!(text, "  {count:>9} {route}");

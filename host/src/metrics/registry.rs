@@ -49,16 +49,9 @@ impl Default for Registry {
         let metrics = builtin::TABLE
             .iter()
             .zip(0..)
-            .map(|(&(name, kind, contains), id)| Metric {
-                id: MetricId(id),
-                name: Arc::from(name),
-                kind,
-                contains,
-            })
+            .map(|(&(name, kind, contains), id)| Metric { id: MetricId(id), name: Arc::from(name), kind, contains })
             .collect();
-        Self {
-            metrics: Mutex::new(metrics),
-        }
+        Self { metrics: Mutex::new(metrics) }
     }
 }
 
@@ -67,16 +60,9 @@ impl Registry {
     pub const LIMIT: u32 = 1000;
 
     /// Returns the metric's id, declaring it if it is new.
-    pub fn declare(
-        &self,
-        name: &str,
-        kind: Kind,
-        contains: Contains,
-    ) -> Result<MetricId, DeclareError> {
+    pub fn declare(&self, name: &str, kind: Kind, contains: Contains) -> Result<MetricId, DeclareError> {
         if !is_name(name) {
-            return Err(DeclareError::InvalidName {
-                name: name.to_owned(),
-            });
+            return Err(DeclareError::InvalidName { name: name.to_owned() });
         }
         let mut metrics = self.lock();
         if let Some(metric) = metrics.iter().find(|metric| &*metric.name == name) {
@@ -95,12 +81,7 @@ impl Registry {
         if id >= Self::LIMIT {
             return Err(DeclareError::TooMany { limit: Self::LIMIT });
         }
-        metrics.push(Metric {
-            id: MetricId(id),
-            name: Arc::from(name),
-            kind,
-            contains,
-        });
+        metrics.push(Metric { id: MetricId(id), name: Arc::from(name), kind, contains });
         Ok(MetricId(id))
     }
 
@@ -113,10 +94,7 @@ impl Registry {
     /// Returns the metric with this name.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<Metric> {
-        self.lock()
-            .iter()
-            .find(|metric| &*metric.name == name)
-            .cloned()
+        self.lock().iter().find(|metric| &*metric.name == name).cloned()
     }
 
     /// Returns all metrics in the order of their ids.
@@ -133,9 +111,7 @@ impl Registry {
 
 fn is_name(name: &str) -> bool {
     let mut bytes = name.bytes();
-    let first = bytes
-        .next()
-        .is_some_and(|byte| byte.is_ascii_alphabetic() || byte == b'_');
+    let first = bytes.next().is_some_and(|byte| byte.is_ascii_alphabetic() || byte == b'_');
     first && name.len() <= 128 && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
@@ -146,32 +122,16 @@ mod tests {
     #[test]
     fn declaring_a_metric_again_returns_the_same_id() {
         let registry = Registry::default();
-        let first = registry
-            .declare("items", Kind::Counter, Contains::Default)
-            .unwrap();
-        assert_eq!(
-            registry.declare("items", Kind::Counter, Contains::Default),
-            Ok(first)
-        );
+        let first = registry.declare("items", Kind::Counter, Contains::Default).unwrap();
+        assert_eq!(registry.declare("items", Kind::Counter, Contains::Default), Ok(first));
         assert_eq!(registry.get(first).unwrap().name.as_ref(), "items");
     }
 
     #[test]
     fn a_metric_cannot_change_its_kind() {
         let registry = Registry::default();
-        let error = registry
-            .declare("http_reqs", Kind::Trend, Contains::Time)
-            .unwrap_err();
-        assert!(
-            matches!(
-                error,
-                DeclareError::Conflict {
-                    existing: Kind::Counter,
-                    ..
-                }
-            ),
-            "{error}"
-        );
+        let error = registry.declare("http_reqs", Kind::Trend, Contains::Time).unwrap_err();
+        assert!(matches!(error, DeclareError::Conflict { existing: Kind::Counter, .. }), "{error}");
     }
 
     #[test]

@@ -13,18 +13,13 @@ impl Tags {
     /// Returns the value of a key.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&str> {
-        self.0
-            .binary_search_by(|(name, _)| (**name).cmp(key))
-            .ok()
-            .map(|index| &*self.0[index].1)
+        self.0.binary_search_by(|(name, _)| (**name).cmp(key)).ok().map(|index| &*self.0[index].1)
     }
 
     /// Returns whether every tag of `selector` is here with the same value.
     #[must_use]
     pub fn matches(&self, selector: &Tags) -> bool {
-        selector
-            .iter()
-            .all(|(key, value)| self.get(key) == Some(value))
+        selector.iter().all(|(key, value)| self.get(key) == Some(value))
     }
 
     /// Keys and values in the order of the keys.
@@ -34,10 +29,7 @@ impl Tags {
 
     /// Returns these tags with others on top; theirs win.
     #[must_use]
-    pub fn with<K: AsRef<str>, V: AsRef<str>>(
-        &self,
-        others: impl IntoIterator<Item = (K, V)>,
-    ) -> Self {
+    pub fn with<K: AsRef<str>, V: AsRef<str>>(&self, others: impl IntoIterator<Item = (K, V)>) -> Self {
         let mut all: Vec<(Arc<str>, Arc<str>)> = self.0.to_vec();
         for (key, value) in others {
             match all.iter_mut().find(|(name, _)| **name == *key.as_ref()) {
@@ -132,10 +124,7 @@ mod tests {
     #[test]
     fn later_tags_win_and_the_order_of_adding_does_not_matter() {
         let tags: Tags = [("b", "1"), ("a", "2")].into_iter().collect();
-        assert_eq!(
-            tags.with([("a", "3")]),
-            [("a", "3"), ("b", "1")].into_iter().collect()
-        );
+        assert_eq!(tags.with([("a", "3")]), [("a", "3"), ("b", "1")].into_iter().collect());
     }
 
     #[test]

@@ -239,33 +239,18 @@ impl Load {
     pub fn check(&self) -> Result<(), PlanError> {
         match self {
             Self::Iterations { vus: 0, .. } | Self::Arrivals { max: 0, .. } => {
-                Err(PlanError::Zero {
-                    what: "the number of VUs",
-                })
+                Err(PlanError::Zero { what: "the number of VUs" })
             }
-            Self::Iterations {
-                budget: Budget::Shared(0) | Budget::PerVu(0),
-                ..
-            } => Err(PlanError::Zero {
-                what: "the number of iterations",
-            }),
-            Self::Iterations {
-                vus,
-                budget: Budget::Shared(iterations),
-                ..
-            } if *iterations < u64::from(*vus) => Err(PlanError::FewIterations {
-                iterations: *iterations,
-                vus: *vus,
-            }),
-            Self::Vus { .. } if self.max_vus() == 0 => Err(PlanError::Zero {
-                what: "the number of VUs",
-            }),
-            Self::Arrivals {
-                pre_allocated, max, ..
-            } if max < pre_allocated => Err(PlanError::MaxBelowPreAllocated {
-                max: *max,
-                pre_allocated: *pre_allocated,
-            }),
+            Self::Iterations { budget: Budget::Shared(0) | Budget::PerVu(0), .. } => {
+                Err(PlanError::Zero { what: "the number of iterations" })
+            }
+            Self::Iterations { vus, budget: Budget::Shared(iterations), .. } if *iterations < u64::from(*vus) => {
+                Err(PlanError::FewIterations { iterations: *iterations, vus: *vus })
+            }
+            Self::Vus { .. } if self.max_vus() == 0 => Err(PlanError::Zero { what: "the number of VUs" }),
+            Self::Arrivals { pre_allocated, max, .. } if max < pre_allocated => {
+                Err(PlanError::MaxBelowPreAllocated { max: *max, pre_allocated: *pre_allocated })
+            }
             _ => Ok(()),
         }
     }
@@ -274,14 +259,10 @@ impl Load {
 impl Scenario {
     /// Makes a scenario that runs `default` at once with k6's graceful stop of 30 s.
     pub fn new(name: &str, load: Load) -> Result<Self, PlanError> {
-        let is_name = !name.is_empty()
-            && name
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
+        let is_name =
+            !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
         if !is_name {
-            return Err(PlanError::Name {
-                name: name.to_owned(),
-            });
+            return Err(PlanError::Name { name: name.to_owned() });
         }
         load.check()?;
         Ok(Self {
@@ -372,10 +353,8 @@ impl Plan {
     /// The longest the load can last, graceful periods included.
     #[must_use]
     pub fn max_length(&self) -> Duration {
-        let ends = self
-            .scenarios
-            .iter()
-            .map(|scenario| scenario.start + scenario.load.length() + scenario.graceful_stop);
+        let ends =
+            self.scenarios.iter().map(|scenario| scenario.start + scenario.load.length() + scenario.graceful_stop);
         ends.max().unwrap_or_default()
     }
 }

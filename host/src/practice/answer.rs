@@ -6,8 +6,8 @@ use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
 use http::header::{
-    ALLOW, AUTHORIZATION, CONTENT_TYPE, COOKIE, HeaderMap, HeaderName, HeaderValue, LOCATION,
-    RETRY_AFTER, SET_COOKIE, WWW_AUTHENTICATE,
+    ALLOW, AUTHORIZATION, CONTENT_TYPE, COOKIE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER, SET_COOKIE,
+    WWW_AUTHENTICATE,
 };
 use http::request::Parts;
 use http::{Method, StatusCode};
@@ -26,7 +26,8 @@ const MAX_BYTES: u64 = 10_000_000_000;
 /// The longest chain of `/redirect`.
 const MAX_REDIRECTS: u32 = 1000;
 
-const ROOT: &str = "<!doctype html>\n<title>squall target</title>\n<p>A server to practise on. See /__stats for what it saw.\n";
+const ROOT: &str =
+    "<!doctype html>\n<title>squall target</title>\n<p>A server to practise on. See /__stats for what it saw.\n";
 const HEALTH: &str = r#"{"status":"ok"}"#;
 
 /// A request, read whole.
@@ -40,13 +41,7 @@ pub(super) struct Request<'a> {
 pub(super) async fn answer(request: &Request<'_>, workflows: &Workflows) -> Response {
     let (method, parameter) = (&request.parts.method, request.found.parameter);
     match request.found.route {
-        route
-            if route
-                .methods()
-                .is_some_and(|methods| !methods.contains(method)) =>
-        {
-            wrong_method(route)
-        }
+        route if route.methods().is_some_and(|methods| !methods.contains(method)) => wrong_method(route),
         Route::Root => constant("text/html; charset=utf-8", ROOT),
         Route::Health => constant("application/json", HEALTH),
         Route::Login => login(request),
@@ -68,9 +63,7 @@ pub(super) async fn answer(request: &Request<'_>, workflows: &Workflows) -> Resp
         Route::SetCookies => set_cookies(request),
         Route::Limited => json(StatusCode::OK, &json!({ "limited": false })),
         // The other two are answered before anything can go wrong with them.
-        Route::Unknown | Route::Stats | Route::ResetStats => {
-            error(StatusCode::NOT_FOUND, "there is nothing here")
-        }
+        Route::Unknown | Route::Stats | Route::ResetStats => error(StatusCode::NOT_FOUND, "there is nothing here"),
     }
 }
 
@@ -78,9 +71,7 @@ pub(super) async fn answer(request: &Request<'_>, workflows: &Workflows) -> Resp
 pub(super) fn json(status: StatusCode, value: &Value) -> Response {
     let mut response = Response::new(Body::from(value.to_string()));
     *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
 
@@ -98,28 +89,13 @@ pub(super) fn too_many(wait: Duration) -> Response {
 
 /// The answer to a method that the route does not know.
 pub(super) fn wrong_method(route: Route) -> Response {
-    let allowed = route
-        .methods()
-        .unwrap_or_default()
-        .iter()
-        .map(Method::as_str)
-        .collect::<Vec<_>>()
-        .join(", ");
-    with(
-        error(
-            StatusCode::METHOD_NOT_ALLOWED,
-            "this method is not allowed here",
-        ),
-        ALLOW,
-        &allowed,
-    )
+    let allowed = route.methods().unwrap_or_default().iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
+    with(error(StatusCode::METHOD_NOT_ALLOWED, "this method is not allowed here"), ALLOW, &allowed)
 }
 
 fn constant(content_type: &'static str, text: &'static str) -> Response {
     let mut response = Response::new(Body::from(text));
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
 }
 
@@ -142,31 +118,19 @@ fn login(request: &Request<'_>) -> Response {
     let field = |name: &str| credentials[name].as_str().filter(|text| !text.is_empty());
     match (field("username"), field("password")) {
         (Some(_), Some("wrong")) => error(StatusCode::UNAUTHORIZED, "the password is wrong"),
-        (Some(username), Some(_)) => json(
-            StatusCode::OK,
-            &json!({ "token": token::issue(username), "expires_in": 3600 }),
-        ),
+        (Some(username), Some(_)) => {
+            json(StatusCode::OK, &json!({ "token": token::issue(username), "expires_in": 3600 }))
+        }
         (None, _) => bad("`username` is missing"),
         (_, None) => bad("`password` is missing"),
     }
 }
 
 fn profile(request: &Request<'_>) -> Response {
-    let authorization = request
-        .parts
-        .headers
-        .get(AUTHORIZATION)
-        .and_then(|value| value.to_str().ok());
+    let authorization = request.parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     match authorization.and_then(token::user_of) {
-        Some(username) => json(
-            StatusCode::OK,
-            &json!({ "username": username, "role": "tester" }),
-        ),
-        None => with(
-            error(StatusCode::UNAUTHORIZED, "a valid token is needed"),
-            WWW_AUTHENTICATE,
-            "Bearer",
-        ),
+        Some(username) => json(StatusCode::OK, &json!({ "username": username, "role": "tester" })),
+        None => with(error(StatusCode::UNAUTHORIZED, "a valid token is needed"), WWW_AUTHENTICATE, "Bearer"),
     }
 }
 
@@ -225,7 +189,8 @@ fn metrics(id: &str, workflows: &Workflows) -> Response {
     let executions = id.parse().ok().and_then(|id| workflows.executions(id));
     executions.map_or_else(no_workflow, |executions| {
         let latency = json!({ "p50": 12.5, "p95": 48.0, "p99": 120.0 });
-        let metrics = json!({ "workflow_id": id, "executions": executions, "success_rate": 0.99, "latency_ms": latency });
+        let metrics =
+            json!({ "workflow_id": id, "executions": executions, "success_rate": 0.99, "latency_ms": latency });
         json(StatusCode::OK, &metrics)
     })
 }
@@ -245,38 +210,24 @@ fn fields(body: &[u8]) -> Result<Map<String, Value>, &'static str> {
 }
 
 fn dashboard(workflows: &Workflows) -> Response {
-    let series: Vec<Value> = (0..24)
-        .map(|hour| json!({ "hour": hour, "executions": 100 + hour * 7 % 40 }))
-        .collect();
+    let series: Vec<Value> = (0..24).map(|hour| json!({ "hour": hour, "executions": 100 + hour * 7 % 40 })).collect();
     let totals = json!({ "workflows": workflows.count(), "executions": 2844, "failures": 31 });
-    json(
-        StatusCode::OK,
-        &json!({ "period": "24h", "totals": totals, "series": series }),
-    )
+    json(StatusCode::OK, &json!({ "period": "24h", "totals": totals, "series": series }))
 }
 
 fn search(request: &Request<'_>) -> Response {
     let Some((_, wanted)) = query(request).find(|(name, _)| name == "q") else {
         return bad("`q` is missing");
     };
-    let items: Vec<Value> =
-        (1..=5).map(|id| json!({ "id": id, "title": format!("{wanted} {id}"), "score": 1.0 / f64::from(id) })).collect();
-    json(
-        StatusCode::OK,
-        &json!({ "query": wanted, "total": items.len(), "items": items }),
-    )
+    let items: Vec<Value> = (1..=5)
+        .map(|id| json!({ "id": id, "title": format!("{wanted} {id}"), "score": 1.0 / f64::from(id) }))
+        .collect();
+    json(StatusCode::OK, &json!({ "query": wanted, "total": items.len(), "items": items }))
 }
 
 fn status(code: &str) -> Response {
-    match code
-        .parse()
-        .ok()
-        .filter(|code| (200..600).contains(code))
-        .map(StatusCode::from_u16)
-    {
-        Some(Ok(status)) if matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) => {
-            empty(status)
-        }
+    match code.parse().ok().filter(|code| (200..600).contains(code)).map(StatusCode::from_u16) {
+        Some(Ok(status)) if matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) => empty(status),
         Some(Ok(status)) => json(status, &json!({ "status": status.as_u16() })),
         _ => bad("not a status from 200 to 599"),
     }
@@ -289,29 +240,18 @@ fn empty(status: StatusCode) -> Response {
 }
 
 async fn delay(ms: &str) -> Response {
-    let Some(delay) = ms
-        .parse()
-        .ok()
-        .map(Duration::from_millis)
-        .filter(|delay| *delay <= MAX_DELAY)
-    else {
+    let Some(delay) = ms.parse().ok().map(Duration::from_millis).filter(|delay| *delay <= MAX_DELAY) else {
         return bad("not a number of milliseconds up to 600000");
     };
     tokio::time::sleep(delay).await;
-    json(
-        StatusCode::OK,
-        &json!({ "delayed": delay.as_millis() as u64 }),
-    )
+    json(StatusCode::OK, &json!({ "delayed": delay.as_millis() as u64 }))
 }
 
 fn bytes(length: &str, body: fn(u64) -> Pattern) -> Response {
     match length.parse() {
         Ok(length @ 0..=MAX_BYTES) => {
             let mut response = Response::new(Body::new(body(length)));
-            response.headers_mut().insert(
-                CONTENT_TYPE,
-                HeaderValue::from_static("application/octet-stream"),
-            );
+            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
             response
         }
         _ => bad("not a number of bytes up to 10000000000"),
@@ -321,11 +261,7 @@ fn bytes(length: &str, body: fn(u64) -> Pattern) -> Response {
 fn echo(request: &Request<'_>) -> Response {
     let mut headers = Map::new();
     for (name, value) in &request.parts.headers {
-        gather(
-            &mut headers,
-            name.as_str(),
-            &String::from_utf8_lossy(value.as_bytes()),
-        );
+        gather(&mut headers, name.as_str(), &String::from_utf8_lossy(value.as_bytes()));
     }
     let mut arguments = Map::new();
     for (name, value) in query(request) {
@@ -352,11 +288,9 @@ fn gather(values: &mut Map<String, Value>, name: &str, value: &str) {
 fn redirect(request: &Request<'_>) -> Response {
     match request.found.parameter.parse() {
         Ok(0) => json(StatusCode::OK, &json!({ "redirected": true })),
-        Ok(left @ 1..=MAX_REDIRECTS) => with(
-            empty(StatusCode::FOUND),
-            LOCATION,
-            &format!("{}/redirect/{}", request.found.prefix, left - 1),
-        ),
+        Ok(left @ 1..=MAX_REDIRECTS) => {
+            with(empty(StatusCode::FOUND), LOCATION, &format!("{}/redirect/{}", request.found.prefix, left - 1))
+        }
         _ => bad("not a number of redirects up to 1000"),
     }
 }
@@ -364,25 +298,16 @@ fn redirect(request: &Request<'_>) -> Response {
 fn cookies(request: &Request<'_>) -> Response {
     let mut cookies = Map::new();
     for header in request.parts.headers.get_all(COOKIE) {
-        let pairs = header
-            .to_str()
-            .unwrap_or_default()
-            .split(';')
-            .filter_map(|pair| pair.trim().split_once('='));
+        let pairs = header.to_str().unwrap_or_default().split(';').filter_map(|pair| pair.trim().split_once('='));
         cookies.extend(pairs.map(|(name, value)| (name.to_owned(), Value::from(value))));
     }
     json(StatusCode::OK, &json!({ "cookies": cookies }))
 }
 
 fn set_cookies(request: &Request<'_>) -> Response {
-    let response = with(
-        empty(StatusCode::FOUND),
-        LOCATION,
-        &format!("{}/cookies", request.found.prefix),
-    );
-    query(request).fold(response, |response, (name, value)| {
-        with(response, SET_COOKIE, &format!("{name}={value}; Path=/"))
-    })
+    let response = with(empty(StatusCode::FOUND), LOCATION, &format!("{}/cookies", request.found.prefix));
+    query(request)
+        .fold(response, |response, (name, value)| with(response, SET_COOKIE, &format!("{name}={value}; Path=/")))
 }
 
 fn query<'a>(request: &'a Request<'_>) -> form_urlencoded::Parse<'a> {
@@ -392,8 +317,5 @@ fn query<'a>(request: &'a Request<'_>) -> form_urlencoded::Parse<'a> {
 /// The headers as text, in the order they came.
 pub(super) fn headers_of(headers: &HeaderMap) -> Vec<(String, String)> {
     let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-    headers
-        .iter()
-        .map(|(name, value)| (name.as_str().to_owned(), text(value)))
-        .collect()
+    headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect()
 }

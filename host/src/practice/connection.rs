@@ -33,10 +33,7 @@ pub(super) async fn deal(listener: TcpListener, workers: Vec<UnboundedSender<Par
         let Ok(stream) = stream.set_nodelay(true).and_then(|()| stream.into_std()) else {
             continue;
         };
-        if turn
-            .next()
-            .is_none_or(|worker| worker.send((stream, peer)).is_err())
-        {
+        if turn.next().is_none_or(|worker| worker.send((stream, peer)).is_err()) {
             return;
         }
     }
@@ -62,13 +59,7 @@ impl Listener for Inbox {
                 continue;
             };
             if let Ok(stream) = TcpStream::from_std(stream) {
-                return (
-                    Connection {
-                        stream,
-                        _open: self.counters.accepted(self.worker),
-                    },
-                    peer,
-                );
+                return (Connection { stream, _open: self.counters.accepted(self.worker) }, peer);
             }
         }
     }
@@ -85,21 +76,13 @@ pub(super) struct Connection {
 }
 
 impl AsyncRead for Connection {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }
 
 impl AsyncWrite for Connection {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }
 

@@ -4,9 +4,7 @@ use std::time::Duration;
 
 /// Why a text is not a duration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "`{given}` is not a duration: write numbers with a unit (us, ms, s, m, h), as in `20ms` or `1m30s`"
-)]
+#[error("`{given}` is not a duration: write numbers with a unit (us, ms, s, m, h), as in `20ms` or `1m30s`")]
 pub struct DurationError {
     /// What was written.
     pub given: String,
@@ -14,22 +12,16 @@ pub struct DurationError {
 
 /// Reads a duration. Every number needs a unit, so that nobody has to guess what `20` means.
 pub(super) fn parse(text: &str) -> Result<Duration, DurationError> {
-    let error = || DurationError {
-        given: text.to_owned(),
-    };
+    let error = || DurationError { given: text.to_owned() };
     let mut rest = text;
     let mut total = Duration::ZERO;
     if rest.is_empty() {
         return Err(error());
     }
     while !rest.is_empty() {
-        let digits = rest
-            .find(|c: char| !c.is_ascii_digit() && c != '.')
-            .ok_or_else(error)?;
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(error)?;
         let (number, after) = rest.split_at(digits);
-        let end = after
-            .find(|c: char| c.is_ascii_digit())
-            .unwrap_or(after.len());
+        let end = after.find(|c: char| c.is_ascii_digit()).unwrap_or(after.len());
         let (unit, after) = after.split_at(end);
         let number: f64 = number.parse().map_err(|_| error())?;
         let seconds = match unit {
@@ -61,21 +53,8 @@ mod tests {
 
     #[test]
     fn anything_else_is_refused_with_what_was_written() {
-        for text in [
-            "",
-            "20",
-            "ms",
-            "1x",
-            "-1s",
-            "1..2s",
-            "99999999999999999999h",
-        ] {
-            assert_eq!(
-                parse(text),
-                Err(DurationError {
-                    given: text.to_owned()
-                })
-            );
+        for text in ["", "20", "ms", "1x", "-1s", "1..2s", "99999999999999999999h"] {
+            assert_eq!(parse(text), Err(DurationError { given: text.to_owned() }));
         }
     }
 }

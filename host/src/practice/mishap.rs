@@ -48,11 +48,7 @@ impl Mishaps {
     /// When a request that arrived at `arrival` may be answered, if not at once.
     pub(super) fn answer_at(&self, arrival: Instant) -> Option<Instant> {
         let latency = self.latency.map(|latency| self.draw_latency(latency));
-        let stalled = if self.stalls.is_empty() {
-            None
-        } else {
-            self.stall_end(arrival)
-        };
+        let stalled = if self.stalls.is_empty() { None } else { self.stall_end(arrival) };
         match (latency, stalled) {
             (None, None) => None,
             (latency, stalled) => Some(stalled.unwrap_or(arrival) + latency.unwrap_or_default()),
@@ -71,19 +67,13 @@ impl Mishaps {
 
     /// Takes one request's worth from the rate limit, or says how long to wait.
     pub(super) fn admit(&self, arrival: Instant) -> Result<(), Duration> {
-        self.limit
-            .admit(arrival.saturating_duration_since(self.started))
+        self.limit.admit(arrival.saturating_duration_since(self.started))
     }
 
     fn stall_end(&self, arrival: Instant) -> Option<Instant> {
         let at = arrival.saturating_duration_since(self.started);
-        let inside = self
-            .stalls
-            .iter()
-            .filter(|stall| stall.at <= at && at < stall.at + stall.length);
-        inside
-            .map(|stall| self.started + stall.at + stall.length)
-            .max()
+        let inside = self.stalls.iter().filter(|stall| stall.at <= at && at < stall.at + stall.length);
+        inside.map(|stall| self.started + stall.at + stall.length).max()
     }
 
     fn draw_latency(&self, latency: Latency) -> Duration {
@@ -96,9 +86,7 @@ impl Mishaps {
     /// A number in [0, 1): the n-th of a sequence that only the seed decides (`SplitMix64`).
     fn draw(&self) -> f64 {
         let n = self.draws.fetch_add(1, Ordering::Relaxed) + 1;
-        let mut z = self
-            .seed
-            .wrapping_add(n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let mut z = self.seed.wrapping_add(n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^= z >> 31;
@@ -109,10 +97,7 @@ impl Mishaps {
 
 impl Limit {
     fn new(per_second: NonZeroU32) -> Self {
-        Self {
-            interval: Duration::from_secs(1) / per_second.get(),
-            due: Mutex::new(Duration::ZERO),
-        }
+        Self { interval: Duration::from_secs(1) / per_second.get(), due: Mutex::new(Duration::ZERO) }
     }
 
     fn admit(&self, now: Duration) -> Result<(), Duration> {
@@ -138,32 +123,12 @@ mod tests {
     #[test]
     fn a_request_within_a_stall_is_answered_at_its_end() {
         let seconds = Duration::from_secs;
-        let stalls = vec![
-            Stall {
-                at: seconds(2),
-                length: seconds(3),
-            },
-            Stall {
-                at: seconds(4),
-                length: seconds(2),
-            },
-        ];
-        let mishaps = with(&Options {
-            stalls,
-            ..Options::default()
-        });
-        let answer = |at| {
-            mishaps
-                .answer_at(mishaps.started + seconds(at))
-                .map(|end| end - mishaps.started)
-        };
+        let stalls = vec![Stall { at: seconds(2), length: seconds(3) }, Stall { at: seconds(4), length: seconds(2) }];
+        let mishaps = with(&Options { stalls, ..Options::default() });
+        let answer = |at| mishaps.answer_at(mishaps.started + seconds(at)).map(|end| end - mishaps.started);
         assert_eq!(answer(1), None);
         assert_eq!(answer(2), Some(seconds(5)));
-        assert_eq!(
-            answer(4),
-            Some(seconds(6)),
-            "of two stalls the later end counts"
-        );
+        assert_eq!(answer(4), Some(seconds(6)), "of two stalls the later end counts");
         assert_eq!(answer(6), None);
     }
 
@@ -171,15 +136,9 @@ mod tests {
     fn a_drawn_latency_stays_in_its_range_and_the_seed_decides_it() {
         let (min, max) = (Duration::from_millis(5), Duration::from_millis(50));
         let draw = |seed| {
-            let mishaps = with(&Options {
-                latency: Some(Latency::Between(min, max)),
-                seed,
-                ..Options::default()
-            });
+            let mishaps = with(&Options { latency: Some(Latency::Between(min, max)), seed, ..Options::default() });
             let start = mishaps.started;
-            (0..100)
-                .map(|_| mishaps.answer_at(start).expect("a latency is set") - start)
-                .collect::<Vec<_>>()
+            (0..100).map(|_| mishaps.answer_at(start).expect("a latency is set") - start).collect::<Vec<_>>()
         };
         assert!(draw(1).iter().all(|latency| (min..=max).contains(latency)));
         assert_eq!(draw(1), draw(1));
@@ -189,10 +148,7 @@ mod tests {
     #[test]
     fn the_share_of_errors_is_the_one_asked_for() {
         let failed = |error_rate| {
-            let mishaps = with(&Options {
-                error_rate,
-                ..Options::default()
-            });
+            let mishaps = with(&Options { error_rate, ..Options::default() });
             (0..10_000).filter(|_| mishaps.fails()).count()
         };
         assert_eq!(failed(0.0), 0);
@@ -204,10 +160,7 @@ mod tests {
     fn a_limit_lets_a_seconds_worth_through_and_then_one_per_interval() {
         let limit = Limit::new(NonZeroU32::new(4).expect("4 is not 0"));
         let ms = Duration::from_millis;
-        assert_eq!(
-            (0..4).map(|_| limit.admit(ms(0))).collect::<Vec<_>>(),
-            [Ok(()); 4]
-        );
+        assert_eq!((0..4).map(|_| limit.admit(ms(0))).collect::<Vec<_>>(), [Ok(()); 4]);
         assert_eq!(limit.admit(ms(0)), Err(ms(250)));
         assert_eq!(limit.admit(ms(250)), Ok(()));
         assert_eq!(limit.admit(ms(300)), Err(ms(200)));

@@ -107,14 +107,9 @@ struct Worker {
 /// Starts a server on threads of its own; it is ready when this returns.
 pub fn serve(options: &Options, threads: NonZeroUsize) -> Result<Server, ServeError> {
     if !(0.0..=1.0).contains(&options.error_rate) {
-        return Err(ServeError::ErrorRate {
-            given: options.error_rate,
-        });
+        return Err(ServeError::ErrorRate { given: options.error_rate });
     }
-    let cannot_listen = |source| ServeError::Listen {
-        addr: options.listen,
-        source,
-    };
+    let cannot_listen = |source| ServeError::Listen { addr: options.listen, source };
     let cannot_start = |source| ServeError::Thread { source };
     let listener = std::net::TcpListener::bind(options.listen).map_err(cannot_listen)?;
     listener.set_nonblocking(true).map_err(cannot_listen)?;
@@ -129,24 +124,12 @@ pub fn serve(options: &Options, threads: NonZeroUsize) -> Result<Server, ServeEr
         record: options.record,
         recorded: Mutex::default(),
     });
-    let (inlets, outlets): (Vec<_>, Vec<_>) =
-        (0..threads.get()).map(|_| unbounded_channel()).unzip();
+    let (inlets, outlets): (Vec<_>, Vec<_>) = (0..threads.get()).map(|_| unbounded_channel()).unzip();
     let mut dealer = Some((listener, inlets));
-    let mut server = Server {
-        addr,
-        shared,
-        stop: CancellationToken::new(),
-        threads: Vec::new(),
-    };
+    let mut server = Server { addr, shared, stop: CancellationToken::new(), threads: Vec::new() };
     for (number, parcels) in outlets.into_iter().enumerate() {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(cannot_start)?;
-        let worker = Worker {
-            number,
-            shared: Arc::clone(&server.shared),
-        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(cannot_start)?;
+        let worker = Worker { number, shared: Arc::clone(&server.shared) };
         let (stop, dealer) = (server.stop.clone(), dealer.take());
         let thread = thread::Builder::new()
             .name(format!("practice-{number}"))
@@ -179,11 +162,7 @@ impl Server {
     /// The requests it kept in full, in the order of their arrival; see [`Options::record`].
     #[must_use]
     pub fn recorded(&self) -> Vec<Recorded> {
-        self.shared
-            .recorded
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.shared.recorded.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Closes every connection, whatever it is doing, ends the threads and says what the server saw.
@@ -220,12 +199,7 @@ impl Worker {
         stop: &CancellationToken,
     ) {
         let counters = Arc::clone(&self.shared.counters);
-        let inbox = Inbox {
-            parcels,
-            counters,
-            worker: self.number,
-            addr,
-        };
+        let inbox = Inbox { parcels, counters, worker: self.number, addr };
         let service = handle.with_state(Arc::new(self)).into_make_service();
         runtime.block_on(async {
             let deal = async {
@@ -245,11 +219,7 @@ impl Worker {
     }
 
     fn record(&self, parts: &Parts, arrival: Instant) {
-        let mut recorded = self
-            .shared
-            .recorded
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut recorded = self.shared.recorded.lock().unwrap_or_else(PoisonError::into_inner);
         if recorded.len() < self.shared.record {
             recorded.push(Recorded {
                 at: arrival.saturating_duration_since(self.shared.started),
@@ -263,19 +233,12 @@ impl Worker {
     /// `/__stats` and its reset.
     fn control(&self, route: Route, method: &Method) -> Response {
         let counters = &self.shared.counters;
-        if route
-            .methods()
-            .is_some_and(|methods| !methods.contains(method))
-        {
+        if route.methods().is_some_and(|methods| !methods.contains(method)) {
             return answer::wrong_method(route);
         }
         if route == Route::ResetStats {
             counters.reset();
-            self.shared
-                .recorded
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .clear();
+            self.shared.recorded.lock().unwrap_or_else(PoisonError::into_inner).clear();
             return answer::json(StatusCode::OK, &json!({ "reset": true }));
         }
         let stats = serde_json::to_value(counters.stats()).unwrap_or(Value::Null);
@@ -298,11 +261,7 @@ async fn handle(State(worker): State<Arc<Worker>>, request: Request) -> Response
     }
     let mishaps = &shared.mishaps;
     let limited = mishaps.limits_all() || found.route == Route::Limited;
-    let admitted = if limited {
-        mishaps.admit(arrival)
-    } else {
-        Ok(())
-    };
+    let admitted = if limited { mishaps.admit(arrival) } else { Ok(()) };
     let body = read(body).await;
     if let Some(at) = mishaps.answer_at(arrival) {
         tokio::time::sleep_until(at.into()).await;
@@ -311,21 +270,9 @@ async fn handle(State(worker): State<Arc<Worker>>, request: Request) -> Response
         (Err(wait), _) => answer::too_many(wait),
         (_, Err(refusal)) => refusal,
         _ if mishaps.fails() => error(StatusCode::INTERNAL_SERVER_ERROR, "an error, as ordered"),
-        (_, Ok(body)) => {
-            answer::answer(
-                &answer::Request {
-                    found,
-                    parts: &parts,
-                    body,
-                },
-                &shared.workflows,
-            )
-            .await
-        }
+        (_, Ok(body)) => answer::answer(&answer::Request { found, parts: &parts, body }, &shared.workflows).await,
     };
-    shared
-        .counters
-        .answered(worker.number, response.status().as_u16());
+    shared.counters.answered(worker.number, response.status().as_u16());
     response
 }
 
@@ -334,13 +281,6 @@ async fn read(body: Body) -> Result<Bytes, Response> {
     if body.is_end_stream() {
         return Ok(Bytes::new());
     }
-    let too_large = |_| {
-        error(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "the body is incomplete or over 16 MiB",
-        )
-    };
-    axum::body::to_bytes(body, MAX_BODY)
-        .await
-        .map_err(too_large)
+    let too_large = |_| error(StatusCode::PAYLOAD_TOO_LARGE, "the body is incomplete or over 16 MiB");
+    axum::body::to_bytes(body, MAX_BODY).await.map_err(too_large)
 }

@@ -72,9 +72,7 @@ pub enum OptionError {
         given: String,
     },
     /// There is no `:` in a stall.
-    #[error(
-        "`{given}` is not a stall: write when it begins and how long it lasts, as in `2s:500ms`"
-    )]
+    #[error("`{given}` is not a stall: write when it begins and how long it lasts, as in `2s:500ms`")]
     NotAStall {
         /// What was written.
         given: String,
@@ -90,9 +88,7 @@ impl FromStr for Latency {
         };
         let (min, max) = (duration::parse(min)?, duration::parse(max)?);
         if max < min {
-            return Err(OptionError::BackwardRange {
-                given: text.to_owned(),
-            });
+            return Err(OptionError::BackwardRange { given: text.to_owned() });
         }
         Ok(Self::Between(min, max))
     }
@@ -102,13 +98,8 @@ impl FromStr for Stall {
     type Err = OptionError;
 
     fn from_str(text: &str) -> Result<Self, OptionError> {
-        let (at, length) = text.split_once(':').ok_or_else(|| OptionError::NotAStall {
-            given: text.to_owned(),
-        })?;
-        Ok(Self {
-            at: duration::parse(at)?,
-            length: duration::parse(length)?,
-        })
+        let (at, length) = text.split_once(':').ok_or_else(|| OptionError::NotAStall { given: text.to_owned() })?;
+        Ok(Self { at: duration::parse(at)?, length: duration::parse(length)? })
     }
 }
 
@@ -121,27 +112,14 @@ mod tests {
         let ms = Duration::from_millis;
         assert_eq!("20ms".parse(), Ok(Latency::Fixed(ms(20))));
         assert_eq!("5ms..1s".parse(), Ok(Latency::Between(ms(5), ms(1000))));
-        assert_eq!(
-            "2s..1s".parse::<Latency>(),
-            Err(OptionError::BackwardRange {
-                given: "2s..1s".to_owned()
-            })
-        );
+        assert_eq!("2s..1s".parse::<Latency>(), Err(OptionError::BackwardRange { given: "2s..1s".to_owned() }));
         assert!("5..9".parse::<Latency>().is_err());
     }
 
     #[test]
     fn a_stall_says_when_and_how_long() {
-        let stall = Stall {
-            at: Duration::from_secs(2),
-            length: Duration::from_millis(500),
-        };
+        let stall = Stall { at: Duration::from_secs(2), length: Duration::from_millis(500) };
         assert_eq!("2s:500ms".parse(), Ok(stall));
-        assert_eq!(
-            "2s".parse::<Stall>(),
-            Err(OptionError::NotAStall {
-                given: "2s".to_owned()
-            })
-        );
+        assert_eq!("2s".parse::<Stall>(), Err(OptionError::NotAStall { given: "2s".to_owned() }));
     }
 }

@@ -29,20 +29,12 @@ pub(super) struct Pattern {
 impl Pattern {
     /// A body of `length` bytes, announced by `content-length`.
     pub(super) fn sized(length: u64) -> Self {
-        Self {
-            left: length,
-            chunk: PATTERN.len() as u64,
-            sized: true,
-        }
+        Self { left: length, chunk: PATTERN.len() as u64, sized: true }
     }
 
     /// A body of `length` bytes in small chunks, its length not announced.
     pub(super) fn chunked(length: u64) -> Self {
-        Self {
-            left: length,
-            chunk: 1000,
-            sized: false,
-        }
+        Self { left: length, chunk: 1000, sized: false }
     }
 }
 
@@ -50,18 +42,13 @@ impl Body for Pattern {
     type Data = Bytes;
     type Error = Infallible;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         if self.left == 0 {
             return Poll::Ready(None);
         }
         let now = self.left.min(self.chunk);
         self.left -= now;
-        Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(
-            &PATTERN[..now as usize],
-        )))))
+        Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(&PATTERN[..now as usize])))))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -69,10 +56,6 @@ impl Body for Pattern {
     }
 
     fn size_hint(&self) -> SizeHint {
-        if self.sized {
-            SizeHint::with_exact(self.left)
-        } else {
-            SizeHint::default()
-        }
+        if self.sized { SizeHint::with_exact(self.left) } else { SizeHint::default() }
     }
 }

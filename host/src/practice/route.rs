@@ -82,11 +82,7 @@ pub(super) fn find(path: &str) -> Found<'_> {
         ("__stats", Some("reset"), None, _) => (Route::ResetStats, ""),
         _ => (Route::Unknown, ""),
     };
-    Found {
-        route,
-        parameter,
-        prefix,
-    }
+    Found { route, parameter, prefix }
 }
 
 impl Route {
@@ -134,27 +130,13 @@ mod tests {
     #[test]
     fn the_parameter_and_the_prefix_come_out() {
         let found = find("/api/workflows/42/execute");
-        assert_eq!(
-            found,
-            Found {
-                route: Route::Execute,
-                parameter: "42",
-                prefix: "/api"
-            }
-        );
+        assert_eq!(found, Found { route: Route::Execute, parameter: "42", prefix: "/api" });
         assert_eq!(find("/delay/10").parameter, "10");
     }
 
     #[test]
     fn what_matches_no_pattern_is_unknown() {
-        for path in [
-            "/apiary",
-            "/workflows/1/execute/now",
-            "/auth",
-            "/health/deep",
-            "/workflows/1/other",
-            "*",
-        ] {
+        for path in ["/apiary", "/workflows/1/execute/now", "/auth", "/health/deep", "/workflows/1/other", "*"] {
             assert_eq!(find(path).route, Route::Unknown, "{path}");
         }
     }

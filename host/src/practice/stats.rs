@@ -96,14 +96,8 @@ impl Counts {
 
 impl Counters {
     pub(super) fn new(workers: usize, started: Instant) -> Self {
-        let shards = (0..workers)
-            .map(|_| Shard(Mutex::new(Counts::new(started))))
-            .collect();
-        Self {
-            shards,
-            flights: Arc::default(),
-            open: Arc::default(),
-        }
+        let shards = (0..workers).map(|_| Shard(Mutex::new(Counts::new(started)))).collect();
+        Self { shards, flights: Arc::default(), open: Arc::default() }
     }
 
     /// Counts a request that arrived.
@@ -144,9 +138,7 @@ impl Counters {
         for worker in 0..self.shards.len() {
             *self.shard(worker) = Counts::new(now);
         }
-        self.flights
-            .most
-            .store(self.flights.now.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.flights.most.store(self.flights.now.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 
     /// Sums up.
@@ -161,17 +153,10 @@ impl Counters {
             let counts = self.shard(worker);
             stats.requests += counts.requests;
             stats.connections += counts.connections;
-            for (pattern, &count) in PATTERNS
-                .iter()
-                .zip(&counts.by_route)
-                .filter(|(_, count)| **count > 0)
-            {
+            for (pattern, &count) in PATTERNS.iter().zip(&counts.by_route).filter(|(_, count)| **count > 0) {
                 *stats.by_route.entry((*pattern).to_owned()).or_default() += count;
             }
-            for (status, &count) in (0..)
-                .zip(&counts.by_status)
-                .filter(|(_, count)| **count > 0)
-            {
+            for (status, &count) in (0..).zip(&counts.by_status).filter(|(_, count)| **count > 0) {
                 *stats.by_status.entry(status).or_default() += count;
             }
             if stats.by_second.len() < counts.by_second.len() {
@@ -186,10 +171,7 @@ impl Counters {
 
     // Counts are whole after every statement, so a panic of another thread leaves nothing half-done.
     fn shard(&self, worker: usize) -> MutexGuard<'_, Counts> {
-        self.shards[worker]
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.shards[worker].0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -219,10 +201,7 @@ mod tests {
         drop(first);
         counters.answered(0, 200);
         let stats = counters.stats();
-        assert_eq!(
-            (stats.requests, stats.connections, stats.open_connections),
-            (2, 1, 1)
-        );
+        assert_eq!((stats.requests, stats.connections, stats.open_connections), (2, 1, 1));
         assert_eq!((stats.in_flight, stats.max_in_flight), (1, 2));
         assert_eq!(stats.by_route, BTreeMap::from([("/health".to_owned(), 2)]));
         assert_eq!(stats.by_status, BTreeMap::from([(200, 1)]));
@@ -230,10 +209,7 @@ mod tests {
 
         counters.reset();
         let stats = counters.stats();
-        assert_eq!(
-            (stats.requests, stats.connections, stats.open_connections),
-            (0, 0, 1)
-        );
+        assert_eq!((stats.requests, stats.connections, stats.open_connections), (0, 0, 1));
         assert_eq!((stats.in_flight, stats.max_in_flight), (1, 1));
         drop(second);
         assert_eq!(counters.stats().in_flight, 0);

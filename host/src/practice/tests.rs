@@ -37,28 +37,13 @@ fn send(addr: SocketAddr, method: &str, target: &str, headers: &str, body: &str)
     stream.write_all(body.as_bytes()).unwrap();
     let mut raw = Vec::new();
     stream.read_to_end(&mut raw).unwrap();
-    let end = raw
-        .windows(4)
-        .position(|window| window == b"\r\n\r\n")
-        .expect("a head should end");
+    let end = raw.windows(4).position(|window| window == b"\r\n\r\n").expect("a head should end");
     let head = String::from_utf8(raw[..end].to_vec()).unwrap();
     let mut lines = head.lines();
-    let status = lines
-        .next()
-        .unwrap()
-        .split(' ')
-        .nth(1)
-        .unwrap()
-        .parse()
-        .unwrap();
-    let headers = lines
-        .filter_map(|line| line.split_once(": "))
-        .map(|(name, value)| (name.to_lowercase(), value.to_owned()));
-    Answer {
-        status,
-        headers: headers.collect(),
-        body: raw[end + 4..].to_vec(),
-    }
+    let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+    let headers =
+        lines.filter_map(|line| line.split_once(": ")).map(|(name, value)| (name.to_lowercase(), value.to_owned()));
+    Answer { status, headers: headers.collect(), body: raw[end + 4..].to_vec() }
 }
 
 fn get(server: &Server, target: &str) -> Answer {
@@ -70,42 +55,17 @@ fn a_token_from_login_opens_the_profile_and_nothing_else_does() {
     let server = start(&Options::default());
     let login = |body: &str| send(server.addr(), "POST", "/auth/login", "", body);
     let answer = login(r#"{"username":"ann","password":"secret"}"#);
-    assert_eq!(
-        (answer.status, &answer.json()["expires_in"]),
-        (200, &json!(3600))
-    );
+    assert_eq!((answer.status, &answer.json()["expires_in"]), (200, &json!(3600)));
     let token = answer.json()["token"].as_str().unwrap().to_owned();
 
     let with_token = format!("authorization: Bearer {token}\r\n");
     let profile = send(server.addr(), "GET", "/api/auth/profile", &with_token, "");
-    assert_eq!(
-        (profile.status, &profile.json()["username"]),
-        (200, &json!("ann"))
-    );
+    assert_eq!((profile.status, &profile.json()["username"]), (200, &json!("ann")));
     assert_eq!(get(&server, "/auth/profile").status, 401);
-    assert_eq!(
-        send(
-            server.addr(),
-            "GET",
-            "/auth/profile",
-            "authorization: Bearer 00.00\r\n",
-            ""
-        )
-        .status,
-        401
-    );
+    assert_eq!(send(server.addr(), "GET", "/auth/profile", "authorization: Bearer 00.00\r\n", "").status, 401);
 
-    assert_eq!(
-        login(r#"{"username":"ann","password":"wrong"}"#).status,
-        401
-    );
-    for body in [
-        r#"{"username":"ann"}"#,
-        r#"{"password":"x"}"#,
-        "[]",
-        "no json",
-        "",
-    ] {
+    assert_eq!(login(r#"{"username":"ann","password":"wrong"}"#).status, 401);
+    for body in [r#"{"username":"ann"}"#, r#"{"password":"x"}"#, "[]", "no json", ""] {
         assert_eq!(login(body).status, 400, "{body}");
     }
 }
@@ -113,38 +73,19 @@ fn a_token_from_login_opens_the_profile_and_nothing_else_does() {
 #[test]
 fn a_workflow_is_created_read_run_changed_and_deleted() {
     let server = start(&Options::default());
-    let created = send(
-        server.addr(),
-        "POST",
-        "/workflows",
-        "",
-        r#"{"name":"mine"}"#,
-    );
+    let created = send(server.addr(), "POST", "/workflows", "", r#"{"name":"mine"}"#);
     assert_eq!(created.status, 201);
     let at = created.headers["location"].clone();
     assert_eq!(at, format!("/workflows/{}", created.json()["id"]));
     assert_eq!(get(&server, &at).json()["name"], "mine");
-    assert_eq!(
-        send(server.addr(), "POST", &format!("{at}/execute"), "", "").status,
-        202
-    );
-    assert_eq!(
-        get(&server, &format!("{at}/metrics")).json()["executions"],
-        1
-    );
-    assert_eq!(
-        send(server.addr(), "PUT", &at, "", r#"{"name":"yours"}"#).json()["name"],
-        "yours"
-    );
+    assert_eq!(send(server.addr(), "POST", &format!("{at}/execute"), "", "").status, 202);
+    assert_eq!(get(&server, &format!("{at}/metrics")).json()["executions"], 1);
+    assert_eq!(send(server.addr(), "PUT", &at, "", r#"{"name":"yours"}"#).json()["name"], "yours");
     assert_eq!(send(server.addr(), "DELETE", &at, "", "").status, 204);
     assert_eq!(get(&server, &at).status, 404);
     assert_eq!(get(&server, "/workflows/none").status, 404);
     for body in ["", "[1]", r#"{"name":1}"#] {
-        assert_eq!(
-            send(server.addr(), "POST", "/workflows", "", body).status,
-            400,
-            "{body}"
-        );
+        assert_eq!(send(server.addr(), "POST", "/workflows", "", body).status, 400, "{body}");
     }
     let under_api = send(server.addr(), "POST", "/api/workflows", "", "{}");
     assert!(under_api.headers["location"].starts_with("/api/workflows/"));
@@ -154,10 +95,7 @@ fn a_workflow_is_created_read_run_changed_and_deleted() {
 fn workflows_come_in_pages() {
     let server = start(&Options::default());
     let page = get(&server, "/workflows?page=2&limit=10").json();
-    assert_eq!(
-        (&page["page"], &page["limit"], &page["items"][0]["id"]),
-        (&json!(2), &json!(10), &json!(11))
-    );
+    assert_eq!((&page["page"], &page["limit"], &page["items"][0]["id"]), (&json!(2), &json!(10), &json!(11)));
     assert_eq!(page["items"].as_array().unwrap().len(), 10);
     assert_eq!(page["total"], 25);
     assert_eq!(get(&server, "/workflows?page=0").status, 400);
@@ -168,22 +106,13 @@ fn workflows_come_in_pages() {
 fn the_plain_routes_answer() {
     let server = start(&Options::default());
     assert_eq!(get(&server, "/health").json(), json!({ "status": "ok" }));
-    assert_eq!(
-        (get(&server, "/").status, get(&server, "/").body.len()),
-        (200, 103)
-    );
-    assert_eq!(
-        get(&server, "/analytics/dashboard").json()["totals"]["workflows"],
-        25
-    );
+    assert_eq!((get(&server, "/").status, get(&server, "/").body.len()), (200, 103));
+    assert_eq!(get(&server, "/analytics/dashboard").json()["totals"]["workflows"], 25);
     assert_eq!(get(&server, "/search?q=a%20b").json()["query"], "a b");
     assert_eq!(get(&server, "/search").status, 400);
     assert_eq!(get(&server, "/nowhere").status, 404);
     let refused = send(server.addr(), "DELETE", "/health", "", "");
-    assert_eq!(
-        (refused.status, refused.headers["allow"].as_str()),
-        (405, "GET, HEAD")
-    );
+    assert_eq!((refused.status, refused.headers["allow"].as_str()), (405, "GET, HEAD"));
 }
 
 #[test]
@@ -202,69 +131,35 @@ fn bytes_and_chunks_have_the_length_asked_for() {
     let server = start(&Options::default());
     for length in [0, 10, 100_000] {
         let answer = get(&server, &format!("/bytes/{length}"));
-        assert_eq!(
-            (answer.body.len(), answer.headers["content-length"].clone()),
-            (length, length.to_string())
-        );
+        assert_eq!((answer.body.len(), answer.headers["content-length"].clone()), (length, length.to_string()));
     }
     let chunked = get(&server, "/chunked/2500");
     assert_eq!(chunked.headers["transfer-encoding"], "chunked");
     // Three chunks, each with its length in hexadecimal before and a line feed after, then the empty one.
-    assert_eq!(
-        chunked.body.len(),
-        2500 + 2 * "3e8\r\n\r\n".len() + "1f4\r\n\r\n".len() + "0\r\n\r\n".len()
-    );
+    assert_eq!(chunked.body.len(), 2500 + 2 * "3e8\r\n\r\n".len() + "1f4\r\n\r\n".len() + "0\r\n\r\n".len());
     assert_eq!(get(&server, "/bytes/99999999999").status, 400);
 }
 
 #[test]
 fn echo_says_what_was_sent() {
     let server = start(&Options::default());
-    let echo = send(
-        server.addr(),
-        "PATCH",
-        "/echo?a=1&b=x%20y&a=2",
-        "x-mine: yes\r\n",
-        "hello",
-    )
-    .json();
-    assert_eq!(
-        (&echo["method"], &echo["body"], &echo["path"]),
-        (&json!("PATCH"), &json!("hello"), &json!("/echo"))
-    );
-    assert_eq!(
-        (&echo["headers"]["x-mine"], &echo["query"]),
-        (&json!("yes"), &json!({ "a": "1, 2", "b": "x y" }))
-    );
+    let echo = send(server.addr(), "PATCH", "/echo?a=1&b=x%20y&a=2", "x-mine: yes\r\n", "hello").json();
+    assert_eq!((&echo["method"], &echo["body"], &echo["path"]), (&json!("PATCH"), &json!("hello"), &json!("/echo")));
+    assert_eq!((&echo["headers"]["x-mine"], &echo["query"]), (&json!("yes"), &json!({ "a": "1, 2", "b": "x y" })));
 }
 
 #[test]
 fn redirects_count_down_and_cookies_come_back() {
     let server = start(&Options::default());
     let redirect = get(&server, "/api/redirect/2");
-    assert_eq!(
-        (redirect.status, redirect.headers["location"].as_str()),
-        (302, "/api/redirect/1")
-    );
+    assert_eq!((redirect.status, redirect.headers["location"].as_str()), (302, "/api/redirect/1"));
     assert_eq!(get(&server, "/redirect/0").status, 200);
 
     let set = get(&server, "/cookies/set?k=v");
-    assert_eq!(
-        (set.status, set.headers["location"].as_str()),
-        (302, "/cookies")
-    );
+    assert_eq!((set.status, set.headers["location"].as_str()), (302, "/cookies"));
     assert_eq!(set.headers["set-cookie"], "k=v; Path=/");
-    let cookies = send(
-        server.addr(),
-        "GET",
-        "/cookies",
-        "cookie: k=v; other=1\r\n",
-        "",
-    );
-    assert_eq!(
-        cookies.json(),
-        json!({ "cookies": { "k": "v", "other": "1" } })
-    );
+    let cookies = send(server.addr(), "GET", "/cookies", "cookie: k=v; other=1\r\n", "");
+    assert_eq!(cookies.json(), json!({ "cookies": { "k": "v", "other": "1" } }));
 }
 
 #[test]
@@ -273,20 +168,10 @@ fn beyond_the_limit_the_answer_is_429_with_retry_after() {
     let statuses: Vec<u16> = (0..12).map(|_| get(&server, "/limited").status).collect();
     assert_eq!(&statuses[..10], [200; 10]);
     let limited = get(&server, "/limited");
-    assert_eq!(
-        (limited.status, limited.headers["retry-after"].as_str()),
-        (429, "1")
-    );
-    assert_eq!(
-        get(&server, "/health").status,
-        200,
-        "only `/limited` is limited where no option is set"
-    );
+    assert_eq!((limited.status, limited.headers["retry-after"].as_str()), (429, "1"));
+    assert_eq!(get(&server, "/health").status, 200, "only `/limited` is limited where no option is set");
 
-    let server = start(&Options {
-        rate_limit: NonZeroUsize::MIN.try_into().ok(),
-        ..Options::default()
-    });
+    let server = start(&Options { rate_limit: NonZeroUsize::MIN.try_into().ok(), ..Options::default() });
     assert_eq!(get(&server, "/health").status, 200);
     assert_eq!(get(&server, "/health").status, 429);
 }
@@ -301,17 +186,11 @@ fn a_delay_a_latency_and_a_stall_are_waited_for() {
     };
     assert!(took(&server, "/delay/50") >= Duration::from_millis(50));
     assert_eq!(get(&server, "/delay/600001").status, 400);
-    let slow = start(&Options {
-        latency: "40ms".parse().ok(),
-        ..Options::default()
-    });
+    let slow = start(&Options { latency: "40ms".parse().ok(), ..Options::default() });
     assert!(took(&slow, "/health") >= Duration::from_millis(40));
 
     let before = Instant::now();
-    let stalled = start(&Options {
-        stalls: vec!["0s:300ms".parse().unwrap()],
-        ..Options::default()
-    });
+    let stalled = start(&Options { stalls: vec!["0s:300ms".parse().unwrap()], ..Options::default() });
     took(&stalled, "/health");
     // The server was ready before it said so, so its stall is already running.
     assert!(before.elapsed() >= Duration::from_millis(250));
@@ -319,66 +198,29 @@ fn a_delay_a_latency_and_a_stall_are_waited_for() {
 
 #[test]
 fn errors_come_at_the_rate_asked_for() {
-    let broken = start(&Options {
-        error_rate: 1.0,
-        ..Options::default()
-    });
+    let broken = start(&Options { error_rate: 1.0, ..Options::default() });
     assert_eq!(get(&broken, "/health").status, 500);
-    assert_eq!(
-        get(&broken, "/__stats").status,
-        200,
-        "what the server says about itself is not disturbed"
-    );
-    let error = serve(
-        &Options {
-            error_rate: 1.5,
-            ..Options::default()
-        },
-        NonZeroUsize::MIN,
-    )
-    .unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "an error rate of 1.5 is not possible: it goes from 0 to 1"
-    );
+    assert_eq!(get(&broken, "/__stats").status, 200, "what the server says about itself is not disturbed");
+    let error = serve(&Options { error_rate: 1.5, ..Options::default() }, NonZeroUsize::MIN).unwrap_err();
+    assert_eq!(error.to_string(), "an error rate of 1.5 is not possible: it goes from 0 to 1");
 }
 
 #[test]
 fn the_server_says_what_it_saw() {
-    let server = start(&Options {
-        record: 2,
-        ..Options::default()
-    });
+    let server = start(&Options { record: 2, ..Options::default() });
     get(&server, "/workflows/3");
     get(&server, "/api/workflows/4?x=1");
     get(&server, "/nowhere");
     let stats: Stats = serde_json::from_slice(&get(&server, "/__stats").body).unwrap();
-    assert_eq!(
-        (stats.requests, stats.connections, stats.max_in_flight),
-        (3, 4, 1)
-    );
+    assert_eq!((stats.requests, stats.connections, stats.max_in_flight), (3, 4, 1));
     let by_route = BTreeMap::from([("/workflows/{id}".to_owned(), 2), ("unknown".to_owned(), 1)]);
-    assert_eq!(
-        (stats.by_route, stats.by_status),
-        (by_route, BTreeMap::from([(200, 2), (404, 1)]))
-    );
+    assert_eq!((stats.by_route, stats.by_status), (by_route, BTreeMap::from([(200, 2), (404, 1)])));
     assert_eq!(stats.by_second.iter().sum::<u64>(), 3);
-    let targets: Vec<_> = server
-        .recorded()
-        .into_iter()
-        .map(|request| request.target)
-        .collect();
-    assert_eq!(
-        targets,
-        ["/workflows/3", "/api/workflows/4?x=1"],
-        "only the first two are kept"
-    );
+    let targets: Vec<_> = server.recorded().into_iter().map(|request| request.target).collect();
+    assert_eq!(targets, ["/workflows/3", "/api/workflows/4?x=1"], "only the first two are kept");
 
     assert_eq!(get(&server, "/__stats/reset").status, 405);
-    assert_eq!(
-        send(server.addr(), "POST", "/__stats/reset", "", "").status,
-        200
-    );
+    assert_eq!(send(server.addr(), "POST", "/__stats/reset", "", "").status, 200);
     assert_eq!(server.stats().requests, 0);
 }
 
@@ -387,22 +229,13 @@ fn one_connection_serves_many_requests_also_when_nobody_reads_their_bodies() {
     let server = start(&Options::default());
     let mut stream = TcpStream::connect(server.addr()).unwrap();
     for _ in 0..3 {
-        stream
-            .write_all(b"POST /status/204 HTTP/1.1\r\nhost: t\r\ncontent-length: 5\r\n\r\nhello")
-            .unwrap();
+        stream.write_all(b"POST /status/204 HTTP/1.1\r\nhost: t\r\ncontent-length: 5\r\n\r\nhello").unwrap();
         let mut answer = [0; 1024];
         let length = stream.read(&mut answer).unwrap();
-        assert!(
-            answer[..length].starts_with(b"HTTP/1.1 204"),
-            "{}",
-            String::from_utf8_lossy(&answer[..length])
-        );
+        assert!(answer[..length].starts_with(b"HTTP/1.1 204"), "{}", String::from_utf8_lossy(&answer[..length]));
     }
     let stats = server.stats();
-    assert_eq!(
-        (stats.requests, stats.connections, stats.open_connections),
-        (3, 1, 1)
-    );
+    assert_eq!((stats.requests, stats.connections, stats.open_connections), (3, 1, 1));
 }
 
 #[test]
@@ -410,9 +243,7 @@ fn a_stop_closes_connections_and_frees_the_port() {
     let server = start(&Options::default());
     let addr = server.addr();
     let mut waiting = TcpStream::connect(addr).unwrap();
-    waiting
-        .write_all(b"GET /delay/600000 HTTP/1.1\r\nhost: t\r\n\r\n")
-        .unwrap();
+    waiting.write_all(b"GET /delay/600000 HTTP/1.1\r\nhost: t\r\n\r\n").unwrap();
     while server.stats().in_flight == 0 {
         thread::sleep(Duration::from_millis(1));
     }
@@ -424,16 +255,6 @@ fn a_stop_closes_connections_and_frees_the_port() {
 #[test]
 fn a_port_in_use_is_an_error_that_names_it() {
     let server = start(&Options::default());
-    let error = serve(
-        &Options {
-            listen: server.addr(),
-            ..Options::default()
-        },
-        NonZeroUsize::MIN,
-    )
-    .unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        format!("cannot listen on `{}`", server.addr())
-    );
+    let error = serve(&Options { listen: server.addr(), ..Options::default() }, NonZeroUsize::MIN).unwrap_err();
+    assert_eq!(error.to_string(), format!("cannot listen on `{}`", server.addr()));
 }

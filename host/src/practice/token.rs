@@ -20,13 +20,8 @@ pub(super) fn user_of(authorization: &str) -> Option<String> {
         return None;
     }
     let (name, _) = token.split_once('.')?;
-    let digits = name
-        .as_bytes()
-        .chunks(2)
-        .map(|pair| std::str::from_utf8(pair).ok());
-    let bytes = digits
-        .map(|pair| u8::from_str_radix(pair?, 16).ok())
-        .collect::<Option<Vec<u8>>>()?;
+    let digits = name.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).ok());
+    let bytes = digits.map(|pair| u8::from_str_radix(pair?, 16).ok()).collect::<Option<Vec<u8>>>()?;
     let username = String::from_utf8(bytes).ok()?;
     (issue(&username) == token).then_some(username)
 }
@@ -51,12 +46,9 @@ mod tests {
         let token = issue("zoë");
         assert_eq!(user_of(&format!("Bearer {token}")), Some("zoë".to_owned()));
         assert_eq!(user_of(&format!("bearer {token}")), Some("zoë".to_owned()));
-        for header in [
-            format!("Basic {token}"),
-            "Bearer ".to_owned(),
-            format!("Bearer {token}0"),
-            "Bearer 61.0".to_owned(),
-        ] {
+        for header in
+            [format!("Basic {token}"), "Bearer ".to_owned(), format!("Bearer {token}0"), "Bearer 61.0".to_owned()]
+        {
             assert_eq!(user_of(&header), None, "{header}");
         }
     }

@@ -32,11 +32,7 @@ struct Workflow {
 
 impl Workflows {
     pub(super) fn new() -> Self {
-        let mut store = Store {
-            places: VecDeque::new(),
-            first_id: 1,
-            live: 0,
-        };
+        let mut store = Store { places: VecDeque::new(), first_id: 1, live: 0 };
         for number in 1..=INITIAL {
             let mut fields = Map::new();
             fields.insert("name".to_owned(), Value::from(format!("workflow {number}")));
@@ -49,14 +45,8 @@ impl Workflows {
     pub(super) fn list(&self, page: usize, limit: usize) -> Value {
         let store = self.store();
         let skipped = page.saturating_sub(1).saturating_mul(limit);
-        let live = (store.first_id..)
-            .zip(&store.places)
-            .filter_map(|(id, place)| Some((id, place.as_ref()?)));
-        let items: Vec<Value> = live
-            .skip(skipped)
-            .take(limit)
-            .map(|(id, workflow)| workflow.to_json(id))
-            .collect();
+        let live = (store.first_id..).zip(&store.places).filter_map(|(id, place)| Some((id, place.as_ref()?)));
+        let items: Vec<Value> = live.skip(skipped).take(limit).map(|(id, workflow)| workflow.to_json(id)).collect();
         json!({ "items": items, "page": page, "limit": limit, "total": store.live })
     }
 
@@ -64,12 +54,7 @@ impl Workflows {
     pub(super) fn create(&self, fields: Map<String, Value>) -> (u64, Value) {
         let mut store = self.store();
         let id = store.add(fields);
-        (
-            id,
-            store
-                .get(id)
-                .map_or(Value::Null, |workflow| workflow.to_json(id)),
-        )
+        (id, store.get(id).map_or(Value::Null, |workflow| workflow.to_json(id)))
     }
 
     /// Returns one.
@@ -126,10 +111,7 @@ impl Store {
             self.live -= usize::from(self.places.pop_front().flatten().is_some());
             self.first_id += 1;
         }
-        self.places.push_back(Some(Workflow {
-            fields,
-            executions: 0,
-        }));
+        self.places.push_back(Some(Workflow { fields, executions: 0 }));
         self.live += 1;
         self.first_id + self.places.len() as u64 - 1
     }
@@ -163,9 +145,7 @@ mod tests {
     #[test]
     fn the_oldest_make_room_and_ids_go_on() {
         let workflows = Workflows::new();
-        let last = (0..2 * CAPACITY)
-            .map(|_| workflows.create(Map::new()).0)
-            .last();
+        let last = (0..2 * CAPACITY).map(|_| workflows.create(Map::new()).0).last();
         assert_eq!(last, Some(INITIAL + 2 * CAPACITY as u64));
         assert_eq!(workflows.count(), CAPACITY);
         assert_eq!(workflows.get(1), None);
@@ -180,10 +160,7 @@ mod tests {
         assert_eq!(workflows.get(2), None);
         assert_eq!(workflows.get(3).expect("3 was not deleted")["id"], 3);
         let page = workflows.list(1, 2);
-        assert_eq!(
-            (&page["items"][1]["id"], &page["total"]),
-            (&json!(3), &json!(INITIAL - 1))
-        );
+        assert_eq!((&page["items"][1]["id"], &page["total"]), (&json!(3), &json!(INITIAL - 1)));
         assert_eq!(workflows.list(usize::MAX, usize::MAX)["items"], json!([]));
     }
 

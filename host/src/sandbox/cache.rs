@@ -31,7 +31,9 @@ impl Cache {
         let base = if cfg!(windows) {
             set("LOCALAPPDATA")
         } else {
-            set("XDG_CACHE_HOME").filter(|path| path.is_absolute()).or_else(|| set("HOME").map(|home| home.join(".cache")))
+            set("XDG_CACHE_HOME")
+                .filter(|path| path.is_absolute())
+                .or_else(|| set("HOME").map(|home| home.join(".cache")))
         };
         base.map(|base| Self::at(base.join("squall").join("components")))
     }
@@ -83,7 +85,8 @@ fn is_private(directory: &Path) -> bool {
     let ours = |meta: &fs::Metadata| {
         cfg!(not(target_os = "linux")) || fs::metadata("/proc/self").is_ok_and(|process| process.uid() == meta.uid())
     };
-    fs::symlink_metadata(directory).is_ok_and(|meta| meta.is_dir() && ours(&meta) && meta.permissions().mode() & 0o022 == 0)
+    fs::symlink_metadata(directory)
+        .is_ok_and(|meta| meta.is_dir() && ours(&meta) && meta.permissions().mode() & 0o022 == 0)
 }
 
 #[cfg(not(unix))]

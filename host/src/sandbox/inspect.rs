@@ -108,7 +108,9 @@ mod tests {
 
     #[test]
     fn the_data_of_all_modules_is_counted() {
-        let component = wat::parse_str(r#"(component (core module (memory 1) (data (i32.const 0) "12345")) (core module (memory 1) (data "123")))"#);
+        let component = wat::parse_str(
+            r#"(component (core module (memory 1) (data (i32.const 0) "12345")) (core module (memory 1) (data "123")))"#,
+        );
         assert_eq!(data_size(&component.unwrap()), 8);
     }
 }

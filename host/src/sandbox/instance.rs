@@ -119,8 +119,13 @@ impl SandboxWorker {
 
     /// Makes an instance for a function that runs once, whose samples carry its name as their group.
     async fn once(&self, function: &'static str) -> Result<(Store<State>, wit::Journey), JourneyError> {
-        let identity =
-            Identity { vu: 0, instance: 1, scenario: Arc::from(""), tags: self.tags.clone(), env: Arc::clone(&self.env) };
+        let identity = Identity {
+            vu: 0,
+            instance: 1,
+            scenario: Arc::from(""),
+            tags: self.tags.clone(),
+            env: Arc::clone(&self.env),
+        };
         let (mut store, journey) = self.instance(identity).await?;
         let host = &mut store.data_mut().host;
         // A stream that no iteration has.
@@ -179,7 +184,9 @@ impl Instance for SandboxInstance {
             Some(limit) => match tokio::time::timeout(limit, call).await {
                 Ok(returned) => returned,
                 Err(_) => {
-                    return Outcome::TimedOut { message: format!("the iteration took longer than {limit:?} (`iteration-timeout`)") };
+                    return Outcome::TimedOut {
+                        message: format!("the iteration took longer than {limit:?} (`iteration-timeout`)"),
+                    };
                 }
             },
         };
@@ -213,7 +220,13 @@ pub(super) async fn options(
         close_between_iterations: false,
     };
     let registry = Arc::new(Registry::default());
-    let run = Run { started: Instant::now(), seed: 0, registry: Arc::clone(&registry), sink: Arc::new(OnlyLog(log)), requests };
+    let run = Run {
+        started: Instant::now(),
+        seed: 0,
+        registry: Arc::clone(&registry),
+        sink: Arc::new(OnlyLog(log)),
+        requests,
+    };
     let settings = Settings {
         user_agent: String::new(),
         max_body: 0,
@@ -223,8 +236,7 @@ pub(super) async fn options(
         dns_ttl: DNS_TTL,
     };
     let local = Local::new(Recorder::discard(), registry, SystemTags::default(), settings);
-    let identity =
-        Identity { vu: 0, instance: 1, scenario: Arc::from(""), tags: Tags::default(), env: Arc::new(env) };
+    let identity = Identity { vu: 0, instance: 1, scenario: Arc::from(""), tags: Tags::default(), env: Arc::new(env) };
     let host = Host::new(Arc::new(run), &Rc::new(local), identity);
     let limits = Limits::default();
     let mut store = State::store(engine, host, usize::try_from(limits.memory).unwrap_or(usize::MAX), limit);

@@ -95,7 +95,9 @@ impl LoadError {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::CoreModule => Some("build it with `--target wasm32-wasip2`"),
-            Self::NotWasm { .. } => Some("give the path of a component, as `cargo build --target wasm32-wasip2` makes it"),
+            Self::NotWasm { .. } => {
+                Some("give the path of a component, as `cargo build --target wasm32-wasip2` makes it")
+            }
             Self::Damaged { .. } => Some("build or download it again"),
             Self::UnknownImport { .. } => Some("build it against the WIT of this squall, `squall:journey@0.1.0`"),
             Self::OtherWorld { .. } | Self::Unfit { .. } => {

@@ -157,7 +157,10 @@ unsafe impl LinearMemory for Memory {
 
     fn grow_to(&mut self, size: usize) -> wasmtime::Result<()> {
         if size > self.slab.slot {
-            return Err(wasmtime::format_err!("a memory of {size} bytes is over the limit of {} bytes", self.slab.slot));
+            return Err(wasmtime::format_err!(
+                "a memory of {size} bytes is over the limit of {} bytes",
+                self.slab.slot
+            ));
         }
         self.size = size;
         Ok(())
@@ -200,14 +203,18 @@ struct Stack {
 unsafe impl StackCreator for Stacks {
     fn new_stack(&self, size: usize, zeroed: bool) -> wasmtime::Result<Box<dyn StackMemory>> {
         if size + page() > self.0.slot {
-            return Err(wasmtime::format_err!("a stack of {size} bytes is over the limit of {} bytes", self.0.slot - page()));
+            return Err(wasmtime::format_err!(
+                "a stack of {size} bytes is over the limit of {} bytes",
+                self.0.slot - page()
+            ));
         }
         let (address, used) = self.0.take()?;
         let stack = Stack { slab: Arc::clone(&self.0), address };
         if used && zeroed {
             let length = self.0.slot - page();
             // SAFETY: the range is this slot without its guard page, and nothing runs on it yet.
-            let cleared = unsafe { libc::madvise((address + page()) as *mut libc::c_void, length, libc::MADV_DONTNEED) };
+            let cleared =
+                unsafe { libc::madvise((address + page()) as *mut libc::c_void, length, libc::MADV_DONTNEED) };
             if cleared != 0 {
                 return Err(io::Error::last_os_error().into());
             }

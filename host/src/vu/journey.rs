@@ -24,10 +24,7 @@ pub trait Worker: Lifecycle + 'static {
     type Instance: Instance;
 
     /// Makes an instance for a VU.
-    fn instantiate(
-        &self,
-        seat: &Seat,
-    ) -> impl Future<Output = Result<Self::Instance, JourneyError>>;
+    fn instantiate(&self, seat: &Seat) -> impl Future<Output = Result<Self::Instance, JourneyError>>;
 }
 
 /// What happens once in a run, in an instance of its own.
@@ -39,10 +36,7 @@ pub trait Lifecycle {
     fn teardown(&self, data: &Arc<[u8]>) -> impl Future<Output = Result<(), JourneyError>>;
 
     /// Gives the journey the summary as JSON and returns its named texts.
-    fn handle_summary(
-        &self,
-        summary: &str,
-    ) -> impl Future<Output = Result<Vec<(String, String)>, JourneyError>>;
+    fn handle_summary(&self, summary: &str) -> impl Future<Output = Result<Vec<(String, String)>, JourneyError>>;
 }
 
 /// One sandboxed copy of a journey, owned by one VU.

@@ -9,9 +9,8 @@ use std::path::{Path, PathBuf};
 /// Returns the path of a journey from `examples/` or `tests/journeys/`.
 #[track_caller]
 pub fn journey(name: &str) -> PathBuf {
-    journey_if_built(name).unwrap_or_else(|| {
-        panic!("`target/journeys/{name}.wasm` is missing: run `cargo xtask journeys` first")
-    })
+    journey_if_built(name)
+        .unwrap_or_else(|| panic!("`target/journeys/{name}.wasm` is missing: run `cargo xtask journeys` first"))
 }
 
 /// Returns the path of a journey that only some machines can build.
@@ -24,11 +23,7 @@ pub fn journey_if_built(name: &str) -> Option<PathBuf> {
 fn target() -> PathBuf {
     // `target/PROFILE/squall`
     let squall = Path::new(env!("CARGO_BIN_EXE_squall"));
-    squall
-        .ancestors()
-        .nth(2)
-        .expect("the binary lies two folders deep")
-        .to_owned()
+    squall.ancestors().nth(2).expect("the binary lies two folders deep").to_owned()
 }
 
 /// What one of a hand-made journey's functions does.
@@ -100,13 +95,7 @@ impl Guest {
     }
 
     fn text(&self) -> String {
-        let Self {
-            options,
-            imports,
-            setup,
-            iterate,
-            teardown,
-        } = self;
+        let Self { options, imports, setup, iterate, teardown } = self;
         let mut escaped = String::new();
         for byte in options.bytes() {
             write!(escaped, "\\{byte:02x}").unwrap();
@@ -194,16 +183,9 @@ pub fn build_component(folder: &Path, name: &str, text: &str) -> PathBuf {
 
 #[test]
 fn a_hand_made_journey_is_a_valid_component() {
-    for behaviour in [
-        Behaviour::Returns,
-        Behaviour::Fails,
-        Behaviour::Traps,
-        Behaviour::Loops,
-    ] {
+    for behaviour in [Behaviour::Returns, Behaviour::Fails, Behaviour::Traps, Behaviour::Loops] {
         let folder = tempfile::tempdir().unwrap();
-        let path = Guest::with_options(r#"{"vus": 1}"#)
-            .iterate(behaviour)
-            .build(folder.path());
+        let path = Guest::with_options(r#"{"vus": 1}"#).iterate(behaviour).build(folder.path());
         let binary = std::fs::read(path).unwrap();
         wasmparser::Validator::new().validate_all(&binary).unwrap();
     }
@@ -212,35 +194,19 @@ fn a_hand_made_journey_is_a_valid_component() {
 #[test]
 fn a_hand_made_journey_says_what_it_was_given() {
     let folder = tempfile::tempdir().unwrap();
-    let path = Guest::with_options(r#"{"vus": 1}"#)
-        .iterate(Behaviour::Fails)
-        .build(folder.path());
+    let path = Guest::with_options(r#"{"vus": 1}"#).iterate(Behaviour::Fails).build(folder.path());
     let engine = wasmtime::Engine::default();
     let component = wasmtime::component::Component::from_file(&engine, path).unwrap();
     let mut store = wasmtime::Store::new(&engine, ());
-    let instance = wasmtime::component::Linker::new(&engine)
-        .instantiate(&mut store, &component)
-        .unwrap();
+    let instance = wasmtime::component::Linker::new(&engine).instantiate(&mut store, &component).unwrap();
 
-    let options = instance
-        .get_typed_func::<(), (String,)>(&mut store, "options")
-        .unwrap();
+    let options = instance.get_typed_func::<(), (String,)>(&mut store, "options").unwrap();
     assert_eq!(options.call(&mut store, ()).unwrap().0, r#"{"vus": 1}"#);
 
-    let iterate = instance
-        .get_typed_func::<(&str, &[u8]), (Result<(), String>,)>(&mut store, "iterate")
-        .unwrap();
+    let iterate = instance.get_typed_func::<(&str, &[u8]), (Result<(), String>,)>(&mut store, "iterate").unwrap();
     for _ in 0..3 {
-        assert_eq!(
-            iterate.call(&mut store, ("default", b"data")).unwrap().0,
-            Err("on purpose".to_owned())
-        );
+        assert_eq!(iterate.call(&mut store, ("default", b"data")).unwrap().0, Err("on purpose".to_owned()));
     }
-    let summary = instance
-        .get_typed_func::<(&str,), (Vec<(String, String)>,)>(&mut store, "handle-summary")
-        .unwrap();
-    assert_eq!(
-        summary.call(&mut store, (&"x".repeat(300_000),)).unwrap().0,
-        []
-    );
+    let summary = instance.get_typed_func::<(&str,), (Vec<(String, String)>,)>(&mut store, "handle-summary").unwrap();
+    assert_eq!(summary.call(&mut store, (&"x".repeat(300_000),)).unwrap().0, []);
 }

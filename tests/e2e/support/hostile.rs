@@ -50,17 +50,14 @@ impl Hostile {
     /// Answers with what is not HTTP.
     pub fn garbage() -> Self {
         Self::start(|mut stream, _| {
-            let _ = stream
-                .write_all(b"\x16\x03\x01 this is not the protocol you are looking for\r\n\r\n");
+            let _ = stream.write_all(b"\x16\x03\x01 this is not the protocol you are looking for\r\n\r\n");
         })
     }
 
     /// Announces 1,000,000 bytes and sends this many per second.
     pub fn slow_body(bytes_per_second: usize) -> Self {
         Self::start(move |mut stream, seen| {
-            let mut sent = stream
-                .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n")
-                .is_ok();
+            let mut sent = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n").is_ok();
             let bytes = vec![b'x'; (bytes_per_second / 50).max(1)];
             while sent && !seen.stopped() {
                 thread::sleep(TICK);
@@ -81,9 +78,7 @@ impl Hostile {
     pub fn resets() -> Self {
         Self::start(|stream, _| {
             // A socket that lingers for 0 seconds is closed by a reset.
-            TcpSocket::from_std_stream(stream)
-                .set_zero_linger()
-                .unwrap();
+            TcpSocket::from_std_stream(stream).set_zero_linger().unwrap();
         })
     }
 
@@ -128,11 +123,7 @@ impl Hostile {
                 let _ = peer.join();
             }
         });
-        Self {
-            addr,
-            seen,
-            thread: Some(thread),
-        }
+        Self { addr, seen, thread: Some(thread) }
     }
 }
 
@@ -166,8 +157,7 @@ impl Seen {
                 Ok(0) => return None,
                 Ok(length) => head.extend_from_slice(&buffer[..length]),
                 Err(error)
-                    if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
-                        && !self.stopped() => {}
+                    if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) && !self.stopped() => {}
                 Err(_) => return None,
             }
         }
@@ -200,15 +190,9 @@ mod tests {
 
     #[test]
     fn each_hostile_server_misbehaves_in_its_own_way() {
-        assert_eq!(
-            ask(&Hostile::refuses()).unwrap_err().kind(),
-            ErrorKind::ConnectionRefused
-        );
+        assert_eq!(ask(&Hostile::refuses()).unwrap_err().kind(), ErrorKind::ConnectionRefused);
         let reset = Hostile::resets();
-        assert_eq!(
-            ask(&reset.url()).unwrap_err().kind(),
-            ErrorKind::ConnectionReset
-        );
+        assert_eq!(ask(&reset.url()).unwrap_err().kind(), ErrorKind::ConnectionReset);
         let answer = |server: Hostile| {
             let answer = ask(&server.url()).unwrap();
             assert_eq!((server.connections(), server.requests()), (1, 1));

@@ -60,11 +60,7 @@ where
     I::Item: AsRef<OsStr>,
 {
     let mut command = Command::new(env!("CARGO_BIN_EXE_squall"));
-    command
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("SQUALL_") {
             command.env_remove(name);
@@ -73,11 +69,7 @@ where
     let folder = tempfile::tempdir().expect("a temporary folder should be possible");
     // A `squall.toml` in the folder of the tests would be nobody's intention.
     command.current_dir(folder.path());
-    Squall {
-        command,
-        deadline: DEADLINE,
-        folder,
-    }
+    Squall { command, deadline: DEADLINE, folder }
 }
 
 impl Squall {
@@ -88,14 +80,8 @@ impl Squall {
 
     /// Prepares `squall run JOURNEY`, the generator's validity included.
     pub fn strict(journey: impl AsRef<Path>) -> Self {
-        let mut run = squall([
-            OsStr::new("run"),
-            journey.as_ref().as_os_str(),
-            OsStr::new("--no-color"),
-        ]);
-        run.command
-            .arg("--summary-export")
-            .arg(run.folder.path().join("exported-summary.json"));
+        let mut run = squall([OsStr::new("run"), journey.as_ref().as_os_str(), OsStr::new("--no-color")]);
+        run.command.arg("--summary-export").arg(run.folder.path().join("exported-summary.json"));
         run
     }
 
@@ -145,11 +131,7 @@ impl Squall {
     /// Starts it.
     pub fn start(mut self) -> Running {
         let words: Vec<OsString> = self.command.get_args().map(OsStr::to_owned).collect();
-        let command_line = words
-            .iter()
-            .map(|word| word.to_string_lossy())
-            .collect::<Vec<_>>()
-            .join(" ");
+        let command_line = words.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
         let mut child = self.command.spawn().expect("squall should start");
         let stdout = Capture::of(child.stdout.take().expect("stdout is piped"));
         let stderr = Capture::of(child.stderr.take().expect("stderr is piped"));
@@ -181,24 +163,12 @@ impl Running {
     #[track_caller]
     pub fn wait_until(&mut self, what: &str, done: impl Fn(&Self) -> bool) {
         while !done(self) {
-            let ended = self
-                .child
-                .try_wait()
-                .expect("a child can be asked")
-                .is_some();
+            let ended = self.child.try_wait().expect("a child can be asked").is_some();
             let late = self.started.elapsed() > self.deadline;
             if ended || late {
-                let why = if ended {
-                    "it ended"
-                } else {
-                    "it took too long"
-                };
+                let why = if ended { "it ended" } else { "it took too long" };
                 let _ = self.child.kill();
-                panic!(
-                    "waiting until {what}: {why}\n{}{}",
-                    self.stdout.so_far(),
-                    self.stderr.so_far()
-                );
+                panic!("waiting until {what}: {why}\n{}{}", self.stdout.so_far(), self.stderr.so_far());
             }
             thread::sleep(Duration::from_millis(5));
         }
@@ -206,14 +176,8 @@ impl Running {
 
     /// Sends it a signal, by its id.
     pub fn signal(&self, name: &str) {
-        let status = Command::new("kill")
-            .arg(format!("-{name}"))
-            .arg(self.id().to_string())
-            .status();
-        assert!(
-            status.expect("`kill` should be there").success(),
-            "squall was already gone"
-        );
+        let status = Command::new("kill").arg(format!("-{name}")).arg(self.id().to_string()).status();
+        assert!(status.expect("`kill` should be there").success(), "squall was already gone");
     }
 
     /// Waits for its end.
@@ -221,8 +185,7 @@ impl Running {
     pub fn finish(mut self) -> Finished {
         let status = self.wait();
         let took = self.started.elapsed();
-        let summary =
-            std::fs::read_to_string(self.folder.path().join("exported-summary.json")).ok();
+        let summary = std::fs::read_to_string(self.folder.path().join("exported-summary.json")).ok();
         let finished = Finished {
             code: status.and_then(|status| status.code()),
             stdout: self.stdout.end(),
@@ -231,11 +194,7 @@ impl Running {
             summary,
             command_line: self.command_line,
         };
-        assert!(
-            status.is_some(),
-            "squall did not end within {:?}\n{finished}",
-            self.deadline
-        );
+        assert!(status.is_some(), "squall did not end within {:?}\n{finished}", self.deadline);
         finished
     }
 
@@ -265,10 +224,7 @@ impl Finished {
     #[track_caller]
     pub fn says(self, texts: &[&str]) -> Self {
         for text in texts {
-            assert!(
-                self.stderr.contains(text),
-                "stderr does not say `{text}`\n{self}"
-            );
+            assert!(self.stderr.contains(text), "stderr does not say `{text}`\n{self}");
         }
         self
     }
@@ -277,10 +233,7 @@ impl Finished {
     #[track_caller]
     pub fn prints(self, texts: &[&str]) -> Self {
         for text in texts {
-            assert!(
-                self.stdout.contains(text),
-                "stdout does not hold `{text}`\n{self}"
-            );
+            assert!(self.stdout.contains(text), "stdout does not hold `{text}`\n{self}");
         }
         self
     }
@@ -298,10 +251,7 @@ impl Finished {
     /// The summary it exported.
     #[track_caller]
     pub fn summary(&self) -> Summary {
-        let text = self
-            .summary
-            .as_ref()
-            .unwrap_or_else(|| panic!("squall exported no summary\n{self}"));
+        let text = self.summary.as_ref().unwrap_or_else(|| panic!("squall exported no summary\n{self}"));
         Summary::parse(text)
     }
 
@@ -313,18 +263,8 @@ impl Finished {
 
 impl std::fmt::Display for Finished {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self {
-            code,
-            stdout,
-            stderr,
-            took,
-            command_line,
-            ..
-        } = self;
-        writeln!(
-            f,
-            "$ squall {command_line}\nexit code {code:?} after {took:?}"
-        )?;
+        let Self { code, stdout, stderr, took, command_line, .. } = self;
+        writeln!(f, "$ squall {command_line}\nexit code {code:?} after {took:?}")?;
         writeln!(f, "--- stdout\n{stdout}\n--- stderr\n{stderr}")
     }
 }

@@ -11,9 +11,6 @@ pub fn practice() -> Server {
 
 /// Starts a practice server that behaves as told and keeps the requests it sees.
 pub fn practice_with(options: Options) -> Server {
-    let options = Options {
-        record: 100_000,
-        ..options
-    };
+    let options = Options { record: 100_000, ..options };
     serve(&options, NonZeroUsize::MIN).expect("the practice server should start")
 }

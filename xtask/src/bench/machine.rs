@@ -21,18 +21,12 @@ pub fn facts() -> Value {
 /// The load of the last minute.
 pub fn load_average() -> f64 {
     let text = read("/proc/loadavg");
-    text.split_whitespace()
-        .next()
-        .and_then(|word| word.parse().ok())
-        .unwrap_or(0.0)
+    text.split_whitespace().next().and_then(|word| word.parse().ok()).unwrap_or(0.0)
 }
 
 fn memory_mib() -> u64 {
     let line = line_of("/proc/meminfo", "MemTotal").unwrap_or_default();
-    let kib: Option<u64> = line
-        .split_whitespace()
-        .next()
-        .and_then(|word| word.parse().ok());
+    let kib: Option<u64> = line.split_whitespace().next().and_then(|word| word.parse().ok());
     kib.unwrap_or(0) / 1024
 }
 
@@ -43,16 +37,11 @@ fn line_of(path: &str, key: &str) -> Option<String> {
 }
 
 fn read(path: &str) -> String {
-    fs::read_to_string(path)
-        .unwrap_or_default()
-        .trim()
-        .to_owned()
+    fs::read_to_string(path).unwrap_or_default().trim().to_owned()
 }
 
 fn first_line(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).output();
-    let text = output
-        .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
-        .unwrap_or_default();
+    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
     text.lines().next().unwrap_or("unknown").to_owned()
 }

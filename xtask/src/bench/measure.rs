@@ -45,19 +45,9 @@ impl Meter {
         if !cfg!(target_os = "linux") {
             bail!("the bench reads `/proc`, which only Linux has");
         }
-        let ticks = Command::new("getconf")
-            .arg("CLK_TCK")
-            .output()
-            .context("`getconf` did not start")?;
-        let ticks_per_second = String::from_utf8_lossy(&ticks.stdout)
-            .trim()
-            .parse()
-            .unwrap_or(100.0);
-        Ok(Self {
-            perf: find("perf").filter(|perf| counts(perf)),
-            ticks_per_second,
-            folder: folder.to_owned(),
-        })
+        let ticks = Command::new("getconf").arg("CLK_TCK").output().context("`getconf` did not start")?;
+        let ticks_per_second = String::from_utf8_lossy(&ticks.stdout).trim().parse().unwrap_or(100.0);
+        Ok(Self { perf: find("perf").filter(|perf| counts(perf)), ticks_per_second, folder: folder.to_owned() })
     }
 
     /// Whether instructions are counted.
@@ -66,28 +56,12 @@ impl Meter {
     }
 
     /// Runs a program to its end.
-    pub fn run(
-        &self,
-        program: &Path,
-        arguments: &[String],
-        environment: &[(&str, &str)],
-    ) -> Result<Cost> {
-        let (stdout, stderr, counters) = (
-            self.file("stdout"),
-            self.file("stderr"),
-            self.file("counters"),
-        );
+    pub fn run(&self, program: &Path, arguments: &[String], environment: &[(&str, &str)]) -> Result<Cost> {
+        let (stdout, stderr, counters) = (self.file("stdout"), self.file("stderr"), self.file("counters"));
         let mut command = Command::new("sh");
         command.args(["-c", UNLIMITED, "sh"]);
         if let Some(perf) = &self.perf {
-            command.arg(perf).args([
-                "stat",
-                "-x",
-                ",",
-                "-e",
-                "instructions:u,instructions:k",
-                "-o",
-            ]);
+            command.arg(perf).args(["stat", "-x", ",", "-e", "instructions:u,instructions:k", "-o"]);
             command.arg(&counters).arg("--");
         }
         command
@@ -97,9 +71,7 @@ impl Meter {
             .stdin(Stdio::null())
             .stdout(File::create(&stdout)?)
             .stderr(File::create(&stderr)?);
-        let child = command
-            .spawn()
-            .with_context(|| format!("`{}` did not start", program.display()))?;
+        let child = command.spawn().with_context(|| format!("`{}` did not start", program.display()))?;
         let mut cost = self.watch(child)?;
         cost.stdout = String::from_utf8_lossy(&fs::read(&stdout)?).into_owned();
         cost.stderr = String::from_utf8_lossy(&fs::read(&stderr)?).into_owned();
@@ -162,12 +134,8 @@ impl Cost {
 
     /// The last lines of what the program said, for an error.
     pub fn last_words(&self) -> String {
-        let lines: Vec<&str> = self
-            .stderr
-            .lines()
-            .chain(self.stdout.lines())
-            .filter(|line| !line.trim().is_empty())
-            .collect();
+        let lines: Vec<&str> =
+            self.stderr.lines().chain(self.stdout.lines()).filter(|line| !line.trim().is_empty()).collect();
         lines[lines.len().saturating_sub(6)..].join("\n")
     }
 }
@@ -182,9 +150,7 @@ pub fn unlimited(program: &Path) -> Command {
 /// The number of files a process may open at most.
 pub fn file_limit() -> u64 {
     let output = Command::new("sh").args(["-c", "ulimit -Hn"]).output();
-    let text = output
-        .map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
-        .unwrap_or_default();
+    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default();
     text.parse().unwrap_or(u64::from(u32::MAX))
 }
 
@@ -201,13 +167,10 @@ pub fn settled_memory(id: u32) -> Result<f64> {
     let mut last = [0.0_f64; 4];
     loop {
         thread::sleep(Duration::from_millis(500));
-        let now =
-            memory(id, "VmRSS:").context("the program ended before its memory was measured")?;
+        let now = memory(id, "VmRSS:").context("the program ended before its memory was measured")?;
         last.rotate_left(1);
         last[3] = now;
-        let settled = last
-            .iter()
-            .all(|earlier| (now - earlier).abs() <= now * 0.003);
+        let settled = last.iter().all(|earlier| (now - earlier).abs() <= now * 0.003);
         if settled && start.elapsed() > Duration::from_secs(4) {
             return Ok(now);
         }
@@ -222,13 +185,8 @@ fn family(id: u32) -> Vec<u32> {
     let mut found = vec![id];
     let mut at = 0;
     while let Some(&parent) = found.get(at) {
-        let children = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children"))
-            .unwrap_or_default();
-        found.extend(
-            children
-                .split_whitespace()
-                .filter_map(|child| child.parse::<u32>().ok()),
-        );
+        let children = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).unwrap_or_default();
+        found.extend(children.split_whitespace().filter_map(|child| child.parse::<u32>().ok()));
         at += 1;
     }
     found
@@ -264,16 +222,7 @@ impl Stat {
 
 /// Whether `perf` can count instructions here: virtual machines and containers often hide the counters.
 fn counts(perf: &Path) -> bool {
-    let tried = Command::new(perf)
-        .args([
-            "stat",
-            "-x",
-            ",",
-            "-e",
-            "instructions:u,instructions:k",
-            "true",
-        ])
-        .output();
+    let tried = Command::new(perf).args(["stat", "-x", ",", "-e", "instructions:u,instructions:k", "true"]).output();
     tried.is_ok_and(|output| {
         let text = String::from_utf8_lossy(&output.stderr);
         counter(&text, "instructions:u").is_some() && counter(&text, "instructions:k").is_some()
@@ -282,16 +231,8 @@ fn counts(perf: &Path) -> bool {
 
 /// A value in the output of `perf stat -x,`.
 fn counter(text: &str, event: &str) -> Option<f64> {
-    let line = text.lines().find(|line| {
-        line.split(',')
-            .nth(2)
-            .is_some_and(|name| name.starts_with(event))
-    })?;
-    line.split(',')
-        .next()?
-        .parse()
-        .ok()
-        .filter(|count| *count > 0.0)
+    let line = text.lines().find(|line| line.split(',').nth(2).is_some_and(|name| name.starts_with(event)))?;
+    line.split(',').next()?.parse().ok().filter(|count| *count > 0.0)
 }
 
 #[cfg(test)]
@@ -317,14 +258,9 @@ mod tests {
     #[test]
     fn a_busy_program_has_used_cpu_and_memory() {
         let folder = std::env::temp_dir();
-        let meter = Meter {
-            perf: None,
-            ..Meter::new(&folder).unwrap()
-        };
+        let meter = Meter { perf: None, ..Meter::new(&folder).unwrap() };
         let script = "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; echo done".to_owned();
-        let cost = meter
-            .run(Path::new("sh"), &["-c".to_owned(), script], &[])
-            .unwrap();
+        let cost = meter.run(Path::new("sh"), &["-c".to_owned(), script], &[]).unwrap();
         assert_eq!((cost.stdout.as_str(), cost.code), ("done\n", Some(0)));
         assert!(cost.total() > 0.0 && cost.peak_kib > 100.0, "{cost:?}");
     }

@@ -66,12 +66,7 @@ struct Options {
 impl Options {
     /// None: the user asked for help.
     fn parse(arguments: &[String]) -> Result<Option<Self>> {
-        let mut options = Self {
-            install_peers: false,
-            quick: false,
-            build: true,
-            rows: Vec::new(),
-        };
+        let mut options = Self { install_peers: false, quick: false, build: true, rows: Vec::new() };
         let mut words = arguments.iter();
         while let Some(word) = words.next() {
             match word.as_str() {
@@ -81,9 +76,7 @@ impl Options {
                 "--only" => {
                     let name = words.next().context("`--only` needs the name of a row")?;
                     let row = ROWS.iter().find(|row| row.name == name);
-                    options.rows.push(
-                        row.with_context(|| format!("there is no row `{name}`\n{}", help()))?,
-                    );
+                    options.rows.push(row.with_context(|| format!("there is no row `{name}`\n{}", help()))?);
                 }
                 "--help" | "-h" => return Ok(None),
                 other => bail!("unknown option `{other}`\n{}", help()),
@@ -101,10 +94,7 @@ impl Options {
 }
 
 fn help() -> String {
-    let rows: Vec<String> = ROWS
-        .iter()
-        .map(|row| format!("    {:12} {}", row.name, row.about))
-        .collect();
+    let rows: Vec<String> = ROWS.iter().map(|row| format!("    {:12} {}", row.name, row.about)).collect();
     format!(
         "usage: cargo xtask bench [--install-peers] [--quick] [--no-build] [--only ROW]..
 
@@ -119,14 +109,7 @@ fn help() -> String {
 
 fn build() -> Result<()> {
     add_rust_target("wasm32-wasip2")?;
-    call(cargo().args([
-        "build",
-        "--release",
-        "--package",
-        "squall",
-        "--bin",
-        "squall",
-    ]))?;
+    call(cargo().args(["build", "--release", "--package", "squall", "--bin", "squall"]))?;
     journeys::run(&[])
 }
 
@@ -136,25 +119,14 @@ fn prepare(options: &Options, meter: Meter, squall: PathBuf, folder: PathBuf) ->
     for tool in Tool::ALL.into_iter().skip(1) {
         match find(tool.name()) {
             Some(program) => tools.push((tool, program)),
-            None => results.left_out.push(format!(
-                "{} is not installed; `cargo xtask bench --install-peers` installs it",
-                tool.name()
-            )),
+            None => results
+                .left_out
+                .push(format!("{} is not installed; `cargo xtask bench --install-peers` installs it", tool.name())),
         }
     }
     let (rounds, few_rounds) = if options.quick { (3, 1) } else { (5, 3) };
     let scripts = root().join("bench");
-    Bench {
-        meter,
-        squall,
-        tools,
-        folder,
-        scripts,
-        rounds,
-        few_rounds,
-        seconds: 4,
-        results,
-    }
+    Bench { meter, squall, tools, folder, scripts, rounds, few_rounds, seconds: 4, results }
 }
 
 /// Measures every row; one that fails is reported and does not stop the others. Returns how many failed.
@@ -166,10 +138,7 @@ fn measure_rows(bench: &mut Bench, rows: &[&'static Row]) -> usize {
         if let Err(error) = (row.run)(bench) {
             failed += 1;
             eprintln!("error: row `{}`: {error:#}", row.name);
-            bench
-                .results
-                .left_out
-                .push(format!("{}: not measured: {error:#}", row.name));
+            bench.results.left_out.push(format!("{}: not measured: {error:#}", row.name));
         }
     }
     failed
@@ -177,11 +146,8 @@ fn measure_rows(bench: &mut Bench, rows: &[&'static Row]) -> usize {
 
 /// A whole run is the committed record; anything less goes to the target folder.
 fn write(bench: &Bench, options: &Options) -> Result<()> {
-    let mut versions: serde_json::Map<String, Value> = bench
-        .tools
-        .iter()
-        .map(|(tool, program)| (tool.name().to_owned(), json!(tool.version(program))))
-        .collect();
+    let mut versions: serde_json::Map<String, Value> =
+        bench.tools.iter().map(|(tool, program)| (tool.name().to_owned(), json!(tool.version(program)))).collect();
     if let Some(nginx) = find("nginx") {
         versions.insert("nginx".to_owned(), json!(server::nginx_version(&nginx)));
     }
@@ -192,16 +158,10 @@ fn write(bench: &Bench, options: &Options) -> Result<()> {
         "rounds": bench.rounds,
         "seconds_per_run": bench.seconds,
     });
-    if let (Value::Object(document), Value::Object(results)) = (&mut document, bench.results.json())
-    {
+    if let (Value::Object(document), Value::Object(results)) = (&mut document, bench.results.json()) {
         document.extend(results);
     }
-    let path = if options.is_whole() {
-        root().join("bench")
-    } else {
-        target().join("bench")
-    }
-    .join("results.json");
+    let path = if options.is_whole() { root().join("bench") } else { target().join("bench") }.join("results.json");
     fs::write(&path, serde_json::to_string_pretty(&document)? + "\n")
         .with_context(|| format!("cannot write `{}`", path.display()))?;
     println!("\nwritten to {}", path.display());

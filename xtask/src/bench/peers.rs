@@ -48,24 +48,15 @@ impl Tool {
         let Ok(output) = Command::new(program).args(arguments).output() else {
             return "unknown".to_owned();
         };
-        let text = String::from_utf8_lossy(&output.stdout).into_owned()
-            + &String::from_utf8_lossy(&output.stderr);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
         let line = text.lines().next().unwrap_or("unknown");
-        line.split(" [")
-            .next()
-            .unwrap_or(line)
-            .split(" (")
-            .next()
-            .unwrap_or(line)
-            .to_owned()
+        line.split(" [").next().unwrap_or(line).split(" (").next().unwrap_or(line).to_owned()
     }
 }
 
 /// The version of a Debian package.
 fn packaged(name: &str) -> String {
-    let output = Command::new("dpkg-query")
-        .args(["-W", "-f", "${Version}", name])
-        .output();
+    let output = Command::new("dpkg-query").args(["-W", "-f", "${Version}", name]).output();
     match output {
         Ok(output) if output.status.success() => {
             format!("{name} {}", String::from_utf8_lossy(&output.stdout))
@@ -114,16 +105,7 @@ impl Load<'_> {
             Tool::Wrk => return words(&["-t", "2", "-c", &connections, "-d", &seconds, self.url]),
             Tool::Hey => return words(&["-z", &seconds, "-c", &connections, self.url]),
             Tool::Oha => {
-                return words(&[
-                    "--no-tui",
-                    "--output-format",
-                    "json",
-                    "-z",
-                    &seconds,
-                    "-c",
-                    &connections,
-                    self.url,
-                ]);
+                return words(&["--no-tui", "--output-format", "json", "-z", &seconds, "-c", &connections, self.url]);
             }
         };
         for (name, value) in [("BASE_URL", self.url)].iter().chain(self.environment) {
@@ -152,15 +134,7 @@ impl Load<'_> {
 
 /// The arguments of every `squall run` here: quiet, and going on where the generator is short of CPU, which is the point.
 pub fn squall_run(journey: &str, export: &str) -> Vec<String> {
-    words(&[
-        "run",
-        journey,
-        "--quiet",
-        "--no-color",
-        "--allow-invalid",
-        "--summary-export",
-        export,
-    ])
+    words(&["run", journey, "--quiet", "--no-color", "--allow-invalid", "--summary-export", export])
 }
 
 /// A number in a summary in k6's legacy form.
@@ -168,9 +142,7 @@ pub fn value(export: &Path, metric: &str, key: &str) -> Result<f64> {
     // The path says nothing that a reader of the results could use.
     let text = fs::read_to_string(export).context("the summary cannot be read")?;
     let summary: Value = serde_json::from_str(&text).context("the summary is not JSON")?;
-    summary["metrics"][metric][key]
-        .as_f64()
-        .with_context(|| format!("the summary has no `{metric}` with `{key}`"))
+    summary["metrics"][metric][key].as_f64().with_context(|| format!("the summary has no `{metric}` with `{key}`"))
 }
 
 pub fn words(words: &[&str]) -> Vec<String> {
@@ -178,20 +150,12 @@ pub fn words(words: &[&str]) -> Vec<String> {
 }
 
 fn word_before(text: &str, what: &str) -> Option<f64> {
-    text[..text.find(what)?]
-        .split_whitespace()
-        .next_back()?
-        .parse()
-        .ok()
+    text[..text.find(what)?].split_whitespace().next_back()?.parse().ok()
 }
 
 fn hey_responses(text: &str) -> f64 {
-    let lines = text
-        .lines()
-        .filter(|line| line.trim_end().ends_with("responses"));
-    lines
-        .filter_map(|line| word_before(line, "responses"))
-        .sum()
+    let lines = text.lines().filter(|line| line.trim_end().ends_with("responses"));
+    lines.filter_map(|line| word_before(line, "responses")).sum()
 }
 
 fn oha_responses(text: &str) -> Option<f64> {
@@ -202,20 +166,12 @@ fn oha_responses(text: &str) -> Option<f64> {
 
 /// Installs every peer, the server and the counters.
 pub fn install_all() -> Result<()> {
-    let root = Command::new("id")
-        .arg("-u")
-        .output()
-        .context("`id` did not start")?;
-    let missing: Vec<&str> = [
-        ("wrk", "wrk"),
-        ("hey", "hey"),
-        ("nginx", "nginx"),
-        ("perf", "linux-perf"),
-    ]
-    .into_iter()
-    .filter(|(program, _)| find(program).is_none())
-    .map(|(_, package)| package)
-    .collect();
+    let root = Command::new("id").arg("-u").output().context("`id` did not start")?;
+    let missing: Vec<&str> = [("wrk", "wrk"), ("hey", "hey"), ("nginx", "nginx"), ("perf", "linux-perf")]
+        .into_iter()
+        .filter(|(program, _)| find(program).is_none())
+        .map(|(_, package)| package)
+        .collect();
     if !missing.is_empty() {
         if String::from_utf8_lossy(&root.stdout).trim() != "0" {
             bail!(
@@ -225,11 +181,7 @@ pub fn install_all() -> Result<()> {
             );
         }
         call(Command::new("apt-get").arg("update"))?;
-        call(
-            Command::new("apt-get")
-                .args(["install", "--yes", "--no-install-recommends"])
-                .args(&missing),
-        )?;
+        call(Command::new("apt-get").args(["install", "--yes", "--no-install-recommends"]).args(&missing))?;
     }
     install("oha", OHA, &[])?;
     if find("k6").is_none() {
@@ -266,18 +218,9 @@ mod tests {
             export: Path::new("s.json"),
         };
         let squall = load.arguments(Tool::Squall).join(" ");
-        assert!(
-            squall.contains("q.wasm") && squall.contains("--env SLEEP=1"),
-            "{squall}"
-        );
+        assert!(squall.contains("q.wasm") && squall.contains("--env SLEEP=1"), "{squall}");
         let k6 = load.arguments(Tool::K6).join(" ");
-        assert!(
-            k6.ends_with("--env BASE_URL=http://localhost --env SLEEP=1 q.js"),
-            "{k6}"
-        );
-        assert_eq!(
-            load.arguments(Tool::Wrk).join(" "),
-            "-t 2 -c 64 -d 3s http://localhost"
-        );
+        assert!(k6.ends_with("--env BASE_URL=http://localhost --env SLEEP=1 q.js"), "{k6}");
+        assert_eq!(load.arguments(Tool::Wrk).join(" "), "-t 2 -c 64 -d 3s http://localhost");
     }
 }

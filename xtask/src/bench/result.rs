@@ -35,12 +35,7 @@ impl Samples {
     fn cell(&self) -> String {
         match self.0.as_slice() {
             [one] => number(*one),
-            _ => format!(
-                "{} ({}–{})",
-                number(self.median()),
-                number(self.min()),
-                number(self.max())
-            ),
+            _ => format!("{} ({}–{})", number(self.median()), number(self.min()), number(self.max())),
         }
     }
 
@@ -84,27 +79,18 @@ pub struct Results {
 impl Results {
     /// Adds a value of a further round.
     pub fn add(&mut self, row: &'static str, subject: &str, measure: &'static str, value: f64) {
-        let known = self
-            .figures
-            .iter_mut()
-            .find(|f| f.row == row && f.subject == subject && f.measure == measure);
+        let known = self.figures.iter_mut().find(|f| f.row == row && f.subject == subject && f.measure == measure);
         match known {
             Some(figure) => figure.samples.0.push(value),
-            None => self.figures.push(Figure {
-                row,
-                subject: subject.to_owned(),
-                measure,
-                samples: Samples(vec![value]),
-            }),
+            None => {
+                self.figures.push(Figure { row, subject: subject.to_owned(), measure, samples: Samples(vec![value]) })
+            }
         }
     }
 
     /// What was measured so far.
     pub fn get(&self, row: &str, subject: &str, measure: &str) -> Option<&Samples> {
-        let found = self
-            .figures
-            .iter()
-            .find(|f| f.row == row && f.subject == subject && f.measure == measure);
+        let found = self.figures.iter().find(|f| f.row == row && f.subject == subject && f.measure == measure);
         found.map(|figure| &figure.samples)
     }
 
@@ -112,45 +98,21 @@ impl Results {
     pub fn limit(&mut self, row: &'static str, subject: &str, measure: &'static str, limit: f64) {
         match self.get(row, subject, measure).cloned() {
             Some(samples) => {
-                self.budgets.push(Budget {
-                    row,
-                    what: format!("{subject}: {measure}"),
-                    limit,
-                    samples,
-                });
+                self.budgets.push(Budget { row, what: format!("{subject}: {measure}"), limit, samples });
             }
-            None => self
-                .left_out
-                .push(format!("{row}: {measure} of {subject} was not measured")),
+            None => self.left_out.push(format!("{row}: {measure} of {subject} was not measured")),
         }
     }
 
     /// Judges `subject`'s figure as a multiple of `other`'s.
-    pub fn ratio(
-        &mut self,
-        row: &'static str,
-        measure: &'static str,
-        subject: &str,
-        other: &str,
-        limit: f64,
-    ) {
-        match (
-            self.get(row, subject, measure),
-            self.get(row, other, measure),
-        ) {
+    pub fn ratio(&mut self, row: &'static str, measure: &'static str, subject: &str, other: &str, limit: f64) {
+        match (self.get(row, subject, measure), self.get(row, other, measure)) {
             (Some(ours), Some(theirs)) => {
                 let samples = ours.over(theirs);
                 let what = format!("{measure}, {subject} ÷ {other}");
-                self.budgets.push(Budget {
-                    row,
-                    what,
-                    limit,
-                    samples,
-                });
+                self.budgets.push(Budget { row, what, limit, samples });
             }
-            _ => self.left_out.push(format!(
-                "{row}: {measure} of {subject} and {other} were not both measured"
-            )),
+            _ => self.left_out.push(format!("{row}: {measure} of {subject} and {other} were not both measured")),
         }
     }
 
@@ -168,14 +130,9 @@ impl Results {
     pub fn table(&self) -> String {
         let mut blocks = Vec::new();
         for (row, load) in &self.loads {
-            blocks.push(format!(
-                "{row} (load average before: {load})\n{}",
-                self.block(row)
-            ));
+            blocks.push(format!("{row} (load average before: {load})\n{}", self.block(row)));
         }
-        let header = ["row", "budget", "measured", "limit", ""]
-            .map(str::to_owned)
-            .to_vec();
+        let header = ["row", "budget", "measured", "limit", ""].map(str::to_owned).to_vec();
         let lines = self.budgets.iter().map(|budget| {
             let verdict = if budget.met() { "met" } else { "MISSED" };
             vec![
@@ -186,23 +143,13 @@ impl Results {
                 verdict.to_owned(),
             ]
         });
-        blocks.push(aligned(
-            &[header].into_iter().chain(lines).collect::<Vec<_>>(),
-        ));
-        blocks.extend(
-            self.left_out
-                .iter()
-                .map(|what| format!("*** LEFT OUT: {what}")),
-        );
+        blocks.push(aligned(&[header].into_iter().chain(lines).collect::<Vec<_>>()));
+        blocks.extend(self.left_out.iter().map(|what| format!("*** LEFT OUT: {what}")));
         blocks.join("\n")
     }
 
     fn block(&self, row: &str) -> String {
-        let figures: Vec<&Figure> = self
-            .figures
-            .iter()
-            .filter(|figure| figure.row == row)
-            .collect();
+        let figures: Vec<&Figure> = self.figures.iter().filter(|figure| figure.row == row).collect();
         let mut measures: Vec<&str> = Vec::new();
         let mut subjects: Vec<&str> = Vec::new();
         for figure in &figures {
@@ -213,17 +160,11 @@ impl Results {
                 subjects.push(&figure.subject);
             }
         }
-        let mut lines = vec![
-            [""].iter()
-                .chain(&measures)
-                .map(ToString::to_string)
-                .collect::<Vec<_>>(),
-        ];
+        let mut lines = vec![[""].iter().chain(&measures).map(ToString::to_string).collect::<Vec<_>>()];
         for subject in subjects {
-            let cells = measures.iter().map(|measure| {
-                self.get(row, subject, measure)
-                    .map_or_else(|| "–".to_owned(), Samples::cell)
-            });
+            let cells = measures
+                .iter()
+                .map(|measure| self.get(row, subject, measure).map_or_else(|| "–".to_owned(), Samples::cell));
             lines.push([subject.to_owned()].into_iter().chain(cells).collect());
         }
         aligned(&lines)
@@ -276,10 +217,7 @@ fn aligned(lines: &[Vec<String>]) -> String {
     };
     let widths: Vec<usize> = (0..columns).map(width).collect();
     let line = |cells: &Vec<String>| {
-        let padded = cells
-            .iter()
-            .zip(&widths)
-            .map(|(cell, width)| format!("{cell:width$}"));
+        let padded = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
         format!("  {}\n", padded.collect::<Vec<_>>().join("  ").trim_end())
     };
     lines.iter().map(line).collect()
@@ -307,10 +245,7 @@ mod tests {
         assert_eq!(results.missed(), 1);
         results.load("quickstart", 0.5);
         let table = results.table();
-        assert!(
-            table.contains("user µs/req, squall ÷ oha") && table.contains("MISSED"),
-            "{table}"
-        );
+        assert!(table.contains("user µs/req, squall ÷ oha") && table.contains("MISSED"), "{table}");
     }
 
     #[test]

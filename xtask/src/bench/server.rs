@@ -27,9 +27,7 @@ impl Server {
         if let Some(nginx) = find("nginx") {
             return Self::nginx(&nginx, folder);
         }
-        println!(
-            "nginx is not installed: the practice server stands in, and costs more per request"
-        );
+        println!("nginx is not installed: the practice server stands in, and costs more per request");
         let mut server = Self::practice(squall)?;
         server.url += "/bytes/100";
         Ok(server)
@@ -40,11 +38,7 @@ impl Server {
         let mut command = unlimited(squall);
         command.args(["target", "--listen", "127.0.0.1:0"]);
         let (process, url) = Beside::server(&mut command)?;
-        Ok(Self {
-            url,
-            name: "squall target",
-            process,
-        })
+        Ok(Self { url, name: "squall target", process })
     }
 
     fn nginx(nginx: &Path, folder: &Path) -> Result<Self> {
@@ -54,30 +48,17 @@ impl Server {
             .with_context(|| format!("cannot write `{}`", configuration.display()))?;
         let mut command = unlimited(nginx);
         let error_log = folder.join("nginx-error.log");
-        command
-            .arg("-p")
-            .arg(folder)
-            .arg("-e")
-            .arg(&error_log)
-            .arg("-c")
-            .arg(&configuration);
+        command.arg("-p").arg(folder).arg("-e").arg(&error_log).arg("-c").arg(&configuration);
         let mut process = Beside::start(&mut command)?;
         let start = Instant::now();
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
             if process.ended()? || start.elapsed() > Duration::from_secs(10) {
                 let log = fs::read_to_string(&error_log).unwrap_or_default();
-                bail!(
-                    "nginx does not serve: {}",
-                    log.lines().last().unwrap_or("it said nothing")
-                );
+                bail!("nginx does not serve: {}", log.lines().last().unwrap_or("it said nothing"));
             }
             thread::sleep(Duration::from_millis(20));
         }
-        Ok(Self {
-            url: format!("http://127.0.0.1:{port}/"),
-            name: "nginx",
-            process,
-        })
+        Ok(Self { url: format!("http://127.0.0.1:{port}/"), name: "nginx", process })
     }
 
     /// The id of the server's process.

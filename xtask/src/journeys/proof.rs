@@ -30,27 +30,9 @@ pub struct Proof {
 pub fn proof() -> anyhow::Result<Proof> {
     let mut proof = Proof::default();
     let python = ["python3", "-m", "venv", "--help"];
-    proof.add(
-        "c",
-        &python,
-        "python3 (with venv)",
-        &[ZIGLANG, WIT_BINDGEN, WASM_TOOLS],
-        c,
-    )?;
-    proof.add(
-        "js",
-        &["npm", "--version"],
-        "npm",
-        &[COMPONENTIZE_QJS],
-        javascript,
-    )?;
-    proof.add(
-        "python",
-        &python,
-        "python3 (with venv)",
-        &[COMPONENTIZE_PY],
-        python_journey,
-    )?;
+    proof.add("c", &python, "python3 (with venv)", &[ZIGLANG, WIT_BINDGEN, WASM_TOOLS], c)?;
+    proof.add("js", &["npm", "--version"], "npm", &[COMPONENTIZE_QJS], javascript)?;
+    proof.add("python", &python, "python3 (with venv)", &[COMPONENTIZE_PY], python_journey)?;
     Ok(proof)
 }
 
@@ -69,20 +51,15 @@ impl Proof {
         let stamp = work.join("stamp");
         let component = work.join("journey.wasm");
         let fingerprint = fingerprint(&[&sources, &root().join("wit")], tools)?;
-        let is_fresh = component.is_file()
-            && fs::read_to_string(&stamp).is_ok_and(|known| known == fingerprint);
+        let is_fresh = component.is_file() && fs::read_to_string(&stamp).is_ok_and(|known| known == fingerprint);
         if !is_fresh {
             if !runs(probe) {
-                self.skipped.push(format!(
-                    "the journey in `tests/journeys/{name}`: it needs {needs}"
-                ));
+                self.skipped.push(format!("the journey in `tests/journeys/{name}`: it needs {needs}"));
                 return Ok(());
             }
             println!("building {name}.wasm");
             fs::create_dir_all(&work)?;
-            build(&sources, &work).with_context(|| {
-                format!("the journey in `tests/journeys/{name}` does not build")
-            })?;
+            build(&sources, &work).with_context(|| format!("the journey in `tests/journeys/{name}` does not build"))?;
             fs::write(&stamp, fingerprint)?;
         }
         self.built.push(publish(&component, name)?);
@@ -95,39 +72,14 @@ fn c(sources: &Path, work: &Path) -> anyhow::Result<()> {
     let bindgen = cargo_tool(WIT_BINDGEN, "wit-bindgen", "c")?;
     let wasm_tools = cargo_tool(WASM_TOOLS, "wasm-tools", "component")?;
     let wit = root().join("wit");
-    quietly(
-        Command::new(bindgen)
-            .args(["c", "--world", "journey", "--out-dir"])
-            .arg(work)
-            .arg(wit),
-    )?;
+    quietly(Command::new(bindgen).args(["c", "--world", "journey", "--out-dir"]).arg(work).arg(wit))?;
     let core = work.join("core.wasm");
     let mut compiler = Command::new(python);
-    compiler.args([
-        "-m",
-        "ziglang",
-        "cc",
-        "-target",
-        "wasm32-wasi",
-        "-mexec-model=reactor",
-        "-O2",
-        "-s",
-        "-Wall",
-    ]);
+    compiler.args(["-m", "ziglang", "cc", "-target", "wasm32-wasi", "-mexec-model=reactor", "-O2", "-s", "-Wall"]);
     compiler.arg("-I").arg(work).arg(sources.join("journey.c"));
-    compiler
-        .arg(work.join("journey.c"))
-        .arg(work.join("journey_component_type.o"))
-        .arg("-o")
-        .arg(&core);
+    compiler.arg(work.join("journey.c")).arg(work.join("journey_component_type.o")).arg("-o").arg(&core);
     execute(&mut compiler)?;
-    execute(
-        Command::new(wasm_tools)
-            .args(["component", "new"])
-            .arg(&core)
-            .arg("-o")
-            .arg(work.join("journey.wasm")),
-    )
+    execute(Command::new(wasm_tools).args(["component", "new"]).arg(&core).arg("-o").arg(work.join("journey.wasm")))
 }
 
 fn javascript(sources: &Path, work: &Path) -> anyhow::Result<()> {
@@ -136,54 +88,29 @@ fn javascript(sources: &Path, work: &Path) -> anyhow::Result<()> {
     if !has_version(&tools.join("version"), COMPONENTIZE_QJS) || !program.exists() {
         fs::create_dir_all(&tools)?;
         let mut npm = Command::new("npm");
-        npm.args(["install", "--no-audit", "--no-fund", "--silent", "--prefix"])
-            .arg(&tools)
-            .arg(COMPONENTIZE_QJS);
+        npm.args(["install", "--no-audit", "--no-fund", "--silent", "--prefix"]).arg(&tools).arg(COMPONENTIZE_QJS);
         execute(&mut npm)?;
         fs::write(tools.join("version"), COMPONENTIZE_QJS)?;
     }
     let mut componentize = Command::new(program);
-    componentize
-        .arg("-w")
-        .arg(root().join("wit"))
-        .args(["-n", "journey", "--sync", "--stub-wasi"]);
-    componentize
-        .arg("-j")
-        .arg(sources.join("journey.js"))
-        .arg("-o")
-        .arg(work.join("journey.wasm"));
+    componentize.arg("-w").arg(root().join("wit")).args(["-n", "journey", "--sync", "--stub-wasi"]);
+    componentize.arg("-j").arg(sources.join("journey.js")).arg("-o").arg(work.join("journey.wasm"));
     quietly(&mut componentize)
 }
 
 fn python_journey(sources: &Path, work: &Path) -> anyhow::Result<()> {
     let python = venv(COMPONENTIZE_PY)?;
     let mut componentize = Command::new(python.with_file_name("componentize-py"));
-    componentize.arg("-d").arg(root().join("wit")).args([
-        "-w",
-        "journey",
-        "componentize",
-        "--stub-wasi",
-        "-p",
-    ]);
-    componentize
-        .arg(sources)
-        .arg("app")
-        .arg("-o")
-        .arg(work.join("journey.wasm"));
+    componentize.arg("-d").arg(root().join("wit")).args(["-w", "journey", "componentize", "--stub-wasi", "-p"]);
+    componentize.arg(sources).arg("app").arg("-o").arg(work.join("journey.wasm"));
     quietly(&mut componentize)
 }
 
 /// A Python with `package` in it; returns the interpreter.
 fn venv(package: &str) -> anyhow::Result<PathBuf> {
     let name = package.split("==").next().unwrap_or(package);
-    let directory = target_directory()
-        .join("tools")
-        .join(format!("venv-{name}"));
-    let python = directory.join(if cfg!(windows) {
-        "Scripts/python.exe"
-    } else {
-        "bin/python"
-    });
+    let directory = target_directory().join("tools").join(format!("venv-{name}"));
+    let python = directory.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" });
     if !has_version(&directory.join("version"), package) || !python.exists() {
         execute(Command::new("python3").args(["-m", "venv"]).arg(&directory))?;
         execute(Command::new(&python).args(["-m", "pip", "--quiet", "install", package]))?;
@@ -195,19 +122,13 @@ fn venv(package: &str) -> anyhow::Result<PathBuf> {
 /// A program from the crate registry; returns where it is. A debug build takes a quarter of the time of a release.
 fn cargo_tool(package: &str, program: &str, features: &str) -> anyhow::Result<PathBuf> {
     let tools = target_directory().join("tools");
-    let path = tools
-        .join("bin")
-        .join(format!("{program}{}", std::env::consts::EXE_SUFFIX));
+    let path = tools.join("bin").join(format!("{program}{}", std::env::consts::EXE_SUFFIX));
     let version = tools.join(format!("{program}.version"));
     if !has_version(&version, package) || !path.exists() {
         println!("installing {package} into target/tools");
         let mut cargo = Command::new(env_or("CARGO", "cargo"));
-        cargo.current_dir(root()).args([
-            "install", "--quiet", "--locked", "--debug", "--force", package,
-        ]);
-        cargo
-            .args(["--no-default-features", "--features", features, "--root"])
-            .arg(&tools);
+        cargo.current_dir(root()).args(["install", "--quiet", "--locked", "--debug", "--force", package]);
+        cargo.args(["--no-default-features", "--features", features, "--root"]).arg(&tools);
         cargo.arg("--target-dir").arg(tools.join("build"));
         execute(&mut cargo)?;
         fs::write(version, package)?;
@@ -224,26 +145,16 @@ fn runs(words: &[&str]) -> bool {
     let [program, args @ ..] = words else {
         return false;
     };
-    let status = Command::new(program)
-        .args(args)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
+    let status = Command::new(program).args(args).stdout(Stdio::null()).stderr(Stdio::null()).status();
     status.is_ok_and(|status| status.success())
 }
 
 /// Runs a program that talks without need; what it said is shown when it fails.
 fn quietly(command: &mut Command) -> anyhow::Result<()> {
     let shown = super::shown(command);
-    let output = command
-        .output()
-        .with_context(|| format!("`{shown}` could not be started"))?;
+    let output = command.output().with_context(|| format!("`{shown}` could not be started"))?;
     let said = [output.stdout, output.stderr].concat();
-    anyhow::ensure!(
-        output.status.success(),
-        "`{shown}` failed\n{}",
-        String::from_utf8_lossy(&said)
-    );
+    anyhow::ensure!(output.status.success(), "`{shown}` failed\n{}", String::from_utf8_lossy(&said));
     Ok(())
 }
 
@@ -253,9 +164,7 @@ fn fingerprint(directories: &[&Path], tools: &[&str]) -> anyhow::Result<String> 
     tools.hash(&mut hasher);
     for directory in directories {
         let mut files: Vec<PathBuf> = Vec::new();
-        for entry in fs::read_dir(directory)
-            .with_context(|| format!("`{}` cannot be read", directory.display()))?
-        {
+        for entry in fs::read_dir(directory).with_context(|| format!("`{}` cannot be read", directory.display()))? {
             let path = entry?.path();
             if path.is_file() {
                 files.push(path);

@@ -23,10 +23,7 @@ pub fn run() -> Result<()> {
         eprintln!("{problem}\n");
     }
     if !problems.is_empty() {
-        bail!(
-            "{} of the dependency rules broken; see docs/architecture.md",
-            problems.len()
-        );
+        bail!("{} of the dependency rules broken; see docs/architecture.md", problems.len());
     }
     println!("{} files keep to the layers", files.len());
     Ok(())
@@ -42,25 +39,16 @@ fn read(folder: &Path) -> Result<Vec<File>> {
     let mut files = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(next) = folders.pop() {
-        let entries =
-            fs::read_dir(&next).with_context(|| format!("cannot read `{}`", next.display()))?;
-        let mut paths: Vec<PathBuf> = entries
-            .map(|entry| Ok(entry?.path()))
-            .collect::<Result<_>>()?;
+        let entries = fs::read_dir(&next).with_context(|| format!("cannot read `{}`", next.display()))?;
+        let mut paths: Vec<PathBuf> = entries.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
         paths.sort();
         for path in paths {
             if path.is_dir() {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
-                let text = fs::read_to_string(&path)
-                    .with_context(|| format!("cannot read `{}`", path.display()))?;
-                let below = path
-                    .strip_prefix(folder)
-                    .expect("every path starts at the folder");
-                files.push(File {
-                    path: below.to_string_lossy().replace('\\', "/"),
-                    text,
-                });
+                let text = fs::read_to_string(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
+                let below = path.strip_prefix(folder).expect("every path starts at the folder");
+                files.push(File { path: below.to_string_lossy().replace('\\', "/"), text });
             }
         }
     }

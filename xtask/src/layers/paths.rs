@@ -18,16 +18,8 @@ pub fn paths(tokens: &[Token], module: &[String]) -> Vec<Path> {
     while at < tokens.len() {
         inside.see(tokens, at);
         if tokens[at].is("use") {
-            let end = at
-                + tokens[at..]
-                    .iter()
-                    .position(|token| token.is(";"))
-                    .unwrap_or(tokens.len() - at);
-            let mut tree = Tree {
-                tokens: &tokens[..end],
-                at: at + 1,
-                found: Vec::new(),
-            };
+            let end = at + tokens[at..].iter().position(|token| token.is(";")).unwrap_or(tokens.len() - at);
+            let mut tree = Tree { tokens: &tokens[..end], at: at + 1, found: Vec::new() };
             tree.read(&[]);
             found.extend(tree.found.into_iter().map(|path| inside.absolute(path)));
             at = end;
@@ -46,9 +38,7 @@ pub fn paths(tokens: &[Token], module: &[String]) -> Vec<Path> {
 
 fn starts_path(tokens: &[Token], at: usize) -> bool {
     // `.method::<T>()` is no path, nor is what follows `::` of a type (`<T>::name`).
-    tokens[at].is_word()
-        && !(at > 0
-            && (tokens[at - 1].is(".") || tokens[at - 1].is("::") && follows_type(tokens, at)))
+    tokens[at].is_word() && !(at > 0 && (tokens[at - 1].is(".") || tokens[at - 1].is("::") && follows_type(tokens, at)))
 }
 
 fn follows_type(tokens: &[Token], at: usize) -> bool {
@@ -56,10 +46,7 @@ fn follows_type(tokens: &[Token], at: usize) -> bool {
 }
 
 fn plain(tokens: &[Token], start: usize) -> (Path, usize) {
-    let mut path = Path {
-        segments: vec![tokens[start].text.clone()],
-        line: tokens[start].line,
-    };
+    let mut path = Path { segments: vec![tokens[start].text.clone()], line: tokens[start].line };
     let mut at = start + 1;
     while at + 1 < tokens.len() && tokens[at].is("::") && tokens[at + 1].is_word() {
         path.segments.push(tokens[at + 1].text.clone());
@@ -128,11 +115,7 @@ struct Inline {
 
 impl Inline {
     fn new(module: &[String]) -> Self {
-        Self {
-            module: module.to_vec(),
-            depth: 0,
-            opened: Vec::new(),
-        }
+        Self { module: module.to_vec(), depth: 0, opened: Vec::new() }
     }
 
     fn see(&mut self, tokens: &[Token], at: usize) {
@@ -177,10 +160,7 @@ impl Inline {
         let mut segments = vec!["crate".to_owned()];
         segments.extend(here);
         segments.extend_from_slice(rest);
-        Path {
-            segments,
-            line: path.line,
-        }
+        Path { segments, line: path.line }
     }
 }
 
@@ -191,19 +171,13 @@ mod tests {
 
     fn named(text: &str, module: &[&str]) -> Vec<String> {
         let module: Vec<String> = module.iter().map(ToString::to_string).collect();
-        paths(&tokens(text), &module)
-            .into_iter()
-            .map(|path| path.segments.join("::"))
-            .collect()
+        paths(&tokens(text), &module).into_iter().map(|path| path.segments.join("::")).collect()
     }
 
     #[test]
     fn a_use_tree_is_spelt_out() {
         assert_eq!(
-            named(
-                "pub use crate::{plan::{self, Curve as C}, vu}; use tokio;",
-                &["run"]
-            ),
+            named("pub use crate::{plan::{self, Curve as C}, vu}; use tokio;", &["run"]),
             ["crate::plan", "crate::plan::Curve", "crate::vu", "tokio"]
         );
     }
@@ -211,25 +185,15 @@ mod tests {
     #[test]
     fn relative_paths_start_at_the_module_they_are_in() {
         assert_eq!(
-            named(
-                "use super::pacer; mod inner { use super::x; } fn f() { self::y::z() }",
-                &["scheduler", "executor"]
-            ),
-            [
-                "crate::scheduler::pacer",
-                "crate::scheduler::executor::x",
-                "crate::scheduler::executor::y::z"
-            ]
+            named("use super::pacer; mod inner { use super::x; } fn f() { self::y::z() }", &["scheduler", "executor"]),
+            ["crate::scheduler::pacer", "crate::scheduler::executor::x", "crate::scheduler::executor::y::z"]
         );
     }
 
     #[test]
     fn paths_in_code_are_seen_and_methods_are_not() {
         assert_eq!(
-            named(
-                "let a = std::time::Instant::now(); b.collect::<Vec<_>>(); <T>::of::<u8>()",
-                &["plan"]
-            ),
+            named("let a = std::time::Instant::now(); b.collect::<Vec<_>>(); <T>::of::<u8>()", &["plan"]),
             ["std::time::Instant::now"]
         );
     }

@@ -10,11 +10,7 @@ pub fn check(files: &[File]) -> Vec<String> {
     let read: Vec<Read> = files.iter().map(Read::new).collect();
     let for_tests: Vec<String> = read.iter().flat_map(Read::test_modules).collect();
     read.iter()
-        .filter(|file| {
-            !for_tests
-                .iter()
-                .any(|module| within(&file.module.join("::"), module))
-        })
+        .filter(|file| !for_tests.iter().any(|module| within(&file.module.join("::"), module)))
         .flat_map(problems)
         .collect()
 }
@@ -30,31 +26,18 @@ struct Read<'a> {
 impl<'a> Read<'a> {
     fn new(file: &'a File) -> Self {
         let (tokens, declared_for_tests) = without_tests(&tokens(&file.text));
-        Self {
-            path: &file.path,
-            module: module_of(&file.path),
-            tokens,
-            declared_for_tests,
-        }
+        Self { path: &file.path, module: module_of(&file.path), tokens, declared_for_tests }
     }
 
     fn test_modules(&self) -> Vec<String> {
-        let full = |name: &String| {
-            [self.module.as_slice(), std::slice::from_ref(name)]
-                .concat()
-                .join("::")
-        };
+        let full = |name: &String| [self.module.as_slice(), std::slice::from_ref(name)].concat().join("::");
         self.declared_for_tests.iter().map(full).collect()
     }
 }
 
 /// `scheduler/pacer.rs` is `scheduler::pacer`, `plan/mod.rs` is `plan`, `lib.rs` is the root.
 fn module_of(path: &str) -> Vec<String> {
-    let mut segments: Vec<String> = path
-        .trim_end_matches(".rs")
-        .split('/')
-        .map(str::to_owned)
-        .collect();
+    let mut segments: Vec<String> = path.trim_end_matches(".rs").split('/').map(str::to_owned).collect();
     if segments.last().is_some_and(|last| last == "mod") || ROOTS.contains(&path) {
         segments.pop();
     }
@@ -62,10 +45,7 @@ fn module_of(path: &str) -> Vec<String> {
 }
 
 fn within(name: &str, module: &str) -> bool {
-    name == module
-        || name
-            .strip_prefix(module)
-            .is_some_and(|rest| rest.starts_with("::"))
+    name == module || name.strip_prefix(module).is_some_and(|rest| rest.starts_with("::"))
 }
 
 fn problems(file: &Read) -> Vec<String> {
@@ -75,10 +55,7 @@ fn problems(file: &Read) -> Vec<String> {
         return found;
     }
     let own = file.module.join("::");
-    let Some((row, may_use)) = MAY_USE
-        .iter()
-        .filter(|(row, _)| within(&own, row))
-        .max_by_key(|(row, _)| row.len())
+    let Some((row, may_use)) = MAY_USE.iter().filter(|(row, _)| within(&own, row)).max_by_key(|(row, _)| row.len())
     else {
         found.push(problem(
             &format!("module `{own}` is not in the table of modules"),
@@ -119,10 +96,7 @@ fn wrong_module(file: &Read, row: &str, may_use: &[&str], path: &Path) -> Option
         some => format!("only `{}`", some.join("`, `")),
     };
     Some(problem(
-        &format!(
-            "`{row}` uses `{}`, but it may use {allowed}",
-            path.segments.join("::")
-        ),
+        &format!("`{row}` uses `{}`, but it may use {allowed}", path.segments.join("::")),
         file.path,
         path.line,
         "move the line to the module that may do it, or pass what is needed in",
@@ -138,11 +112,7 @@ fn wrong_home(file: &Read, path: &Path) -> Option<String> {
     }
     // A module of this crate may share a third-party crate's name; it is then reached through `crate` or `self`.
     Some(problem(
-        &format!(
-            "`{}` uses the crate `{name}`, whose home is `{}`",
-            file.module.join("::"),
-            homes.join("`, `")
-        ),
+        &format!("`{}` uses the crate `{name}`, whose home is `{}`", file.module.join("::"), homes.join("`, `")),
         file.path,
         path.line,
         "hide it behind that module's own types",
@@ -165,10 +135,7 @@ fn impure_path(file: &Read, path: &Path) -> Option<String> {
         "take the value as an argument; `run`, `scheduler` and `collector` have clocks and tasks"
     };
     Some(problem(
-        &format!(
-            "`{}` belongs to the pure core, which does not use `{named}`",
-            file.module.join("::")
-        ),
+        &format!("`{}` belongs to the pure core, which does not use `{named}`", file.module.join("::")),
         file.path,
         path.line,
         hint,
@@ -180,17 +147,10 @@ fn impure_words(file: &Read) -> Vec<String> {
     if !PURE.contains(&top(file)) {
         return Vec::new();
     }
-    let hits = file
-        .tokens
-        .iter()
-        .filter(|token| IMPURE_WORDS.contains(&token.text.as_str()));
+    let hits = file.tokens.iter().filter(|token| IMPURE_WORDS.contains(&token.text.as_str()));
     hits.map(|token| {
         problem(
-            &format!(
-                "`{}` belongs to the pure core, which has no `{}`",
-                file.module.join("::"),
-                token.text
-            ),
+            &format!("`{}` belongs to the pure core, which has no `{}`", file.module.join("::"), token.text),
             file.path,
             token.line,
             "return data, and let the caller wait",
@@ -222,11 +182,8 @@ fn glob_exports(file: &Read) -> Vec<String> {
 
 /// Names that say nothing.
 fn names(file: &Read) -> Vec<String> {
-    let inline = file
-        .tokens
-        .windows(2)
-        .filter(|pair| pair[0].is("mod"))
-        .map(|pair| (pair[1].text.as_str(), pair[1].line));
+    let inline =
+        file.tokens.windows(2).filter(|pair| pair[0].is("mod")).map(|pair| (pair[1].text.as_str(), pair[1].line));
     let own = file.module.last().map(|name| (name.as_str(), 1));
     let vague = inline.chain(own).filter(|(name, _)| VAGUE.contains(name));
     vague
@@ -246,52 +203,29 @@ mod tests {
     use super::*;
 
     fn problems_of(files: &[(&str, &str)]) -> Vec<String> {
-        let files: Vec<File> = files
-            .iter()
-            .map(|(path, text)| File {
-                path: (*path).to_owned(),
-                text: (*text).to_owned(),
-            })
-            .collect();
+        let files: Vec<File> =
+            files.iter().map(|(path, text)| File { path: (*path).to_owned(), text: (*text).to_owned() }).collect();
         check(&files)
     }
 
     #[test]
     fn a_module_may_use_itself_and_what_the_table_allows() {
-        let text =
-            "use crate::plan::Curve; use super::executor::x; fn f() { crate::vu::iterate() }";
-        assert_eq!(
-            problems_of(&[("scheduler/mod.rs", text)]),
-            Vec::<String>::new()
-        );
+        let text = "use crate::plan::Curve; use super::executor::x; fn f() { crate::vu::iterate() }";
+        assert_eq!(problems_of(&[("scheduler/mod.rs", text)]), Vec::<String>::new());
     }
 
     #[test]
     fn a_module_that_uses_another_layer_is_named_with_place_and_hint() {
-        let found = problems_of(&[(
-            "scheduler/mod.rs",
-            "\nfn f() {\n crate::sandbox::Sandbox::new() }",
-        )]);
+        let found = problems_of(&[("scheduler/mod.rs", "\nfn f() {\n crate::sandbox::Sandbox::new() }")]);
         assert_eq!(found.len(), 1);
-        assert!(
-            found[0].contains("`scheduler` uses `crate::sandbox::Sandbox::new`"),
-            "{}",
-            found[0]
-        );
-        assert!(
-            found[0].contains("at host/src/scheduler/mod.rs:3"),
-            "{}",
-            found[0]
-        );
+        assert!(found[0].contains("`scheduler` uses `crate::sandbox::Sandbox::new`"), "{}", found[0]);
+        assert!(found[0].contains("at host/src/scheduler/mod.rs:3"), "{}", found[0]);
     }
 
     #[test]
     fn a_row_for_a_file_is_stricter_than_its_folder() {
         let found = problems_of(&[("scheduler/pacer.rs", "use crate::vu::Pool;")]);
-        assert!(
-            found[0].contains("`scheduler::pacer` uses `crate::vu::Pool`"),
-            "{found:?}"
-        );
+        assert!(found[0].contains("`scheduler::pacer` uses `crate::vu::Pool`"), "{found:?}");
     }
 
     #[test]
@@ -301,11 +235,7 @@ mod tests {
             ("wit.rs", "wasmtime::component::bindgen!();"),
         ]);
         assert_eq!(found.len(), 1, "{found:?}");
-        assert!(
-            found[0].contains("whose home is `sandbox`, `capability`, `wit`"),
-            "{}",
-            found[0]
-        );
+        assert!(found[0].contains("whose home is `sandbox`, `capability`, `wit`"), "{}", found[0]);
     }
 
     #[test]
@@ -313,20 +243,14 @@ mod tests {
         let text = "use std::time::{Duration, Instant}; async fn f() { g().await }";
         let found = problems_of(&[("plan/curve.rs", text)]);
         assert_eq!(found.len(), 3, "{found:?}");
-        assert_eq!(
-            problems_of(&[("plan/curve.rs", "use std::time::Duration;")]).len(),
-            0
-        );
+        assert_eq!(problems_of(&[("plan/curve.rs", "use std::time::Duration;")]).len(), 0);
         assert_eq!(problems_of(&[("plan/curve.rs", "use std::time;")]).len(), 1);
     }
 
     #[test]
     fn tests_may_use_anything() {
         let files = [
-            (
-                "plan/mod.rs",
-                "#[cfg(test)] mod fakes; #[cfg(test)] mod tests { use crate::run::x; }",
-            ),
+            ("plan/mod.rs", "#[cfg(test)] mod fakes; #[cfg(test)] mod tests { use crate::run::x; }"),
             ("plan/fakes.rs", "use std::fs;"),
         ];
         assert_eq!(problems_of(&files), Vec::<String>::new());
@@ -334,19 +258,13 @@ mod tests {
 
     #[test]
     fn exports_by_star_and_vague_names_are_refused() {
-        let found = problems_of(&[
-            ("vu/util.rs", "pub use x::*;"),
-            ("lib.rs", "pub(crate) use y::*; mod helpers;"),
-        ]);
+        let found = problems_of(&[("vu/util.rs", "pub use x::*;"), ("lib.rs", "pub(crate) use y::*; mod helpers;")]);
         assert_eq!(found.len(), 4, "{found:?}");
     }
 
     #[test]
     fn a_module_without_a_row_is_refused() {
         let found = problems_of(&[("cluster/mod.rs", "")]);
-        assert!(
-            found[0].contains("`cluster` is not in the table"),
-            "{found:?}"
-        );
+        assert!(found[0].contains("`cluster` is not in the table"), "{found:?}");
     }
 }

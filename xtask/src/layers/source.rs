@@ -10,8 +10,7 @@ pub struct Token {
 impl Token {
     /// Whether this is a name or a keyword.
     pub fn is_word(&self) -> bool {
-        self.text
-            .starts_with(|c: char| c.is_alphabetic() || c == '_')
+        self.text.starts_with(|c: char| c.is_alphabetic() || c == '_')
     }
 
     /// Whether this is exactly `text`.
@@ -22,13 +21,7 @@ impl Token {
 
 /// The tokens of a file. `::` is one token, every other mark is one character; literals are left out.
 pub fn tokens(text: &str) -> Vec<Token> {
-    Scanner {
-        rest: text.chars().collect(),
-        at: 0,
-        line: 1,
-        found: Vec::new(),
-    }
-    .scan()
+    Scanner { rest: text.chars().collect(), at: 0, line: 1, found: Vec::new() }.scan()
 }
 
 struct Scanner {
@@ -81,10 +74,7 @@ impl Scanner {
     }
 
     fn push(&mut self, text: String) {
-        self.found.push(Token {
-            text,
-            line: self.line,
-        });
+        self.found.push(Token { text, line: self.line });
     }
 
     /// Block comments nest.
@@ -147,10 +137,7 @@ impl Scanner {
             Some('"') if is_prefix => self.string(),
             Some('\'') if word == "b" => self.quote(),
             Some('#') if is_prefix && word.ends_with('r') => {
-                let hashes = self.rest[self.at..]
-                    .iter()
-                    .take_while(|c| **c == '#')
-                    .count();
+                let hashes = self.rest[self.at..].iter().take_while(|c| **c == '#').count();
                 self.at += hashes;
                 if self.peek(0) == Some('"') {
                     self.raw_string(hashes);
@@ -164,8 +151,7 @@ impl Scanner {
     fn raw_string(&mut self, hashes: usize) {
         self.step();
         while self.peek(0).is_some() {
-            let closes =
-                self.peek(0) == Some('"') && (1..=hashes).all(|n| self.peek(n) == Some('#'));
+            let closes = self.peek(0) == Some('"') && (1..=hashes).all(|n| self.peek(n) == Some('#'));
             self.step();
             if closes {
                 self.at += hashes;
@@ -207,12 +193,8 @@ fn is_test_attribute(tokens: &[Token]) -> bool {
         && opens.iter().zip(tokens).all(|(want, token)| token.is(want))
         && tokens[..closing(tokens, 1).min(tokens.len())]
             .windows(2)
-            .any(|pair| {
-                pair[1].is("test") && !pair[0].is("=") && (pair[0].is("(") || pair[0].is(","))
-            })
-        && !tokens[..closing(tokens, 1).min(tokens.len())]
-            .iter()
-            .any(|token| token.is("not"))
+            .any(|pair| pair[1].is("test") && !pair[0].is("=") && (pair[0].is("(") || pair[0].is(",")))
+        && !tokens[..closing(tokens, 1).min(tokens.len())].iter().any(|token| token.is("not"))
 }
 
 /// The place of the bracket that closes the one at `open`.
@@ -251,11 +233,7 @@ mod tests {
     use super::*;
 
     fn words(text: &str) -> Vec<String> {
-        tokens(text)
-            .into_iter()
-            .filter(Token::is_word)
-            .map(|token| token.text)
-            .collect()
+        tokens(text).into_iter().filter(Token::is_word).map(|token| token.text).collect()
     }
 
     #[test]
@@ -268,13 +246,7 @@ mod tests {
     #[test]
     fn lines_are_counted_through_strings_and_comments() {
         let found = tokens("\"a\nb\" /* c\n */ d");
-        assert_eq!(
-            found,
-            [Token {
-                text: "d".to_owned(),
-                line: 3
-            }]
-        );
+        assert_eq!(found, [Token { text: "d".to_owned(), line: 3 }]);
     }
 
     #[test]
@@ -282,11 +254,7 @@ mod tests {
         let text = "a; #[cfg(test)] mod tests { fn x() { b } } #[cfg(test)] mod fakes; \
                     #[cfg(test)] #[allow(dead_code)] fn f(y: [u8; 3]) { c } #[cfg(not(test))] fn d() {}";
         let (kept, test_modules) = without_tests(&tokens(text));
-        let kept: Vec<&str> = kept
-            .iter()
-            .filter(|token| token.is_word())
-            .map(|token| token.text.as_str())
-            .collect();
+        let kept: Vec<&str> = kept.iter().filter(|token| token.is_word()).map(|token| token.text.as_str()).collect();
         assert_eq!(kept, ["a", "cfg", "not", "test", "fn", "d"]);
         assert_eq!(test_modules, ["fakes"]);
     }

@@ -3,26 +3,17 @@
 /// A module and the modules it may use beside itself. The longest matching name counts, so a row for a file inside a
 /// folder is stricter than the folder's.
 pub const MAY_USE: &[(&str, &[&str])] = &[
-    (
-        "run",
-        &["scheduler", "vu", "collector", "output", "plan", "platform"],
-    ),
+    ("run", &["scheduler", "vu", "collector", "output", "plan", "platform"]),
     ("scheduler", &["plan", "vu", "metrics", "platform"]),
     ("scheduler::pacer", &["plan", "platform"]),
     ("scheduler::executor", &["plan", "vu", "metrics"]),
     ("vu", &["metrics"]),
     ("vu::journey", &["metrics"]),
-    (
-        "sandbox",
-        &["plan", "vu", "capability", "metrics", "wit", "platform"],
-    ),
+    ("sandbox", &["plan", "vu", "capability", "metrics", "wit", "platform"]),
     ("capability", &["wit", "protocol", "metrics"]),
     ("wit", &[]),
     ("protocol", &[]),
-    (
-        "collector",
-        &["aggregate", "verdict", "output", "metrics", "platform"],
-    ),
+    ("collector", &["aggregate", "verdict", "output", "metrics", "platform"]),
     ("output", &["plan", "aggregate", "verdict", "metrics"]),
     ("config", &["plan", "verdict", "metrics"]),
     ("artifact", &[]),
@@ -79,6 +70,4 @@ pub const IMPURE: &[&str] = &[
 pub const IMPURE_WORDS: &[&str] = &["async", "await", "spawn"];
 
 /// Names that say nothing about what is inside.
-pub const VAGUE: &[&str] = &[
-    "util", "utils", "common", "helper", "helpers", "manager", "base",
-];
+pub const VAGUE: &[&str] = &["util", "utils", "common", "helper", "helpers", "manager", "base"];

@@ -37,10 +37,7 @@ mod tests {
 
     #[test]
     fn a_form_is_written_as_browsers_do() {
-        assert_eq!(
-            encode(&[("user", "ada l"), ("note", "50% & ü")]),
-            "user=ada+l&note=50%25+%26+%C3%BC"
-        );
+        assert_eq!(encode(&[("user", "ada l"), ("note", "50% & ü")]), "user=ada+l&note=50%25+%26+%C3%BC");
         assert_eq!(encode(&[]), "");
     }
 }

@@ -105,10 +105,7 @@ impl<'a> Request<'a> {
 
     /// Sets the body to a form's fields, and the content type unless it is set already.
     pub fn form(self, fields: &[(&str, &str)]) -> Self {
-        self.typed_body(
-            form::encode(fields).into_bytes(),
-            "application/x-www-form-urlencoded",
-        )
+        self.typed_body(form::encode(fields).into_bytes(), "application/x-www-form-urlencoded")
     }
 
     /// The time for the whole exchange, connecting and redirects included.
@@ -137,10 +134,7 @@ impl<'a> Request<'a> {
 
     /// Statuses that do not count as failed, one (`404`) or a range (`200..=299`). The first call replaces the run's
     /// default, further ones add.
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "`expect_status(200..=299)` reads better than a reference"
-    )]
+    #[expect(clippy::needless_pass_by_value, reason = "`expect_status(200..=299)` reads better than a reference")]
     pub fn expect_status(mut self, statuses: impl Statuses) -> Self {
         let (first, last) = statuses.bounds();
         self.expected.push(host::StatusRange { first, last });
@@ -158,15 +152,8 @@ impl<'a> Request<'a> {
     }
 
     fn typed_body(self, body: Vec<u8>, content_type: &'static str) -> Self {
-        let is_typed = self
-            .headers
-            .iter()
-            .any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
-        let request = if is_typed {
-            self
-        } else {
-            self.header("content-type", content_type)
-        };
+        let is_typed = self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+        let request = if is_typed { self } else { self.header("content-type", content_type) };
         request.body(body)
     }
 
@@ -188,10 +175,7 @@ impl<'a> Request<'a> {
 type Pair<'a> = host::PairParam<'a>;
 
 fn pairs<'a>(owned: &'a [(Cow<'_, str>, Cow<'_, str>)]) -> Vec<Pair<'a>> {
-    owned
-        .iter()
-        .map(|(name, value)| Pair { name, value })
-        .collect()
+    owned.iter().map(|(name, value)| Pair { name, value }).collect()
 }
 
 /// Sends all requests that could be built, and puts the problems of the others in their places.
@@ -205,21 +189,10 @@ pub(super) fn send_all(requests: Vec<Request<'_>>) -> Vec<Result<Response, Error
         }
         problems.push(problem);
     }
-    let pairs: Vec<_> = sendable
-        .iter()
-        .map(|request| (pairs(&request.headers), pairs(&request.tags)))
-        .collect();
-    let lowered: Vec<_> = sendable
-        .iter()
-        .zip(&pairs)
-        .map(|(request, (headers, tags))| request.lowered(headers, tags))
-        .collect();
-    merge(
-        problems,
-        host::batch(&lowered)
-            .into_iter()
-            .map(|answer| Ok(Response::new(answer?))),
-    )
+    let pairs: Vec<_> = sendable.iter().map(|request| (pairs(&request.headers), pairs(&request.tags))).collect();
+    let lowered: Vec<_> =
+        sendable.iter().zip(&pairs).map(|(request, (headers, tags))| request.lowered(headers, tags)).collect();
+    merge(problems, host::batch(&lowered).into_iter().map(|answer| Ok(Response::new(answer?))))
 }
 
 /// Puts each answer where its request was.
@@ -227,11 +200,7 @@ fn merge<T>(
     problems: Vec<Option<serde_json::Error>>,
     mut answers: impl Iterator<Item = Result<T, Error>>,
 ) -> Vec<Result<T, Error>> {
-    let lost = || {
-        Err(Error::new(
-            "the host answered fewer requests than the batch has",
-        ))
-    };
+    let lost = || Err(Error::new("the host answered fewer requests than the batch has"));
     let place = |problem: Option<serde_json::Error>| match problem {
         Some(problem) => Err(problem.into()),
         None => answers.next().unwrap_or_else(lost),
@@ -262,12 +231,7 @@ mod tests {
     use super::*;
 
     fn header<'r>(request: &'r Request<'_>, name: &str) -> Vec<&'r str> {
-        request
-            .headers
-            .iter()
-            .filter(|(n, _)| n == name)
-            .map(|(_, value)| &**value)
-            .collect()
+        request.headers.iter().filter(|(n, _)| n == name).map(|(_, value)| &**value).collect()
     }
 
     #[test]
@@ -279,13 +243,8 @@ mod tests {
 
     #[test]
     fn a_content_type_that_is_set_stays() {
-        let request = Request::post("http://h/")
-            .header("Content-Type", "application/vnd.api+json")
-            .json(&1);
-        assert_eq!(
-            header(&request, "Content-Type"),
-            ["application/vnd.api+json"]
-        );
+        let request = Request::post("http://h/").header("Content-Type", "application/vnd.api+json").json(&1);
+        assert_eq!(header(&request, "Content-Type"), ["application/vnd.api+json"]);
         assert_eq!(request.headers.len(), 1);
     }
 
@@ -303,32 +262,20 @@ mod tests {
         let (headers, tags) = (pairs(&request.headers), pairs(&request.tags));
         let lowered = request.lowered(&headers, &tags);
         assert_eq!((lowered.method, lowered.url), ("PATCH", "http://h/1"));
-        assert_eq!(
-            (lowered.headers[0].name, lowered.headers[0].value),
-            ("authorization", "Bearer t")
-        );
+        assert_eq!((lowered.headers[0].name, lowered.headers[0].value), ("authorization", "Bearer t"));
         assert_eq!(lowered.body, Some(&b"a=b"[..]));
         assert_eq!(lowered.timeout, Some(1_500.0));
         assert_eq!(lowered.name, Some("/{id}"));
-        assert_eq!(
-            (lowered.tags[0].name, lowered.tags[0].value),
-            ("kind", "edit")
-        );
+        assert_eq!((lowered.tags[0].name, lowered.tags[0].value), ("kind", "edit"));
         assert_eq!(lowered.redirects, Some(0));
-        let statuses: Vec<_> = lowered
-            .expected_statuses
-            .iter()
-            .map(|range| (range.first, range.last))
-            .collect();
+        let statuses: Vec<_> = lowered.expected_statuses.iter().map(|range| (range.first, range.last)).collect();
         assert_eq!(statuses, [(409, 409), (200, 204)]);
     }
 
     #[test]
     fn a_body_that_is_no_json_is_an_error_of_its_own_request_only() {
         let keys_that_are_not_text = std::collections::BTreeMap::from([([1], 1)]);
-        let problem = Request::post("http://h/")
-            .json(&keys_that_are_not_text)
-            .problem;
+        let problem = Request::post("http://h/").json(&keys_that_are_not_text).problem;
         assert!(problem.is_some());
         let merged = merge(vec![None, problem, None], [Ok(1), Ok(3)].into_iter());
         assert!(matches!(merged[..], [Ok(1), Err(Error::Json(_)), Ok(3)]));

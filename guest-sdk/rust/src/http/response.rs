@@ -22,18 +22,8 @@ pub struct Response {
 impl Response {
     #[inline]
     pub(super) fn new(response: host::Response) -> Self {
-        let host::Response {
-            id,
-            status,
-            body_length,
-            duration,
-        } = response;
-        Self {
-            id,
-            body_len: body_length,
-            duration,
-            status,
-        }
+        let host::Response { id, status, body_length, duration } = response;
+        Self { id, body_len: body_length, duration, status }
     }
 
     /// The status code.
@@ -68,10 +58,7 @@ impl Response {
     /// All headers, in the order received, names in lower case.
     pub fn headers(&self) -> Result<Vec<(String, String)>, Error> {
         let pairs = host::headers(self.id)?;
-        Ok(pairs
-            .into_iter()
-            .map(|pair| (pair.name, pair.value))
-            .collect())
+        Ok(pairs.into_iter().map(|pair| (pair.name, pair.value)).collect())
     }
 
     /// The body as received.
@@ -81,9 +68,7 @@ impl Response {
 
     /// The body as text. Bytes that are not UTF-8 become U+FFFD.
     pub fn text(&self) -> Result<String, Error> {
-        let lossy = |error: std::string::FromUtf8Error| {
-            String::from_utf8_lossy(error.as_bytes()).into_owned()
-        };
+        let lossy = |error: std::string::FromUtf8Error| String::from_utf8_lossy(error.as_bytes()).into_owned();
         Ok(String::from_utf8(self.body()?).unwrap_or_else(lossy))
     }
 

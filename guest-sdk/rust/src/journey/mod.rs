@@ -220,13 +220,10 @@ pub fn step<Takes>(function: impl Step<Takes>, data: Vec<u8>) -> Result<(), Stri
 }
 
 /// Runs setup and encodes what it returns.
-pub fn setup_data<T: Serialize, E: Display>(
-    setup: impl FnOnce() -> Result<T, E>,
-) -> Result<Vec<u8>, String> {
+pub fn setup_data<T: Serialize, E: Display>(setup: impl FnOnce() -> Result<T, E>) -> Result<Vec<u8>, String> {
     runtime::enter();
     let data = setup().map_err(|error| error.to_string())?;
-    serde_json::to_vec(&data)
-        .map_err(|error| format!("the data of setup cannot be written as JSON: {error}"))
+    serde_json::to_vec(&data).map_err(|error| format!("the data of setup cannot be written as JSON: {error}"))
 }
 
 /// Runs `options`.
@@ -236,10 +233,7 @@ pub fn options_json<O: IntoOptions>(options: impl FnOnce() -> O) -> String {
 }
 
 /// Runs `handle_summary`.
-pub fn summary_texts(
-    handle: impl FnOnce(&str) -> Vec<(String, String)>,
-    summary: &str,
-) -> Vec<(String, String)> {
+pub fn summary_texts(handle: impl FnOnce(&str) -> Vec<(String, String)>, summary: &str) -> Vec<(String, String)> {
     runtime::enter();
     handle(summary)
 }
@@ -248,10 +242,7 @@ pub fn summary_texts(
 #[cold]
 #[must_use]
 pub fn unknown_scenario(name: &str, known: &[&str]) -> String {
-    format!(
-        "the journey has no scenario `{name}`; it has `{}`",
-        known.join("`, `")
-    )
+    format!("the journey has no scenario `{name}`; it has `{}`", known.join("`, `"))
 }
 
 #[cfg(test)]
@@ -271,10 +262,7 @@ mod tests {
         let with_data = |n: &u32| if *n == 7 { Ok(()) } else { Err("not 7") };
         assert_eq!(nothing.run(b"7".to_vec()), Ok(()));
         assert_eq!(count.get(), 1);
-        assert_eq!(
-            fallible.run(Vec::new()),
-            Err("the request timed out".into())
-        );
+        assert_eq!(fallible.run(Vec::new()), Err("the request timed out".into()));
         assert_eq!(with_data.run(b"7".to_vec()), Ok(()));
         assert_eq!(with_data.run(b"8".to_vec()), Err("not 7".into()));
     }
@@ -290,11 +278,7 @@ mod tests {
             Ok(BTreeMap::from([("a".into(), 1)]))
         }
         pub(super) fn browse(data: &BTreeMap<String, u32>) -> Result<(), Error> {
-            if data["a"] == 1 {
-                Err(Error::new("browsed"))
-            } else {
-                Ok(())
-            }
+            if data["a"] == 1 { Err(Error::new("browsed")) } else { Ok(()) }
         }
         pub(super) fn buy() {}
         pub(super) fn leave(data: &BTreeMap<String, u32>) -> Result<(), String> {
@@ -320,16 +304,10 @@ mod tests {
     fn every_part_of_a_journey_reaches_its_function() {
         assert_eq!(Whole::options(), r#"{"vus":3}"#);
         let data = Whole::setup().expect("setup succeeds");
-        assert_eq!(
-            Whole::iterate("default".into(), data.clone()),
-            Err("browsed".into())
-        );
+        assert_eq!(Whole::iterate("default".into(), data.clone()), Err("browsed".into()));
         assert_eq!(Whole::iterate("buy-now".into(), data.clone()), Ok(()));
         assert_eq!(Whole::teardown(data), Err("left with 1".into()));
-        assert_eq!(
-            Whole::handle_summary("{a}".into()),
-            [("stdout".into(), "{A}".into())]
-        );
+        assert_eq!(Whole::handle_summary("{a}".into()), [("stdout".into(), "{A}".into())]);
     }
 
     #[test]

@@ -57,10 +57,7 @@ pub struct Options {
     discard_response_bodies: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     no_connection_reuse: Option<bool>,
-    #[serde(
-        rename = "insecureSkipTLSVerify",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "insecureSkipTLSVerify", skip_serializing_if = "Option::is_none")]
     insecure_skip_tls_verify: Option<bool>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     summary_trend_stats: Vec<String>,
@@ -94,10 +91,7 @@ impl Options {
 
     /// Adds a stage: a ramp to `target` virtual users over `duration`.
     pub fn stage(mut self, duration: Duration, target: u32) -> Self {
-        self.stages.push(Stage {
-            duration: duration.into(),
-            target: target.into(),
-        });
+        self.stages.push(Stage { duration: duration.into(), target: target.into() });
         self
     }
 
@@ -110,12 +104,7 @@ impl Options {
     /// Adds a threshold on a metric, which may be narrowed by tags (`http_req_duration{name:login}`).
     pub fn threshold(mut self, metric: impl Into<String>, threshold: impl Into<Threshold>) -> Self {
         let metric = metric.into();
-        match self
-            .thresholds
-            .0
-            .iter_mut()
-            .find(|(name, _)| *name == metric)
-        {
+        match self.thresholds.0.iter_mut().find(|(name, _)| *name == metric) {
             Some((_, thresholds)) => thresholds.push(threshold.into()),
             None => self.thresholds.0.push((metric, vec![threshold.into()])),
         }
@@ -190,10 +179,7 @@ impl Options {
 
     /// The options as the JSON that the host reads.
     #[must_use]
-    #[expect(
-        clippy::missing_panics_doc,
-        reason = "it cannot panic: see the `expect`"
-    )]
+    #[expect(clippy::missing_panics_doc, reason = "it cannot panic: see the `expect`")]
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).expect("names are texts, and no value refuses to be written")
     }
@@ -275,11 +261,7 @@ fn written(duration: Duration) -> String {
             left %= nanoseconds;
         }
     }
-    if text.is_empty() {
-        "0s".to_owned()
-    } else {
-        text
-    }
+    if text.is_empty() { "0s".to_owned() } else { text }
 }
 
 #[cfg(test)]
@@ -305,12 +287,7 @@ mod tests {
 
     #[test]
     fn the_shortcuts_have_k6s_names() {
-        let options = Options::new()
-            .vus(10)
-            .duration(90 * SECOND)
-            .iterations(5)
-            .stage(SECOND, 3)
-            .tag("team", "shop");
+        let options = Options::new().vus(10).duration(90 * SECOND).iterations(5).stage(SECOND, 3).tag("team", "shop");
         assert_eq!(
             options.to_json(),
             r#"{"vus":10,"duration":"1m30s","iterations":5,"stages":[{"duration":"1s","target":3}],"tags":{"team":"shop"}}"#
@@ -321,12 +298,7 @@ mod tests {
     fn thresholds_are_texts_until_they_need_to_be_objects() {
         let options = Options::new()
             .threshold("http_req_duration", "p(95)<500")
-            .threshold(
-                "http_req_duration",
-                Threshold::new("p(99)<900")
-                    .abort_on_fail()
-                    .delay_abort_eval(10 * SECOND),
-            )
+            .threshold("http_req_duration", Threshold::new("p(99)<900").abort_on_fail().delay_abort_eval(10 * SECOND))
             .threshold("checks", Threshold::new("rate>0.99").allow_no_data());
         assert_eq!(
             options.to_json(),

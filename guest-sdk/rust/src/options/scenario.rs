@@ -27,11 +27,7 @@ pub struct Scenario {
 
 /// The executors and what only they have, as k6 writes them.
 #[derive(Clone, Debug, Serialize)]
-#[serde(
-    tag = "executor",
-    rename_all = "kebab-case",
-    rename_all_fields = "camelCase"
-)]
+#[serde(tag = "executor", rename_all = "kebab-case", rename_all_fields = "camelCase")]
 enum Executor {
     SharedIterations {
         vus: u32,
@@ -81,41 +77,23 @@ enum Executor {
 impl Scenario {
     /// `iterations` in all, shared among `vus` virtual users.
     pub fn shared_iterations(vus: u32, iterations: u32) -> Self {
-        Self::of(Executor::SharedIterations {
-            vus,
-            iterations,
-            max_duration: None,
-        })
+        Self::of(Executor::SharedIterations { vus, iterations, max_duration: None })
     }
 
     /// `iterations` for each of `vus` virtual users.
     pub fn per_vu_iterations(vus: u32, iterations: u32) -> Self {
-        Self::of(Executor::PerVuIterations {
-            vus,
-            iterations,
-            max_duration: None,
-        })
+        Self::of(Executor::PerVuIterations { vus, iterations, max_duration: None })
     }
 
     /// `vus` virtual users, one iteration after another, for `duration`.
     pub fn constant_vus(vus: u32, duration: Duration) -> Self {
-        Self::of(Executor::ConstantVus {
-            vus,
-            duration: duration.into(),
-        })
+        Self::of(Executor::ConstantVus { vus, duration: duration.into() })
     }
 
     /// A number of virtual users that follows stages `(duration, target)`.
     pub fn ramping_vus(start: u32, stages: &[(Duration, u32)]) -> Self {
-        let stages = stages
-            .iter()
-            .map(|&(duration, target)| stage(duration, target.into()))
-            .collect();
-        Self::of(Executor::RampingVus {
-            start_vus: start,
-            stages,
-            graceful_ramp_down: None,
-        })
+        let stages = stages.iter().map(|&(duration, target)| stage(duration, target.into())).collect();
+        Self::of(Executor::RampingVus { start_vus: start, stages, graceful_ramp_down: None })
     }
 
     /// `rate` iterations start each second for `duration`, whatever the target does, on `vus` virtual users.
@@ -131,10 +109,7 @@ impl Scenario {
 
     /// A rate of iterations each second that follows stages `(duration, target rate)`, on `vus` virtual users.
     pub fn ramping_arrival_rate(start: f64, stages: &[(Duration, f64)], vus: u32) -> Self {
-        let stages = stages
-            .iter()
-            .map(|&(duration, target)| stage(duration, Number(target)))
-            .collect();
+        let stages = stages.iter().map(|&(duration, target)| stage(duration, Number(target))).collect();
         Self::of(Executor::RampingArrivalRate {
             start_rate: Number(start),
             time_unit: None,
@@ -176,8 +151,8 @@ impl Scenario {
 
     /// How long iterations may take in all. Only the executors that count iterations have it; others ignore it.
     pub fn max_duration(mut self, duration: Duration) -> Self {
-        if let Executor::SharedIterations { max_duration, .. }
-        | Executor::PerVuIterations { max_duration, .. } = &mut self.executor
+        if let Executor::SharedIterations { max_duration, .. } | Executor::PerVuIterations { max_duration, .. } =
+            &mut self.executor
         {
             *max_duration = Some(duration.into());
         }
@@ -186,10 +161,7 @@ impl Scenario {
 
     /// How long iterations may go on when a ramp takes their virtual user away. Only for `ramping_vus`.
     pub fn graceful_ramp_down(mut self, time: Duration) -> Self {
-        if let Executor::RampingVus {
-            graceful_ramp_down, ..
-        } = &mut self.executor
-        {
+        if let Executor::RampingVus { graceful_ramp_down, .. } = &mut self.executor {
             *graceful_ramp_down = Some(time.into());
         }
         self
@@ -197,8 +169,8 @@ impl Scenario {
 
     /// What rates are counted by; one second unless it is set. Only for the arrival-rate executors.
     pub fn time_unit(mut self, unit: Duration) -> Self {
-        if let Executor::ConstantArrivalRate { time_unit, .. }
-        | Executor::RampingArrivalRate { time_unit, .. } = &mut self.executor
+        if let Executor::ConstantArrivalRate { time_unit, .. } | Executor::RampingArrivalRate { time_unit, .. } =
+            &mut self.executor
         {
             *time_unit = Some(unit.into());
         }
@@ -207,8 +179,8 @@ impl Scenario {
 
     /// How many virtual users there may be when the target is slow. Only for the arrival-rate executors.
     pub fn max_vus(mut self, most: u32) -> Self {
-        if let Executor::ConstantArrivalRate { max_vus, .. }
-        | Executor::RampingArrivalRate { max_vus, .. } = &mut self.executor
+        if let Executor::ConstantArrivalRate { max_vus, .. } | Executor::RampingArrivalRate { max_vus, .. } =
+            &mut self.executor
         {
             *max_vus = Some(most);
         }
@@ -228,10 +200,7 @@ impl Scenario {
 }
 
 fn stage(duration: Duration, target: Number) -> Stage {
-    Stage {
-        duration: duration.into(),
-        target,
-    }
+    Stage { duration: duration.into(), target }
 }
 
 #[cfg(test)]
@@ -259,12 +228,7 @@ mod tests {
     #[test]
     fn executors_that_hold_virtual_users_have_k6s_shape() {
         assert_eq!(
-            json(
-                &Scenario::constant_vus(5, 30 * SECOND)
-                    .exec("buy")
-                    .start_time(SECOND)
-                    .graceful_stop(Duration::ZERO)
-            ),
+            json(&Scenario::constant_vus(5, 30 * SECOND).exec("buy").start_time(SECOND).graceful_stop(Duration::ZERO)),
             r#"{"executor":"constant-vus","vus":5,"duration":"30s","exec":"buy","startTime":"1s","gracefulStop":"0s"}"#
         );
         assert_eq!(
@@ -279,12 +243,7 @@ mod tests {
     #[test]
     fn executors_that_hold_a_rate_have_k6s_shape() {
         assert_eq!(
-            json(
-                &Scenario::constant_arrival_rate(2.5, 30 * SECOND, 4)
-                    .max_vus(8)
-                    .env("A", "b")
-                    .tag("c", "d")
-            ),
+            json(&Scenario::constant_arrival_rate(2.5, 30 * SECOND, 4).max_vus(8).env("A", "b").tag("c", "d")),
             concat!(
                 r#"{"executor":"constant-arrival-rate","rate":2.5,"duration":"30s","preAllocatedVUs":4,"maxVUs":8,"#,
                 r#""env":{"A":"b"},"tags":{"c":"d"}}"#

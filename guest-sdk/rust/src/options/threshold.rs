@@ -20,12 +20,7 @@ pub struct Threshold {
 impl Threshold {
     /// A condition in k6's grammar: `p(95)<500`, `rate<0.01`, `count>1000`.
     pub fn new(condition: impl Into<String>) -> Self {
-        Self {
-            condition: condition.into(),
-            abort_on_fail: false,
-            delay_abort_eval: None,
-            allow_no_data: false,
-        }
+        Self { condition: condition.into(), abort_on_fail: false, delay_abort_eval: None, allow_no_data: false }
     }
 
     /// Stops the run as soon as the condition fails.

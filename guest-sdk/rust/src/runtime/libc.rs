@@ -4,10 +4,7 @@
 //! panic message or a `println!`: text goes to the host's log, and the process environment is empty, as the contract
 //! says. Only wasm32-wasip2 has this; the names and signatures are those of wasi-libc.
 
-#![allow(
-    unsafe_code,
-    reason = "the symbols of a C library take raw pointers; nothing else in the crate does"
-)]
+#![allow(unsafe_code, reason = "the symbols of a C library take raw pointers; nothing else in the crate does")]
 
 use std::cell::RefCell;
 use std::ffi::{c_char, c_int};

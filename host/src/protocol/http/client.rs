@@ -151,7 +151,12 @@ impl Shared {
     #[must_use]
     pub fn new(settings: Settings) -> Self {
         let tls = Tls::new(settings.insecure_skip_tls_verify);
-        Self { settings, tls, names: SendWrapper::new(RefCell::default()), targets: SendWrapper::new(RefCell::default()) }
+        Self {
+            settings,
+            tls,
+            names: SendWrapper::new(RefCell::default()),
+            targets: SendWrapper::new(RefCell::default()),
+        }
     }
 
     /// Takes a URL apart, or finds it taken apart already.
@@ -214,7 +219,12 @@ impl Client {
     }
 
     /// Sends one request and reads the whole answer, or gives up at the deadline.
-    pub async fn exchange(&self, request: &Request<'_>, target: &Arc<Target>, deadline: tokio::time::Instant) -> Exchange {
+    pub async fn exchange(
+        &self,
+        request: &Request<'_>,
+        target: &Arc<Target>,
+        deadline: tokio::time::Instant,
+    ) -> Exchange {
         let mut progress = Progress::default();
         let attempt = self.attempt(request, target, &mut progress);
         let result = tokio::time::timeout_at(deadline, attempt).await.unwrap_or(Err(Error::Timeout));
@@ -222,7 +232,12 @@ impl Client {
         Exchange { result, timings, sent, received, remote, tls_version }
     }
 
-    async fn attempt(&self, request: &Request<'_>, target: &Arc<Target>, progress: &mut Progress) -> Result<Response, Error> {
+    async fn attempt(
+        &self,
+        request: &Request<'_>,
+        target: &Arc<Target>,
+        progress: &mut Progress,
+    ) -> Result<Response, Error> {
         let started = Instant::now();
         if let Some(connection) = self.take_idle(target) {
             let received = progress.received;

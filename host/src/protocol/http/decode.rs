@@ -225,7 +225,9 @@ impl Decoder {
             return Ok(taken);
         }
         let mut line = std::mem::take(&mut self.line);
-        let text = line.strip_suffix(b"\r\n").ok_or_else(|| Error::Protocol("a line of the chunked body does not end with CRLF".to_owned()))?;
+        let text = line
+            .strip_suffix(b"\r\n")
+            .ok_or_else(|| Error::Protocol("a line of the chunked body does not end with CRLF".to_owned()))?;
         self.state = match self.state {
             State::ChunkSize => match chunk_size(text)? {
                 0 => State::Trailers,
@@ -271,7 +273,10 @@ fn parse_head(bytes: &[u8]) -> Result<Option<(usize, u16, Framing)>, Error> {
 
 type ParsedHead = Option<(usize, u16, Result<Framing, String>)>;
 
-fn parse_head_with<'b>(bytes: &'b [u8], headers: &mut [MaybeUninit<httparse::Header<'b>>]) -> Result<ParsedHead, httparse::Error> {
+fn parse_head_with<'b>(
+    bytes: &'b [u8],
+    headers: &mut [MaybeUninit<httparse::Header<'b>>],
+) -> Result<ParsedHead, httparse::Error> {
     let mut response = httparse::Response::new(&mut []);
     let parsed = httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut response, bytes, headers)?;
     let httparse::Status::Complete(length) = parsed else { return Ok(None) };
@@ -280,7 +285,8 @@ fn parse_head_with<'b>(bytes: &'b [u8], headers: &mut [MaybeUninit<httparse::Hea
 }
 
 fn framing(version: u8, headers: &[httparse::Header<'_>]) -> Result<Framing, String> {
-    let mut framing = Framing { length: None, chunked: false, other_coding: false, close: false, keep_alive: version == 1 };
+    let mut framing =
+        Framing { length: None, chunked: false, other_coding: false, close: false, keep_alive: version == 1 };
     for header in headers {
         // Compared by length first: most headers are none of the three.
         match header.name.len() {
@@ -354,7 +360,11 @@ mod tests {
     fn however_an_answer_is_cut_it_is_the_same() {
         for cut in 0..CHUNKED.len() {
             let (first, second) = CHUNKED.split_at(cut);
-            assert_eq!(decode("GET", &[first, second], false).unwrap(), (200, b"hello world".to_vec(), true), "cut at {cut}");
+            assert_eq!(
+                decode("GET", &[first, second], false).unwrap(),
+                (200, b"hello world".to_vec(), true),
+                "cut at {cut}"
+            );
         }
         let bytes: Vec<&[u8]> = CHUNKED.chunks(1).collect();
         assert_eq!(decode("GET", &bytes, false).unwrap().1, b"hello world");
@@ -362,12 +372,18 @@ mod tests {
 
     #[test]
     fn a_body_without_a_length_ends_with_the_connection() {
-        assert_eq!(decode("GET", &[b"HTTP/1.1 200 OK\r\n\r\nall of it"], true).unwrap(), (200, b"all of it".to_vec(), false));
+        assert_eq!(
+            decode("GET", &[b"HTTP/1.1 200 OK\r\n\r\nall of it"], true).unwrap(),
+            (200, b"all of it".to_vec(), false)
+        );
     }
 
     #[test]
     fn answers_without_a_body_have_none() {
-        assert_eq!(decode("HEAD", &[b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n"], false).unwrap(), (200, vec![], true));
+        assert_eq!(
+            decode("HEAD", &[b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n"], false).unwrap(),
+            (200, vec![], true)
+        );
         assert_eq!(decode("GET", &[b"HTTP/1.1 204 No Content\r\n\r\n"], false).unwrap(), (204, vec![], true));
         assert_eq!(decode("GET", &[b"HTTP/1.1 304 Not Modified\r\ncontent-length: 9\r\n\r\n"], false).unwrap().0, 304);
     }
@@ -411,7 +427,12 @@ mod tests {
 
     #[test]
     fn an_answer_cut_short_is_a_reset() {
-        for answer in ["", "HTTP/1.1 200", "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhel", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhe"] {
+        for answer in [
+            "",
+            "HTTP/1.1 200",
+            "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhel",
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhe",
+        ] {
             assert_eq!(decode("GET", &[answer.as_bytes()], true).unwrap_err(), Error::Reset, "{answer}");
         }
     }

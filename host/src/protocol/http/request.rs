@@ -57,7 +57,9 @@ impl Request<'_> {
                 put(out, &[b"content-length: ", decimal(body.len(), &mut [0; 20]), b"\r\n\r\n", body]);
             }
             // Methods that usually have a body say that this one has none (RFC 9110, 8.6).
-            None if matches!(self.method, "POST" | "PUT" | "PATCH") => out.extend_from_slice(b"content-length: 0\r\n\r\n"),
+            None if matches!(self.method, "POST" | "PUT" | "PATCH") => {
+                out.extend_from_slice(b"content-length: 0\r\n\r\n")
+            }
             None => out.extend_from_slice(b"\r\n"),
         }
         Ok(())

@@ -41,13 +41,8 @@ fn url(path: &str) -> String {
 
 fn options() -> Options {
     log::debug("all-calls: options");
-    let iterations = env("ITERATIONS")
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(3);
-    Options::new()
-        .vus(1)
-        .iterations(iterations)
-        .tag("journey", "all-calls")
+    let iterations = env("ITERATIONS").and_then(|text| text.parse().ok()).unwrap_or(3);
+    Options::new().vus(1).iterations(iterations).tag("journey", "all-calls")
 }
 
 /// Data that shows whether it arrives as it was sent.
@@ -59,39 +54,25 @@ fn setup() -> Result<Value, Error> {
     let mut findings = Findings::default();
     outside_an_iteration(&mut findings, "setup");
     findings.expect(env("BASE_URL").is_some(), "`BASE_URL` is granted");
-    findings.expect(
-        env("NO_SUCH_VARIABLE").is_none(),
-        "a variable that is not granted is none",
-    );
+    findings.expect(env("NO_SUCH_VARIABLE").is_none(), "a variable that is not granted is none");
     let granted = env_all();
     findings.expect(
-        granted
-            .iter()
-            .any(|(name, value)| name == "BASE_URL" && *value == *BASE_URL),
+        granted.iter().any(|(name, value)| name == "BASE_URL" && *value == *BASE_URL),
         "all variables hold `BASE_URL`",
     );
-    findings.expect(
-        std::env::var_os("PATH").is_none(),
-        "the process environment is invisible",
-    );
+    findings.expect(std::env::var_os("PATH").is_none(), "the process environment is invisible");
     findings.verdict()?;
     Ok(data())
 }
 
 fn outside_an_iteration(findings: &mut Findings, place: &str) {
     findings.expect(vu::id() == 0, &format!("the VU is 0 in {place}"));
-    findings.expect(
-        vu::scenario().is_empty(),
-        &format!("the scenario is empty in {place}"),
-    );
+    findings.expect(vu::scenario().is_empty(), &format!("the scenario is empty in {place}"));
 }
 
 fn iterate(received: &Value) -> Result<(), Error> {
     let mut findings = Findings::default();
-    findings.expect(
-        *received == data(),
-        "the data of setup arrives as it was sent",
-    );
+    findings.expect(*received == data(), "the data of setup arrives as it was sent");
     run::identity(&mut findings);
     run::time(&mut findings);
     run::random_numbers(&mut findings);
@@ -118,14 +99,8 @@ fn teardown(received: &Value) -> Result<(), Error> {
 fn summary(json: &str) -> Vec<(String, String)> {
     let mut findings = Findings::default();
     outside_an_iteration(&mut findings, "handle-summary");
-    findings.expect(
-        serde_json::from_str::<Value>(json).is_ok_and(|json| json.is_object()),
-        "the summary is JSON",
-    );
-    let line = format!(
-        "all-calls: {} mismatches in handle-summary\n",
-        findings.mismatches
-    );
+    findings.expect(serde_json::from_str::<Value>(json).is_ok_and(|json| json.is_object()), "the summary is JSON");
+    let line = format!("all-calls: {} mismatches in handle-summary\n", findings.mismatches);
     vec![("stdout".to_owned(), line)]
 }
 

@@ -20,18 +20,9 @@ static BAD_NAME: Counter = Counter::new("not a name");
 pub fn identity(findings: &mut Findings) {
     static ITERATIONS: AtomicU32 = AtomicU32::new(0);
     findings.expect(vu::id() > 0, "the VU counts from 1");
-    findings.expect(
-        vu::instance() == 1,
-        "nothing trapped, so the instance is the first",
-    );
-    findings.expect(
-        vu::iteration() == ITERATIONS.fetch_add(1, Relaxed),
-        "iterations count from 0",
-    );
-    findings.expect(
-        vu::scenario_iteration() >= vu::iteration(),
-        "the scenario counts at least this VU's iterations",
-    );
+    findings.expect(vu::instance() == 1, "nothing trapped, so the instance is the first");
+    findings.expect(vu::iteration() == ITERATIONS.fetch_add(1, Relaxed), "iterations count from 0");
+    findings.expect(vu::scenario_iteration() >= vu::iteration(), "the scenario counts at least this VU's iterations");
     findings.expect(!vu::scenario().is_empty(), "the scenario has a name");
 }
 
@@ -49,44 +40,21 @@ pub fn time(findings: &mut Findings) {
 
 pub fn random_numbers(findings: &mut Findings) {
     let numbers: Vec<f64> = (0..100).map(|_| random()).collect();
-    findings.expect(
-        numbers.iter().all(|number| (0.0..1.0).contains(number)),
-        "random numbers lie in [0, 1)",
-    );
-    findings.expect(
-        numbers.windows(2).any(|two| two[0] < two[1]),
-        "random numbers differ",
-    );
-    findings.expect(
-        (0..100).all(|_| (3..6).contains(&random_range(3..6))),
-        "a range holds its numbers",
-    );
+    findings.expect(numbers.iter().all(|number| (0.0..1.0).contains(number)), "random numbers lie in [0, 1)");
+    findings.expect(numbers.windows(2).any(|two| two[0] < two[1]), "random numbers differ");
+    findings.expect((0..100).all(|_| (3..6).contains(&random_range(3..6))), "a range holds its numbers");
     let mut bytes = vec![0; 70_000];
     random_bytes(&mut bytes);
-    findings.expect(
-        bytes[..65_536].iter().any(|&byte| byte != 0),
-        "random bytes are random",
-    );
-    findings.expect(
-        bytes[65_536..].iter().any(|&byte| byte != 0),
-        "random bytes come in any number",
-    );
+    findings.expect(bytes[..65_536].iter().any(|&byte| byte != 0), "random bytes are random");
+    findings.expect(bytes[65_536..].iter().any(|&byte| byte != 0), "random bytes come in any number");
     random_bytes(&mut []);
 }
 
 pub fn checks_and_groups(findings: &mut Findings) {
     let text = String::from("checked by a name that moves");
     findings.expect(check(&text, true), "a check returns true as it was given");
-    findings.expect(
-        check!("checked by a literal", true),
-        "a declared check returns true as it was given",
-    );
-    findings.expect(
-        !group("outer", || {
-            group("inner", || check!("fails on purpose", false))
-        }),
-        "a check returns false",
-    );
+    findings.expect(check!("checked by a literal", true), "a declared check returns true as it was given");
+    findings.expect(!group("outer", || group("inner", || check!("fails on purpose", false))), "a check returns false");
     let early: Result<(), Error> = group("left early", || {
         Err(Error::new("early"))?;
         Ok(())
@@ -102,18 +70,10 @@ pub fn metrics(findings: &mut Findings) {
     RATE.add(false);
     TREND.add(Duration::from_millis(3));
     TREND.add_tagged(f64::NAN, &[("dropped", "and logged")]);
-    findings.expect(
-        SAME_COUNTER.declare().is_ok(),
-        "a metric can be declared again",
-    );
-    findings.expect(
-        matches!(SAME_NAME.declare(), Err(Error::MetricConflict(_))),
-        "a metric of another kind is a conflict",
-    );
-    findings.expect(
-        matches!(BAD_NAME.declare(), Err(Error::InvalidMetric(_))),
-        "a metric's name is checked",
-    );
+    findings.expect(SAME_COUNTER.declare().is_ok(), "a metric can be declared again");
+    findings
+        .expect(matches!(SAME_NAME.declare(), Err(Error::MetricConflict(_))), "a metric of another kind is a conflict");
+    findings.expect(matches!(BAD_NAME.declare(), Err(Error::InvalidMetric(_))), "a metric's name is checked");
 }
 
 pub fn messages() {

@@ -21,26 +21,11 @@ pub fn kept_from_before(findings: &mut Findings) {
         return;
     };
     findings.expect(id != 0, "an id is never 0");
-    findings.expect(
-        matches!(kept.header("date"), Err(Error::Stale(_))),
-        "`header` of a stale answer",
-    );
-    findings.expect(
-        matches!(kept.headers(), Err(Error::Stale(_))),
-        "`headers` of a stale answer",
-    );
-    findings.expect(
-        matches!(kept.json_text(""), Err(Error::Stale(_))),
-        "`json` of a stale answer",
-    );
-    findings.expect(
-        matches!(kept.timings(), Err(Error::Stale(_))),
-        "`timings-of` of a stale answer",
-    );
-    findings.expect(
-        matches!(kept.url(), Err(Error::Stale(_))),
-        "`url-of` of a stale answer",
-    );
+    findings.expect(matches!(kept.header("date"), Err(Error::Stale(_))), "`header` of a stale answer");
+    findings.expect(matches!(kept.headers(), Err(Error::Stale(_))), "`headers` of a stale answer");
+    findings.expect(matches!(kept.json_text(""), Err(Error::Stale(_))), "`json` of a stale answer");
+    findings.expect(matches!(kept.timings(), Err(Error::Stale(_))), "`timings-of` of a stale answer");
+    findings.expect(matches!(kept.url(), Err(Error::Stale(_))), "`url-of` of a stale answer");
     // Releasing what is gone is no error.
     kept.release();
 }
@@ -50,67 +35,31 @@ pub fn look_ups(findings: &mut Findings) -> Result<(), Error> {
     let list = http::get(&address)?;
     findings.expect(list.status() == 200, "the list answers 200");
     let body = list.body()?;
-    findings.expect(
-        body.len() == list.body_len() as usize,
-        "the body is as long as its length says",
-    );
+    findings.expect(body.len() == list.body_len() as usize, "the body is as long as its length says");
     findings.expect(body == list.body()?, "a body can be read twice");
     findings.expect(list.text()?.into_bytes() == body, "the text is the body");
 
     let content_type = list.header("Content-Type")?.unwrap_or_default();
-    findings.expect(
-        content_type.starts_with("application/json"),
-        "a header is found in any case",
-    );
-    findings.expect(
-        list.header("x-no-such-header")?.is_none(),
-        "a header that is not there is none",
-    );
+    findings.expect(content_type.starts_with("application/json"), "a header is found in any case");
+    findings.expect(list.header("x-no-such-header")?.is_none(), "a header that is not there is none");
     let headers = list.headers()?;
-    findings.expect(
-        headers.contains(&("content-type".to_owned(), content_type)),
-        "headers are in lower case",
-    );
+    findings.expect(headers.contains(&("content-type".to_owned(), content_type)), "headers are in lower case");
 
     let whole: Value = list.json()?;
-    findings.expect(
-        list.json_pointer("")? == Some(whole.clone()),
-        "the empty pointer is the whole",
-    );
-    findings.expect(
-        list.json_pointer("/items/0/id")?.as_ref() == whole.pointer("/items/0/id"),
-        "a pointer finds",
-    );
-    findings.expect(
-        list.json_text("/limit")?.as_deref() == Some("20"),
-        "a value comes as JSON text",
-    );
-    findings.expect(
-        list.json_text("/no/such")?.is_none(),
-        "a pointer to nothing is none",
-    );
+    findings.expect(list.json_pointer("")? == Some(whole.clone()), "the empty pointer is the whole");
+    findings.expect(list.json_pointer("/items/0/id")?.as_ref() == whole.pointer("/items/0/id"), "a pointer finds");
+    findings.expect(list.json_text("/limit")?.as_deref() == Some("20"), "a value comes as JSON text");
+    findings.expect(list.json_text("/no/such")?.is_none(), "a pointer to nothing is none");
 
     let timings = list.timings()?;
     let sum = timings.sending + timings.waiting + timings.receiving;
-    findings.expect(
-        sum.abs_diff(timings.duration) < Duration::from_micros(1),
-        "the duration is the sum of its phases",
-    );
-    findings.expect(
-        timings.duration == list.duration(),
-        "the duration is the one that came with the answer",
-    );
+    findings.expect(sum.abs_diff(timings.duration) < Duration::from_micros(1), "the duration is the sum of its phases");
+    findings.expect(timings.duration == list.duration(), "the duration is the one that came with the answer");
     findings.expect(list.url()? == address, "the URL is the one that was asked");
 
     let bytes = http::get(url("/bytes/3000"))?;
-    findings.expect(
-        bytes.body_len() == 3_000,
-        "bytes are as many as were asked for",
-    );
-    findings.expect(
-        matches!(bytes.json_text("/a"), Err(Error::NotJson(_))),
-        "a body that is no JSON says so",
-    );
+    findings.expect(bytes.body_len() == 3_000, "bytes are as many as were asked for");
+    findings.expect(matches!(bytes.json_text("/a"), Err(Error::NotJson(_))), "a body that is no JSON says so");
     bytes.release();
     let released = http::get(url("/health"))?;
     KEPT.set(Some(released));
@@ -126,141 +75,71 @@ pub fn methods_and_bodies(findings: &mut Findings) -> Result<(), Error> {
         .expect_status(404)
         .expect_status(200..=299)
         .send()?;
-    findings.expect(
-        missing.status() == 404,
-        "an answer that is no success is an answer",
-    );
+    findings.expect(missing.status() == 404, "an answer that is no success is an answer");
     let head = http::head(url("/health"))?;
-    findings.expect(
-        head.status() == 200 && head.body_len() == 0,
-        "a HEAD has no body",
-    );
-    let created = http::post_json(
-        url("/workflows"),
-        &serde_json::json!({ "name": "all-calls" }),
-    )?;
+    findings.expect(head.status() == 200 && head.body_len() == 0, "a HEAD has no body");
+    let created = http::post_json(url("/workflows"), &serde_json::json!({ "name": "all-calls" }))?;
     findings.expect(created.status() == 201, "a POST of JSON creates");
     let id: Option<Value> = created.json_pointer("/id")?;
-    findings.expect(
-        id.is_some_and(|id| !id.is_null()),
-        "what was created has an id",
-    );
+    findings.expect(id.is_some_and(|id| !id.is_null()), "what was created has an id");
     for (method, answer) in [
         ("POST", http::post(url("/echo"), "posted")),
         ("PUT", http::put(url("/echo"), "put")),
         ("PATCH", http::patch(url("/echo"), "patched")),
         ("DELETE", http::delete(url("/echo"))),
     ] {
-        findings.expect(
-            answer.is_ok_and(|answer| answer.status() < 500),
-            &format!("a {method} is answered"),
-        );
+        findings.expect(answer.is_ok_and(|answer| answer.status() < 500), &format!("a {method} is answered"));
     }
-    let form = Request::post(url("/echo"))
-        .form(&[("name", "ada l")])
-        .send()?;
-    findings.expect(
-        form.is_success() && form.text()?.contains("ada+l"),
-        "a form's fields are echoed",
-    );
+    let form = Request::post(url("/echo")).form(&[("name", "ada l")]).send()?;
+    findings.expect(form.is_success() && form.text()?.contains("ada+l"), "a form's fields are echoed");
     Ok(())
 }
 
 pub fn redirects(findings: &mut Findings) -> Result<(), Error> {
     let followed = http::get(url("/redirect/2"))?;
     findings.expect(followed.status() == 200, "redirects are followed");
-    findings.expect(
-        followed.url()? != url("/redirect/2"),
-        "the URL is the one that answered",
-    );
+    findings.expect(followed.url()? != url("/redirect/2"), "the URL is the one that answered");
     let stopped = Request::get(url("/redirect/2")).redirects(0).send()?;
-    findings.expect(
-        (300..400).contains(&stopped.status()),
-        "a limit of 0 follows none",
-    );
+    findings.expect((300..400).contains(&stopped.status()), "a limit of 0 follows none");
     Ok(())
 }
 
 pub fn errors(findings: &mut Findings) {
-    let slow = Request::get(url("/delay/2000"))
-        .timeout(Duration::from_millis(50))
-        .send();
-    findings.expect(
-        matches!(slow, Err(Error::Timeout)),
-        "a slow answer is a timeout",
-    );
-    findings.expect(
-        matches!(http::get("http://127.0.0.1:1/"), Err(Error::Refused)),
-        "a closed port refuses",
-    );
-    findings.expect(
-        matches!(http::get("nonsense"), Err(Error::InvalidUrl(_))),
-        "a URL is checked",
-    );
-    findings.expect(
-        matches!(http::get("ftp://127.0.0.1/"), Err(Error::InvalidUrl(_))),
-        "a scheme is checked",
-    );
+    let slow = Request::get(url("/delay/2000")).timeout(Duration::from_millis(50)).send();
+    findings.expect(matches!(slow, Err(Error::Timeout)), "a slow answer is a timeout");
+    findings.expect(matches!(http::get("http://127.0.0.1:1/"), Err(Error::Refused)), "a closed port refuses");
+    findings.expect(matches!(http::get("nonsense"), Err(Error::InvalidUrl(_))), "a URL is checked");
+    findings.expect(matches!(http::get("ftp://127.0.0.1/"), Err(Error::InvalidUrl(_))), "a scheme is checked");
     let method = Request::new("G E T", url("/health")).send();
-    findings.expect(
-        matches!(method, Err(Error::InvalidRequest(_))),
-        "a method is checked",
-    );
-    for name in [
-        "host",
-        "Content-Length",
-        "connection",
-        "transfer-encoding",
-        "no name",
-    ] {
+    findings.expect(matches!(method, Err(Error::InvalidRequest(_))), "a method is checked");
+    for name in ["host", "Content-Length", "connection", "transfer-encoding", "no name"] {
         let request = Request::get(url("/health")).header(name, "1").send();
-        findings.expect(
-            matches!(request, Err(Error::InvalidRequest(_))),
-            &format!("the header `{name}` is refused"),
-        );
+        findings.expect(matches!(request, Err(Error::InvalidRequest(_))), &format!("the header `{name}` is refused"));
     }
 }
 
 pub fn batches(findings: &mut Findings) -> Result<(), Error> {
     // The later ones answer first.
     let delays = [60, 30, 0];
-    let mut requests: Vec<_> = delays
-        .iter()
-        .map(|delay| Request::get(url(&format!("/delay/{delay}"))))
-        .collect();
+    let mut requests: Vec<_> = delays.iter().map(|delay| Request::get(url(&format!("/delay/{delay}")))).collect();
     requests.push(Request::get("http://127.0.0.1:1/"));
     requests.extend((0..20).map(|size| Request::get(url(&format!("/bytes/{size}")))));
     let answers = http::batch(requests);
     findings.expect(answers.len() == 24, "a batch answers every request");
-    findings.expect(
-        matches!(answers.get(3), Some(Err(Error::Refused))),
-        "an error stands in its place",
-    );
+    findings.expect(matches!(answers.get(3), Some(Err(Error::Refused))), "an error stands in its place");
     for (answer, delay) in answers.iter().zip(delays) {
         let Ok(answer) = answer else {
             findings.expect(false, "a batch answers the slow ones");
             continue;
         };
         let asked = format!("/delay/{delay}");
-        findings.expect(
-            answer.url()?.ends_with(&asked),
-            "a batch answers in the order it was given",
-        );
-        findings.expect(
-            answer.duration() >= Duration::from_millis(delay),
-            "each request has its own duration",
-        );
+        findings.expect(answer.url()?.ends_with(&asked), "a batch answers in the order it was given");
+        findings.expect(answer.duration() >= Duration::from_millis(delay), "each request has its own duration");
     }
     for (answer, size) in answers.iter().skip(4).zip(0_u32..) {
         let length = answer.as_ref().map(Response::body_len).ok();
-        findings.expect(
-            length == Some(size),
-            "a batch answers in the order it was given, also when it is long",
-        );
+        findings.expect(length == Some(size), "a batch answers in the order it was given, also when it is long");
     }
-    findings.expect(
-        http::batch(Vec::new()).is_empty(),
-        "an empty batch is answered",
-    );
+    findings.expect(http::batch(Vec::new()).is_empty(), "an empty batch is answered");
     Ok(())
 }

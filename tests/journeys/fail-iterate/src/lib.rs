@@ -3,10 +3,7 @@
 use squall_sdk::{Error, vu};
 
 fn fail() -> Result<(), Error> {
-    Err(Error::new(format!(
-        "iteration {} failed on purpose",
-        vu::iteration()
-    )))
+    Err(Error::new(format!("iteration {} failed on purpose", vu::iteration())))
 }
 
 squall_sdk::journey!(fail);

@@ -8,8 +8,7 @@ use squall_sdk::metric::Trend;
 use squall_sdk::{Error, env, env_or, env_seconds, http, sleep, vu};
 
 static URL: LazyLock<String> = LazyLock::new(|| env_or("BASE_URL", "http://127.0.0.1:8080"));
-static PAUSE: LazyLock<Duration> =
-    LazyLock::new(|| env_seconds("SLEEP").unwrap_or(Duration::from_secs(1)));
+static PAUSE: LazyLock<Duration> = LazyLock::new(|| env_seconds("SLEEP").unwrap_or(Duration::from_secs(1)));
 // A virtual user feeds one series, all of them together feed all.
 static SERIES: LazyLock<String> = LazyLock::new(|| {
     let count = env("SERIES").and_then(|text| text.parse().ok());

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use squall_sdk::{env_seconds, sleep};
 
-static PAUSE: LazyLock<Duration> =
-    LazyLock::new(|| env_seconds("SLEEP").unwrap_or(Duration::from_secs(1)));
+static PAUSE: LazyLock<Duration> = LazyLock::new(|| env_seconds("SLEEP").unwrap_or(Duration::from_secs(1)));
 
 fn wait() {
     sleep(*PAUSE);

@@ -10,16 +10,11 @@ fn summary(json: &str) -> Vec<(String, String)> {
         Ok(summary) => format!("the journey saw {} metrics\n", metrics(&summary)),
         Err(error) => format!("the journey saw no JSON: {error}\n"),
     };
-    vec![
-        ("stdout".to_owned(), line),
-        (env_or("SUMMARY", "summary.json"), json.to_owned()),
-    ]
+    vec![("stdout".to_owned(), line), (env_or("SUMMARY", "summary.json"), json.to_owned())]
 }
 
 fn metrics(summary: &serde_json::Value) -> usize {
-    summary["metrics"]
-        .as_object()
-        .map_or(0, serde_json::Map::len)
+    summary["metrics"].as_object().map_or(0, serde_json::Map::len)
 }
 
 squall_sdk::journey! {

@@ -22,14 +22,7 @@ pub fn quickstart(bench: &mut Bench) -> Result<()> {
     println!("served by {}", server.name);
     for round in 1..=bench.rounds {
         for tool in Tool::ALL {
-            one(
-                bench,
-                ROW,
-                tool.name(),
-                tool,
-                &server,
-                &Shape::new("quickstart", 64),
-            )?;
+            one(bench, ROW, tool.name(), tool, &server, &Shape::new("quickstart", 64))?;
         }
         println!("round {round} of {}", bench.rounds);
     }
@@ -50,10 +43,7 @@ pub fn quickstart(bench: &mut Bench) -> Result<()> {
 pub fn login_flow(bench: &mut Bench) -> Result<()> {
     const ROW: &str = "login-flow";
     let server = Server::practice(&bench.squall)?;
-    let shape = Shape {
-        environment: &[("THINK", "0")],
-        ..Shape::new(ROW, 64)
-    };
+    let shape = Shape { environment: &[("THINK", "0")], ..Shape::new(ROW, 64) };
     for round in 1..=bench.rounds {
         for tool in [Tool::Squall, Tool::K6] {
             one(bench, ROW, tool.name(), tool, &server, &shape)?;
@@ -61,9 +51,7 @@ pub fn login_flow(bench: &mut Bench) -> Result<()> {
         println!("round {round} of {}", bench.rounds);
     }
     if bench.meter.counts_instructions() {
-        bench
-            .results
-            .ratio(ROW, USER_INSTRUCTIONS, "squall", "k6", 1.0 / 6.0);
+        bench.results.ratio(ROW, USER_INSTRUCTIONS, "squall", "k6", 1.0 / 6.0);
     } else {
         bench.results.left_out.push(no_counters(ROW));
         bench.results.ratio(ROW, USER, "squall", "k6", 1.0 / 6.0);
@@ -87,9 +75,7 @@ pub fn crowd(bench: &mut Bench) -> Result<()> {
 }
 
 fn no_counters(row: &str) -> String {
-    format!(
-        "{row}: instructions per request: this machine has no counters for `perf stat`; judged by CPU time alone"
-    )
+    format!("{row}: instructions per request: this machine has no counters for `perf stat`; judged by CPU time alone")
 }
 
 /// The work of one run.
@@ -102,23 +88,12 @@ struct Shape<'a> {
 
 impl<'a> Shape<'a> {
     fn new(name: &'a str, connections: u32) -> Self {
-        Self {
-            name,
-            connections,
-            environment: &[],
-        }
+        Self { name, connections, environment: &[] }
     }
 }
 
 /// Runs one tool once and adds its figures; a tool that is not installed adds nothing.
-fn one(
-    bench: &mut Bench,
-    row: &'static str,
-    subject: &str,
-    tool: Tool,
-    server: &Server,
-    shape: &Shape,
-) -> Result<()> {
+fn one(bench: &mut Bench, row: &'static str, subject: &str, tool: Tool, server: &Server, shape: &Shape) -> Result<()> {
     let Some(program) = bench.program(tool) else {
         return Ok(());
     };
@@ -135,28 +110,16 @@ fn one(
         export: &export,
     };
     let cpu_before = bench.meter.cpu_so_far(server.id());
-    let cost = bench
-        .meter
-        .run(Path::new(&program), &load.arguments(tool), &[])?;
+    let cost = bench.meter.run(Path::new(&program), &load.arguments(tool), &[])?;
     let target_cpu = bench.meter.cpu_so_far(server.id()) - cpu_before;
     let requests = match load.requests(tool, &cost.stdout) {
         Ok(requests) => requests,
-        Err(error) => bail!(
-            "{error:#} (exit code {:?}):\n{}",
-            cost.code,
-            cost.last_words()
-        ),
+        Err(error) => bail!("{error:#} (exit code {:?}):\n{}", cost.code, cost.last_words()),
     };
     let per_request = |seconds: f64| seconds / requests * MICROSECONDS;
     let mut figures = Vec::new();
-    figures.extend(
-        cost.user_instructions
-            .map(|count| (USER_INSTRUCTIONS, count / requests)),
-    );
-    figures.extend(
-        cost.kernel_instructions
-            .map(|count| (KERNEL_INSTRUCTIONS, count / requests)),
-    );
+    figures.extend(cost.user_instructions.map(|count| (USER_INSTRUCTIONS, count / requests)));
+    figures.extend(cost.kernel_instructions.map(|count| (KERNEL_INSTRUCTIONS, count / requests)));
     figures.extend([
         (USER, per_request(cost.user)),
         (TOTAL, per_request(cost.total())),

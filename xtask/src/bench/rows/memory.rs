@@ -20,13 +20,9 @@ pub fn parked(bench: &mut Bench) -> Result<()> {
         let (one, _) = asleep(bench, 1)?;
         for (subject, vus) in [("10,000 VUs", 10_000_u32), ("100,000 VUs", 100_000)] {
             let (many, page_tables) = asleep(bench, vus)?;
-            bench
-                .results
-                .add(ROW, subject, PER_VU, (many - one) / f64::from(vus));
+            bench.results.add(ROW, subject, PER_VU, (many - one) / f64::from(vus));
             bench.results.add(ROW, subject, "RSS MiB", many / 1024.0);
-            bench
-                .results
-                .add(ROW, subject, "page tables MiB", page_tables / 1024.0);
+            bench.results.add(ROW, subject, "page tables MiB", page_tables / 1024.0);
         }
     }
     bench.results.limit(ROW, "10,000 VUs", PER_VU, 32.0);
@@ -40,10 +36,7 @@ fn asleep(bench: &Bench, vus: u32) -> Result<(f64, f64)> {
     let (export, vus) = (bench.export(), vus.to_string());
     let mut command = unlimited(&bench.squall);
     command
-        .args(squall_run(
-            &journey("sleeper").to_string_lossy(),
-            &export.to_string_lossy(),
-        ))
+        .args(squall_run(&journey("sleeper").to_string_lossy(), &export.to_string_lossy()))
         .args(["--vus", &vus, "--duration", "10m", "--env", "SLEEP=600"])
         .stdout(Stdio::null());
     // Ended by its id as soon as it has been measured.
@@ -57,10 +50,7 @@ pub fn connected(bench: &mut Bench) -> Result<()> {
     const ROW: &str = "connected";
     const VUS: u32 = 10_000;
     if file_limit() < u64::from(VUS) + 500 {
-        bail!(
-            "{VUS} connections need as many files; `ulimit -Hn` is {}",
-            file_limit()
-        );
+        bail!("{VUS} connections need as many files; `ulimit -Hn` is {}", file_limit());
     }
     let server = Server::plain(&bench.squall, &bench.folder)?;
     for _ in 0..bench.few_rounds {
@@ -70,12 +60,7 @@ pub fn connected(bench: &mut Bench) -> Result<()> {
             };
             let many = peak(bench, tool, &server, VUS, 20)?.unwrap_or_default();
             let results = &mut bench.results;
-            results.add(
-                ROW,
-                tool.name(),
-                PER_VU,
-                (many.kib - base.kib) / f64::from(VUS),
-            );
+            results.add(ROW, tool.name(), PER_VU, (many.kib - base.kib) / f64::from(VUS));
             results.add(ROW, tool.name(), "peak RSS MiB", many.kib / 1024.0);
             results.add(ROW, tool.name(), "req/s", many.requests / 20.0);
         }
@@ -90,13 +75,7 @@ struct Peak {
     requests: f64,
 }
 
-fn peak(
-    bench: &Bench,
-    tool: Tool,
-    server: &Server,
-    vus: u32,
-    seconds: u32,
-) -> Result<Option<Peak>> {
+fn peak(bench: &Bench, tool: Tool, server: &Server, vus: u32, seconds: u32) -> Result<Option<Peak>> {
     let Some(program) = bench.program(tool) else {
         return Ok(None);
     };
@@ -119,14 +98,7 @@ fn peak(
     }
     let cost = bench.meter.run(&program, &arguments, &[])?;
     match load.requests(tool, &cost.stdout) {
-        Ok(requests) => Ok(Some(Peak {
-            kib: cost.peak_kib,
-            requests,
-        })),
-        Err(error) => bail!(
-            "{error:#} (exit code {:?}):\n{}",
-            cost.code,
-            cost.last_words()
-        ),
+        Ok(requests) => Ok(Some(Peak { kib: cost.peak_kib, requests })),
+        Err(error) => bail!("{error:#} (exit code {:?}):\n{}", cost.code, cost.last_words()),
     }
 }

@@ -22,51 +22,15 @@ pub struct Row {
 
 /// In the order they run.
 pub const ROWS: &[Row] = &[
-    Row {
-        name: "quickstart",
-        about: "one GET and two checks, 64 VUs, beside every peer",
-        run: compare::quickstart,
-    },
-    Row {
-        name: "login-flow",
-        about: "login-flow without think time, 64 VUs, beside k6",
-        run: compare::login_flow,
-    },
-    Row {
-        name: "crowd",
-        about: "quickstart at 4,000 VUs beside itself at 64",
-        run: compare::crowd,
-    },
-    Row {
-        name: "parked",
-        about: "memory per VU asleep, 10,000 and 100,000 VUs",
-        run: memory::parked,
-    },
-    Row {
-        name: "connected",
-        about: "memory per VU with a connection, 10,000 VUs, beside k6",
-        run: memory::connected,
-    },
-    Row {
-        name: "lateness",
-        about: "how late arrivals start at 10,000/s",
-        run: timing::lateness,
-    },
-    Row {
-        name: "neighbour",
-        about: "a 5 ms sleep beside a guest that loops for ever",
-        run: timing::neighbour,
-    },
-    Row {
-        name: "cold-start",
-        about: "process start to first request, component cached",
-        run: timing::cold_start,
-    },
-    Row {
-        name: "collector",
-        about: "the collector at 100 series and 10,000 VUs",
-        run: timing::collector,
-    },
+    Row { name: "quickstart", about: "one GET and two checks, 64 VUs, beside every peer", run: compare::quickstart },
+    Row { name: "login-flow", about: "login-flow without think time, 64 VUs, beside k6", run: compare::login_flow },
+    Row { name: "crowd", about: "quickstart at 4,000 VUs beside itself at 64", run: compare::crowd },
+    Row { name: "parked", about: "memory per VU asleep, 10,000 and 100,000 VUs", run: memory::parked },
+    Row { name: "connected", about: "memory per VU with a connection, 10,000 VUs, beside k6", run: memory::connected },
+    Row { name: "lateness", about: "how late arrivals start at 10,000/s", run: timing::lateness },
+    Row { name: "neighbour", about: "a 5 ms sleep beside a guest that loops for ever", run: timing::neighbour },
+    Row { name: "cold-start", about: "process start to first request, component cached", run: timing::cold_start },
+    Row { name: "collector", about: "the collector at 100 series and 10,000 VUs", run: timing::collector },
 ];
 
 /// What every row needs.
@@ -94,10 +58,7 @@ impl Bench {
 
     /// The program of a peer, if it is installed.
     pub fn program(&self, tool: Tool) -> Option<PathBuf> {
-        self.tools
-            .iter()
-            .find(|(known, _)| *known == tool)
-            .map(|(_, program)| program.clone())
+        self.tools.iter().find(|(known, _)| *known == tool).map(|(_, program)| program.clone())
     }
 
     /// Runs squall on a journey to its end and insists on a summary.
@@ -108,11 +69,7 @@ impl Bench {
         arguments.extend(words(more));
         let cost = self.meter.run(&self.squall, &arguments, environment)?;
         if !export.is_file() {
-            bail!(
-                "squall wrote no summary for `{name}` (exit code {:?}):\n{}",
-                cost.code,
-                cost.last_words()
-            );
+            bail!("squall wrote no summary for `{name}` (exit code {:?}):\n{}", cost.code, cost.last_words());
         }
         Ok(cost)
     }

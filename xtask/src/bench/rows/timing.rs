@@ -16,10 +16,7 @@ use crate::child::Beside;
 use crate::workspace::journey;
 
 /// Asks for the percentiles that the rows read.
-const STATS: (&str, &str) = (
-    "SQUALL_SUMMARY_TREND_STATS",
-    "avg,min,med,max,p(90),p(95),p(99)",
-);
+const STATS: (&str, &str) = ("SQUALL_SUMMARY_TREND_STATS", "avg,min,med,max,p(90),p(95),p(99)");
 
 /// An open model at 10,000/s with a journey that does nothing.
 pub fn lateness(bench: &mut Bench) -> Result<()> {
@@ -30,41 +27,21 @@ pub fn lateness(bench: &mut Bench) -> Result<()> {
         let (rate, duration) = (RATE.to_string(), format!("{SECONDS}s"));
         bench.squall(
             "noop",
-            &[
-                "--rate",
-                &rate,
-                "--duration",
-                &duration,
-                "--vus",
-                "100",
-                "--max-vus",
-                "1000",
-            ],
+            &["--rate", &rate, "--duration", &duration, "--vus", "100", "--max-vus", "1000"],
             &[STATS],
         )?;
         let export = bench.export();
-        for (measure, key) in [
-            ("p99 ms late", "p(99)"),
-            ("median ms late", "med"),
-            ("max ms late", "max"),
-        ] {
+        for (measure, key) in [("p99 ms late", "p(99)"), ("median ms late", "med"), ("max ms late", "max")] {
             let late = value(&export, "iteration_delay", key)?;
             bench.results.add(ROW, "squall", measure, late);
         }
         let started = value(&export, "iterations", "count")?;
         let planned = f64::from(RATE * SECONDS);
         bench.results.add(ROW, "squall", "arrivals", started);
-        bench.results.add(
-            ROW,
-            "squall",
-            "arrivals off the plan",
-            (started - planned).abs(),
-        );
+        bench.results.add(ROW, "squall", "arrivals off the plan", (started - planned).abs());
     }
     bench.results.limit(ROW, "squall", "p99 ms late", 0.5);
-    bench
-        .results
-        .limit(ROW, "squall", "arrivals off the plan", 0.0);
+    bench.results.limit(ROW, "squall", "arrivals off the plan", 0.0);
     Ok(())
 }
 
@@ -75,17 +52,9 @@ pub fn neighbour(bench: &mut Bench) -> Result<()> {
     // Enough for every worker to have some, so that many share their thread with the one that loops.
     let vus = (32 * cores).to_string();
     for _ in 0..bench.rounds {
-        bench.squall(
-            "spin",
-            &["--vus", &vus, "--duration", "8s", "--env", "SPIN_VU=1"],
-            &[STATS],
-        )?;
+        bench.squall("spin", &["--vus", &vus, "--duration", "8s", "--env", "SPIN_VU=1"], &[STATS])?;
         let export = bench.export();
-        for (measure, key) in [
-            ("p99 ms late", "p(99)"),
-            ("median ms late", "med"),
-            ("max ms late", "max"),
-        ] {
+        for (measure, key) in [("p99 ms late", "p(99)"), ("median ms late", "med"), ("max ms late", "max")] {
             let late = value(&export, "sleep_late", key)?;
             bench.results.add(ROW, "squall", measure, late);
         }
@@ -101,16 +70,9 @@ pub fn cold_start(bench: &mut Bench) -> Result<()> {
     first_request(bench)?;
     for _ in 0..bench.rounds * 3 {
         let took = first_request(bench)?;
-        bench.results.add(
-            ROW,
-            "squall",
-            "ms to the first request",
-            took.as_secs_f64() * 1e3,
-        );
+        bench.results.add(ROW, "squall", "ms to the first request", took.as_secs_f64() * 1e3);
     }
-    bench
-        .results
-        .limit(ROW, "squall", "ms to the first request", 50.0);
+    bench.results.limit(ROW, "squall", "ms to the first request", 50.0);
     Ok(())
 }
 
@@ -128,16 +90,12 @@ fn first_request(bench: &Bench) -> Result<Duration> {
             // The receiver has gone if this took too long.
             let _ = sender.send(Instant::now());
         }
-        let _ = stream
-            .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok");
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok");
     });
     let start = Instant::now();
     let mut command = Command::new(&bench.squall);
     command
-        .args(squall_run(
-            &journey("quickstart").to_string_lossy(),
-            &bench.export().to_string_lossy(),
-        ))
+        .args(squall_run(&journey("quickstart").to_string_lossy(), &bench.export().to_string_lossy()))
         .args(["--vus", "1", "--iterations", "1", "--env", &url])
         .stdout(Stdio::null());
     let mut running = Beside::start(&mut command)?;
@@ -158,27 +116,12 @@ pub fn collector(bench: &mut Bench) -> Result<()> {
     for _ in 0..bench.few_rounds {
         let cost = bench.squall(
             "many-series",
-            &[
-                "-v",
-                "--vus",
-                "10000",
-                "--duration",
-                "10s",
-                "--env",
-                &url,
-                "--env",
-                "SERIES=100",
-                "--env",
-                "SLEEP=1",
-            ],
+            &["-v", "--vus", "10000", "--duration", "10s", "--env", &url, "--env", "SERIES=100", "--env", "SLEEP=1"],
             &[],
         )?;
         let said = format!("{}\n{}", cost.stderr, cost.stdout);
-        let (cpu, over) =
-            collector_line(&said).context("squall -v printed no `collector: cpu N ms over M s`")?;
-        bench
-            .results
-            .add(ROW, "squall", "% of a core", cpu / 1e3 / over * 100.0);
+        let (cpu, over) = collector_line(&said).context("squall -v printed no `collector: cpu N ms over M s`")?;
+        bench.results.add(ROW, "squall", "% of a core", cpu / 1e3 / over * 100.0);
     }
     bench.results.limit(ROW, "squall", "% of a core", 1.0);
     Ok(())
@@ -189,9 +132,7 @@ fn collector_line(text: &str) -> Option<(f64, f64)> {
     let rest = &text[text.find("collector: cpu ")?..];
     let words: Vec<&str> = rest.lines().next()?.split_whitespace().collect();
     match words.as_slice() {
-        [_, _, cpu, "ms", "over", seconds, "s", ..] => {
-            Some((cpu.parse().ok()?, seconds.parse().ok()?))
-        }
+        [_, _, cpu, "ms", "over", seconds, "s", ..] => Some((cpu.parse().ok()?, seconds.parse().ok()?)),
         _ => None,
     }
 }
@@ -202,10 +143,7 @@ mod tests {
 
     #[test]
     fn the_collectors_line_is_read() {
-        assert_eq!(
-            collector_line("debug: collector: cpu 12.5 ms over 10.0 s\n"),
-            Some((12.5, 10.0))
-        );
+        assert_eq!(collector_line("debug: collector: cpu 12.5 ms over 10.0 s\n"), Some((12.5, 10.0)));
         assert_eq!(collector_line("collector: idle"), None);
     }
 }
