@@ -3,65 +3,103 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::stage::Stages;
-use crate::workspace::{add_rust_target, call, cargo, target};
+use crate::workspace::{add_rust_target, call, cargo, show, target};
 use crate::{deny, journeys, layers};
 
-/// Systems that squall must build on beside Linux.
-const ELSEWHERE: [&str; 2] = ["x86_64-pc-windows-gnu", "aarch64-apple-darwin"];
+type Work = fn(&mut Vec<String>) -> Result<()>;
 
-/// Runs every stage and prints their times and what was left out.
-pub fn run() -> Result<()> {
-    let mut stages = Stages::default();
-    let done = all(&mut stages);
-    println!("{}", stages.finish());
-    done?;
-    println!("check passed");
-    Ok(())
-}
-
-fn all(stages: &mut Stages) -> Result<()> {
-    stages.command("format", cargo().args(["fmt", "--all", "--check"]))?;
-    stages.stage("layers", "cargo xtask layers", |_| layers::run())?;
-    stages.stage("wasm target", "rustup target add wasm32-wasip2", |_| {
-        add_rust_target("wasm32-wasip2").context("journeys cannot be built without the target `wasm32-wasip2`")
-    })?;
-    stages.command(
-        "clippy",
-        cargo().args(["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"]),
-    )?;
+/// Name and work of every stage, cheap ones first. The work adds what it had to leave out.
+const STAGES: &[(&str, Work)] = &[
+    ("format", |_| {
+        shown(cargo().args(["fmt", "--all", "--check"]))
+    }),
+    ("layers", |_| layers::run()),
+    ("wasm-target", |_| {
+        add_rust_target("wasm32-wasip2")
+            .context("journeys cannot be built without the target `wasm32-wasip2`")
+    }),
+    ("clippy", |_| clippy()),
     // The documents need what clippy has just made of the dependencies, and nothing more.
-    stages.command(
-        "docs",
-        cargo().env("RUSTDOCFLAGS", "-D warnings").args([
-            "doc",
-            "--locked",
-            "--workspace",
-            "--no-deps",
-            "--document-private-items",
-        ]),
-    )?;
-    stages.stage("licences and sources", "cargo deny check", deny::run)?;
-    stages.stage("journeys", "cargo xtask journeys", |_| journeys::run(&[]))?;
-    stages.stage("guests in other languages", "cargo xtask journeys --proof", |left_out| {
+    ("docs", |_| docs()),
+    ("deny", deny::run),
+    ("journeys", |_| journeys::run(&[])),
+    ("proof", |left_out| {
         left_out.extend(journeys::proof()?.skipped);
         Ok(())
-    })?;
-    stages.command("tests", cargo().args(["test", "--locked", "--workspace"]))?;
-    // `cargo test` has built it; `cargo run` would build the dependencies again with fewer features.
-    stages.command("example `embed`", &mut Command::new(embed()))?;
-    for system in ELSEWHERE {
-        let repeat = format!("cargo check --package squall --target {system}");
-        stages.stage(system, &repeat, |left_out| elsewhere(system, left_out))?;
+    }),
+    ("tests", |_| {
+        shown(cargo().args(["test", "--locked", "--workspace"]))
+    }),
+    ("embed", |_| embed()),
+    ("windows", |left_out| {
+        elsewhere("x86_64-pc-windows-gnu", left_out)
+    }),
+    ("macos", |left_out| {
+        elsewhere("aarch64-apple-darwin", left_out)
+    }),
+];
+
+/// Runs the stages named, or all of them, and prints their times and what was left out.
+pub fn run(names: &[String]) -> Result<()> {
+    if let Some(unknown) = names
+        .iter()
+        .find(|name| STAGES.iter().all(|(known, _)| known != name))
+    {
+        let known: Vec<&str> = STAGES.iter().map(|(name, _)| *name).collect();
+        bail!(
+            "there is no stage `{unknown}`\n  hint: the stages are `{}`",
+            known.join("`, `")
+        );
+    }
+    let mut stages = Stages::default();
+    let mut wanted = STAGES
+        .iter()
+        .filter(|(name, _)| names.is_empty() || names.iter().any(|n| n == name));
+    let done = wanted.try_for_each(|(name, work)| {
+        stages.stage(name, &format!("cargo xtask check {name}"), work)
+    });
+    println!("{}", stages.finish());
+    done?;
+    match names {
+        [] => println!("check passed"),
+        some => println!("passed, of the whole check only: {}", some.join(", ")),
     }
     Ok(())
 }
 
-fn embed() -> PathBuf {
+/// Prints a command, then runs it to its end.
+fn shown(command: &mut Command) -> Result<()> {
+    println!("    $ {}", show(command));
+    call(command)
+}
+
+fn clippy() -> Result<()> {
+    let what = ["clippy", "--locked", "--workspace", "--all-targets"];
+    shown(cargo().args(what).args(["--", "-D", "warnings"]))
+}
+
+fn docs() -> Result<()> {
+    let what = [
+        "doc",
+        "--locked",
+        "--workspace",
+        "--no-deps",
+        "--document-private-items",
+    ];
+    shown(cargo().env("RUSTDOCFLAGS", "-D warnings").args(what))
+}
+
+/// Runs the example that `cargo test` has built; `cargo run` would build the dependencies again with fewer features.
+fn embed() -> Result<()> {
     let name = format!("embed{}", std::env::consts::EXE_SUFFIX);
-    target().join("debug").join("examples").join(name)
+    let path = target().join("debug").join("examples").join(name);
+    if !path.is_file() {
+        bail!("the example `embed` is not built\n  hint: `cargo xtask check tests` builds it");
+    }
+    shown(&mut Command::new(path))
 }
 
 /// Checks that squall compiles for another system, where the standard library for it can be had.
@@ -76,7 +114,7 @@ fn elsewhere(system: &str, left_out: &mut Vec<String>) -> Result<()> {
     }
     let compiler = stand_in()?;
     let name = system.replace('-', "_");
-    call(
+    shown(
         cargo()
             .env(format!("CC_{name}"), &compiler)
             .env(format!("CXX_{name}"), &compiler)

@@ -21,7 +21,7 @@ use anyhow::{Result, bail};
 const HELP: &str = "\
 usage: cargo xtask COMMAND
 
-  check                the whole gate: format, layers, clippy, licences, docs, guests, tests
+  check [STAGE..]      the whole gate, or these stages of it: format, layers, clippy, licences, docs, guests, tests
   demo                 a practice server and 20 virtual users for 10 seconds
   journeys [--proof]   examples and test guests into target/journeys; with the proof in C, JavaScript and Python
   bench [OPTIONS]      squall beside its peers; `cargo xtask bench --help` lists the options
@@ -44,7 +44,7 @@ fn dispatch(arguments: &[String]) -> Result<ExitCode> {
     };
     std::env::set_current_dir(workspace::root())?;
     match command.as_str() {
-        "check" => none(rest).and_then(|()| check::run())?,
+        "check" => check::run(rest)?,
         "demo" => return none(rest).and_then(|()| demo::run()),
         "journeys" => journeys::run(rest)?,
         "bench" => bench::run(rest)?,

@@ -18,7 +18,10 @@ impl Stages {
     /// Runs one command as a stage.
     pub fn command(&mut self, name: &str, command: &mut Command) -> Result<()> {
         let words = show(command);
-        self.stage(name, &words, |_| call(command))
+        self.stage(name, &words, |_| {
+            println!("    $ {words}");
+            call(command)
+        })
     }
 
     /// Runs a function as a stage. `repeat` is the command that does this stage alone.
@@ -28,7 +31,7 @@ impl Stages {
         repeat: &str,
         work: impl FnOnce(&mut Vec<String>) -> Result<T>,
     ) -> Result<T> {
-        println!("\n=== {name}\n    {repeat}");
+        println!("\n=== {name}");
         let start = Instant::now();
         let done = work(&mut self.left_out);
         let took = start.elapsed();
