@@ -13,13 +13,10 @@ type Work = fn(&mut Vec<String>) -> Result<()>;
 
 /// Name and work of every stage, cheap ones first. The work adds what it had to leave out.
 const STAGES: &[(&str, Work)] = &[
-    ("format", |_| {
-        shown(cargo().args(["fmt", "--all", "--check"]))
-    }),
+    ("format", |_| shown(cargo().args(["fmt", "--all", "--check"]))),
     ("layers", |_| layers::run()),
     ("wasm-target", |_| {
-        add_rust_target("wasm32-wasip2")
-            .context("journeys cannot be built without the target `wasm32-wasip2`")
+        add_rust_target("wasm32-wasip2").context("journeys cannot be built without the target `wasm32-wasip2`")
     }),
     ("clippy", |_| clippy()),
     // The documents need what clippy has just made of the dependencies, and nothing more.
@@ -30,37 +27,21 @@ const STAGES: &[(&str, Work)] = &[
         left_out.extend(journeys::proof()?.skipped);
         Ok(())
     }),
-    ("tests", |_| {
-        shown(cargo().args(["test", "--locked", "--workspace"]))
-    }),
+    ("tests", |_| shown(cargo().args(["test", "--locked", "--workspace"]))),
     ("embed", |_| embed()),
-    ("windows", |left_out| {
-        elsewhere("x86_64-pc-windows-gnu", left_out)
-    }),
-    ("macos", |left_out| {
-        elsewhere("aarch64-apple-darwin", left_out)
-    }),
+    ("windows", |left_out| elsewhere("x86_64-pc-windows-gnu", left_out)),
+    ("macos", |left_out| elsewhere("aarch64-apple-darwin", left_out)),
 ];
 
 /// Runs the stages named, or all of them, and prints their times and what was left out.
 pub fn run(names: &[String]) -> Result<()> {
-    if let Some(unknown) = names
-        .iter()
-        .find(|name| STAGES.iter().all(|(known, _)| known != name))
-    {
+    if let Some(unknown) = names.iter().find(|name| STAGES.iter().all(|(known, _)| known != name)) {
         let known: Vec<&str> = STAGES.iter().map(|(name, _)| *name).collect();
-        bail!(
-            "there is no stage `{unknown}`\n  hint: the stages are `{}`",
-            known.join("`, `")
-        );
+        bail!("there is no stage `{unknown}`\n  hint: the stages are `{}`", known.join("`, `"));
     }
     let mut stages = Stages::default();
-    let mut wanted = STAGES
-        .iter()
-        .filter(|(name, _)| names.is_empty() || names.iter().any(|n| n == name));
-    let done = wanted.try_for_each(|(name, work)| {
-        stages.stage(name, &format!("cargo xtask check {name}"), work)
-    });
+    let mut wanted = STAGES.iter().filter(|(name, _)| names.is_empty() || names.iter().any(|n| n == name));
+    let done = wanted.try_for_each(|(name, work)| stages.stage(name, &format!("cargo xtask check {name}"), work));
     println!("{}", stages.finish());
     done?;
     match names {
@@ -82,13 +63,7 @@ fn clippy() -> Result<()> {
 }
 
 fn docs() -> Result<()> {
-    let what = [
-        "doc",
-        "--locked",
-        "--workspace",
-        "--no-deps",
-        "--document-private-items",
-    ];
+    let what = ["doc", "--locked", "--workspace", "--no-deps", "--document-private-items"];
     shown(cargo().env("RUSTDOCFLAGS", "-D warnings").args(what))
 }
 

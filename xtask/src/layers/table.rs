@@ -3,7 +3,7 @@
 /// A module and the modules it may use beside itself. The longest matching name counts, so a row for a file inside a
 /// folder is stricter than the folder's.
 pub const MAY_USE: &[(&str, &[&str])] = &[
-    ("run", &["scheduler", "vu", "collector", "output", "plan", "platform"]),
+    ("run", &["scheduler", "vu", "collector", "output", "plan", "platform", "verdict", "aggregate", "metrics"]),
     ("scheduler", &["plan", "vu", "metrics", "platform"]),
     ("scheduler::pacer", &["plan", "platform"]),
     ("scheduler::executor", &["plan", "vu", "metrics"]),
@@ -13,8 +13,8 @@ pub const MAY_USE: &[(&str, &[&str])] = &[
     ("capability", &["wit", "protocol", "metrics"]),
     ("wit", &[]),
     ("protocol", &[]),
-    ("collector", &["aggregate", "verdict", "output", "metrics", "platform"]),
-    ("output", &["plan", "aggregate", "verdict", "metrics"]),
+    ("collector", &["plan", "vu", "aggregate", "verdict", "output", "metrics", "platform"]),
+    ("output", &["plan", "vu", "aggregate", "verdict", "metrics"]),
     ("config", &["plan", "verdict", "metrics"]),
     ("artifact", &[]),
     ("practice", &[]),
