@@ -1,0 +1,83 @@
+//! The whole way from what the user typed to a plan.
+
+mod documentation;
+mod executors;
+mod layers;
+mod mistakes;
+
+use std::path::Path;
+
+use super::{Flags, Lowered, Sources, lower};
+
+/// Sources that a test puts together.
+#[derive(Default)]
+struct Typed {
+    journey: Option<&'static str>,
+    file: Option<&'static str>,
+    environment: Vec<(String, String)>,
+    flags: Flags,
+    scenario: Option<&'static str>,
+}
+
+impl Typed {
+    fn journey(json: &'static str) -> Self {
+        Self::default().and_journey(json)
+    }
+
+    fn file(toml: &'static str) -> Self {
+        Self { file: Some(toml), ..Self::default() }
+    }
+
+    fn flags(flags: &[(&'static str, &str)]) -> Self {
+        Self::default().and_flags(flags)
+    }
+
+    fn and_journey(mut self, json: &'static str) -> Self {
+        self.journey = Some(json);
+        self
+    }
+
+    fn and_variables(mut self, variables: &[(&str, &str)]) -> Self {
+        self.environment = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        self
+    }
+
+    /// Each flag is named after its key.
+    fn and_flags(mut self, flags: &[(&'static str, &str)]) -> Self {
+        for (key, text) in flags {
+            self.flags.set(key, &format!("--{}", super::names::kebab(key)), *text);
+        }
+        self
+    }
+
+    fn sources(&self) -> Sources<'_> {
+        Sources {
+            journey_options: self.journey,
+            file: self.file.map(|text| (Path::new("squall.toml"), text)),
+            environment: &self.environment,
+            flags: self.flags.clone(),
+            scenario: self.scenario.map(str::to_owned),
+        }
+    }
+
+    fn lower(&self) -> Lowered {
+        lower(&self.sources()).unwrap_or_else(|problems| panic!("{problems}"))
+    }
+
+    /// Everything wrong, as it is printed.
+    fn problems(&self) -> String {
+        lower(&self.sources()).expect_err("something is wrong").to_string()
+    }
+
+    /// What is only worth knowing, as it is printed.
+    fn warnings(&self) -> String {
+        let warnings: Vec<String> = self.lower().warnings.iter().map(ToString::to_string).collect();
+        warnings.join("\n")
+    }
+}
+
+/// Where a value of the run, or of the scenario before the `/`, came from.
+fn from<'a>(lowered: &'a Lowered, key: &str) -> &'a str {
+    let (scenario, key) = key.split_once('/').map_or((None, key), |(scenario, key)| (Some(scenario), key));
+    &lowered.origins.get(scenario, key).unwrap().from
+}
