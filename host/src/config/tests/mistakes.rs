@@ -1,4 +1,9 @@
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
 use super::Typed;
+use crate::config::layer::KEYS;
+use crate::config::{Sources, lower};
 
 /// The scenario `browse` from TOML, its fields from line 3 on.
 fn browse(fields: &'static str) -> String {
@@ -300,4 +305,80 @@ fn toml_that_is_none_says_the_line() {
     let problems = Typed::file("seed = 1\nvus = = 2\n").problems();
     assert!(problems.starts_with("`squall.toml` is not TOML: "), "{problems}");
     assert!(problems.contains("\n  at squall.toml:2"), "{problems}");
+}
+
+#[test]
+fn what_a_journey_wrote_cannot_steer_the_terminal() {
+    let problems = Typed::journey("{\"vus\":\"\\u001b[31m\\n\",\"\\u0007\":1}").problems();
+    let expected = "`vus` must be a whole number from 0 to 4294967295, but is the text `\\u{1b}[31m\\n`\n  at journey options: vus\n\
+                    unknown option `\\u{7}`\n  at journey options: \\u{7}";
+    assert_eq!(problems, expected);
+}
+
+/// Values that options have, and values that none has.
+fn values() -> impl Strategy<Value = Value> {
+    let numbers =
+        prop_oneof![Just(json!(0)), Just(json!(-1)), Just(json!(1e300)), Just(json!(u64::MAX)), Just(json!(2.5))];
+    let texts =
+        prop::sample::select(vec!["", "10s", "292y", "106751d", "5%", "64MiB", "constant-vus", "p(95)<1", "é\0"]);
+    let leaf =
+        prop_oneof![Just(Value::Null), any::<bool>().prop_map(Value::from), numbers, texts.prop_map(Value::from)];
+    let keys = prop::sample::select(vec![
+        "executor",
+        "vus",
+        "duration",
+        "stages",
+        "target",
+        "rate",
+        "timeUnit",
+        "preAllocatedVUs",
+        "maxVUs",
+        "startTime",
+        "iterations",
+        "threshold",
+        "memory",
+        "x",
+    ]);
+    leaf.prop_recursive(4, 24, 4, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+            prop::collection::vec((keys.clone(), inner), 0..4)
+                .prop_map(|entries| entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn no_options_make_it_panic(options in prop::collection::vec((prop::sample::select(KEYS), values()), 0..6)) {
+        let json: Value = options.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+        let json = json.to_string();
+        if let Ok(lowered) = lower(&Sources { journey_options: Some(&json), ..Sources::default() }) {
+            prop_assert!(!crate::config::explain(&lowered).is_empty());
+        }
+    }
+
+    #[test]
+    fn no_numbers_of_a_scenario_make_it_panic(
+        executor in prop::sample::select(vec![
+            "constant-vus", "ramping-vus", "per-vu-iterations", "shared-iterations", "constant-arrival-rate",
+            "ramping-arrival-rate",
+        ]),
+        numbers in prop::array::uniform6(prop::sample::select(vec![0.0, 0.001, 1.0, 7.0, 1000.0, 1e7, 1e9, 4e9, 1e15])),
+    ) {
+        let [vus, rate, duration, start, target, most] = numbers;
+        let stages = json!([{ "duration": duration, "target": target }, { "duration": 1000, "target": vus }]);
+        let all = json!({
+            "vus": vus, "iterations": most, "maxDuration": duration, "duration": duration, "startVUs": start,
+            "stages": stages, "rate": rate, "startRate": rate, "timeUnit": start, "preAllocatedVUs": vus, "maxVUs": most,
+        });
+        let mut fields = json!({ "executor": executor, "startTime": duration, "gracefulStop": duration });
+        for key in crate::config::scenario_options::Executor::ALL.iter().find(|known| known.name() == executor).unwrap().fields() {
+            fields[key] = all[key].clone();
+        }
+        let json = json!({ "scenarios": { "a": fields } }).to_string();
+        if let Ok(lowered) = lower(&Sources { journey_options: Some(&json), ..Sources::default() }) {
+            prop_assert!(!crate::config::explain(&lowered).is_empty());
+        }
+    }
 }
