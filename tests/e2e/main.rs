@@ -1,1 +1,29 @@
+<<<<<<< HEAD
 fn main() {}
+=======
+//! The real binary against a real server.
+//!
+//! Every test starts `squall` as a user would, aims it at the practice server or at a hostile peer, and asserts on what
+//! the target saw first, on what squall reported second. The machine may be busy, so nothing here asserts on a time
+//! from above but the deadline that ends a hanging run.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on should stop there"
+)]
+#![allow(
+    clippy::float_cmp,
+    reason = "a share of all is exactly 1, and a share of none exactly 0"
+)]
+
+mod bad_input;
+mod config;
+mod executors;
+mod guests;
+mod http;
+mod output;
+mod run;
+mod signals;
+mod support;
+mod thresholds;
+>>>>>>> practice

@@ -191,7 +191,9 @@ mod tests {
             let registry = Arc::new(Registry::default());
             let windows: Vec<Window> = windows.iter().zip(0..).map(|(samples, at)| window(&registry, at, samples)).collect();
             let mut one_by_one = totals(&registry);
-            windows.iter().for_each(|window| one_by_one.add(window));
+            for window in &windows {
+                one_by_one.add(window);
+            }
 
             let merged = |windows: &[Window]| windows.iter().rev().cloned().reduce(|mut all, window| {
                 all.merge(window);

@@ -244,10 +244,14 @@ impl Counts {
     fn merge(&mut self, other: &Self) {
         match (&mut *self, other) {
             (Self::Paged(histogram), Self::Exact(entries) | Self::Listed(entries)) => {
-                entries.iter().for_each(|&(value, count)| histogram.record(value, count));
+                for &(value, count) in entries {
+                    histogram.record(value, count);
+                }
             }
             (Self::Paged(histogram), Self::Paged(other)) => {
-                other.entries().for_each(|(value, count)| histogram.record(value, count));
+                for (value, count) in other.entries() {
+                    histogram.record(value, count);
+                }
             }
             (Self::Exact(ours), Self::Exact(theirs)) => {
                 let all = union(ours, theirs);
@@ -354,7 +358,9 @@ impl From<Wire> for Trend {
                 return Counts::Exact(entries);
             }
             let mut histogram = Histogram::default();
-            entries.iter().for_each(|&(value, count)| histogram.record(value, count));
+            for (value, count) in entries {
+                histogram.record(value, count);
+            }
             Counts::Listed(histogram.entries().collect())
         };
         let mut trend = Self::empty(wire.units);
@@ -375,7 +381,9 @@ mod tests {
 
     fn trend(values: &[f64]) -> Trend {
         let mut trend = Trend::new(Contains::Time);
-        values.iter().for_each(|&value| trend.add(value));
+        for &value in values {
+            trend.add(value);
+        }
         trend
     }
 
@@ -399,13 +407,15 @@ mod tests {
     #[test]
     fn an_empty_trend_is_all_zero() {
         let trend = Trend::new(Contains::Default);
-        assert_eq!((trend.count(), trend.min(), trend.max(), trend.mean(), trend.percentile(99.0)), (0, 0.0, 0.0, 0.0, 0.0));
+        let seen = [trend.min(), trend.max(), trend.mean(), trend.percentile(99.0)];
+        assert_eq!((trend.count(), seen), (0, [0.0; 4]));
     }
 
     #[test]
     fn zeros_and_negative_values_keep_their_place() {
         let trend = trend(&[-3.0, -1.0, 0.0, 0.0, 2.0]);
-        assert_eq!((trend.min(), trend.percentile(25.0), trend.percentile(50.0), trend.max()), (-3.0, -1.0, 0.0, 2.0));
+        let seen = [0.0, 25.0, 50.0, 100.0].map(|percent| trend.percentile(percent));
+        assert_eq!(seen, [-3.0, -1.0, 0.0, 2.0]);
     }
 
     #[test]
@@ -419,7 +429,9 @@ mod tests {
         let mut recording = trend(&values);
         let first = recording.drain();
         assert_eq!(recording.count(), 0);
-        values.iter().for_each(|&value| recording.add(value));
+        for &value in &values {
+            recording.add(value);
+        }
         assert_eq!(recording.drain(), first);
     }
 
@@ -442,7 +454,9 @@ mod tests {
         ) {
             let all: Vec<f64> = parts.concat();
             let mut left = Trend::new(Contains::Time);
-            parts.iter().for_each(|part| left.merge(&trend(part)));
+            for part in &parts {
+                left.merge(&trend(part));
+            }
             let mut right = Trend::new(Contains::Time);
             for part in parts.iter().rev() {
                 let mut next = trend(part).drain();

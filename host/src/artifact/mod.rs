@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{self, Read as _};
-use std::path::PathBuf;
+use std::path::Path;
 
 /// The largest component that is read, in bytes.
 const LARGEST: u64 = 256 << 20;
@@ -30,18 +30,19 @@ pub enum ArtifactError {
 }
 
 /// Reads a component: a path, or `-` for standard input.
-pub fn read(reference: &str) -> Result<Vec<u8>, ArtifactError> {
-    let failed = |source| ArtifactError::Read { reference: reference.to_owned(), source };
+pub fn read(reference: &Path) -> Result<Vec<u8>, ArtifactError> {
+    let name = || reference.display().to_string();
+    let failed = |source| ArtifactError::Read { reference: name(), source };
     let mut bytes = Vec::new();
     // One byte more than the limit tells a component at the limit from one over it.
-    if reference == "-" {
+    if reference == Path::new("-") {
         io::stdin().lock().take(LARGEST + 1).read_to_end(&mut bytes).map_err(failed)?;
     } else {
-        let file = fs::File::open(PathBuf::from(reference)).map_err(failed)?;
+        let file = fs::File::open(reference).map_err(failed)?;
         file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(failed)?;
     }
     if bytes.len() as u64 > LARGEST {
-        return Err(ArtifactError::TooLarge { reference: reference.to_owned(), limit: LARGEST });
+        return Err(ArtifactError::TooLarge { reference: name(), limit: LARGEST });
     }
     Ok(bytes)
 }

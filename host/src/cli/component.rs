@@ -1,62 +1,96 @@
-//! From the name of a journey to a component and its own options.
+//! From what the user typed to a component and a plan.
 
-use std::collections::BTreeMap;
+use std::path::Path;
 
 use squall::artifact;
-use squall::config;
+use squall::config::{self, Lowered, Problem, Sources};
 use squall::sandbox::{Cache, Component};
 
 use super::exit;
 use super::message::Style;
 use super::run_args::RunArgs;
 
-/// A component and what it said of itself.
+/// A component, what it said of itself, and what will happen with it.
 pub struct Loaded {
     pub component: Component,
     /// Its options as JSON; empty if it has none.
     pub options: String,
+    pub lowered: Lowered,
 }
 
 /// Why there is nothing to run.
 pub struct Failure {
-    pub style: Style,
-    pub problems: Vec<config::Problem>,
-    pub code: u8,
+    problems: Vec<Problem>,
+    code: u8,
 }
 
 impl Failure {
-    /// One problem that makes the journey unusable.
-    pub fn journey(style: Style, message: String, hint: Option<&str>) -> Self {
-        let problem = config::Problem { message, place: None, hint: hint.map(str::to_owned) };
-        Self { style, problems: vec![problem], code: exit::JOURNEY }
+    /// The journey cannot be used.
+    pub fn journey(message: impl Into<String>, hint: Option<&str>) -> Self {
+        let problem = Problem { message: message.into(), place: None, hint: hint.map(str::to_owned) };
+        Self { problems: vec![problem], code: exit::JOURNEY }
+    }
+
+    /// The configuration cannot be used.
+    pub fn configuration(problems: Vec<Problem>) -> Self {
+        Self { problems, code: exit::CONFIGURATION }
     }
 
     /// Prints every problem and returns the exit code.
-    pub fn report(&self) -> u8 {
+    pub fn report(&self, style: Style) -> u8 {
         for problem in &self.problems {
-            self.style.error(&problem.message, problem.place.as_deref(), problem.hint.as_deref());
+            style.error(&problem.message, problem.place.as_deref(), problem.hint.as_deref());
         }
         self.code
     }
 }
 
-/// Reads, checks and compiles the component, and asks it for its options.
-pub fn load(args: &RunArgs) -> Result<Loaded, Failure> {
-    let style = Style::detect(args.no_color);
-    let reference = &args.journey;
-    let failed = |message: String, hint: Option<&str>| Failure::journey(style, message, hint);
-    let bytes = artifact::read(reference).map_err(|error| {
+/// Reads, checks and compiles the component, asks it for its options, and decides what will happen.
+pub fn load(args: &RunArgs, style: Style) -> Result<Loaded, Failure> {
+    let environment: Vec<(String, String)> = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
+    let file = args.read_config(&environment).map_err(|problem| Failure::configuration(vec![problem]))?;
+    let sources = Sources {
+        journey_options: None,
+        file: file.as_ref().map(|(path, text)| (path.as_path(), text.as_str())),
+        environment: &environment,
+        flags: args.flags(&environment),
+        scenario: args.scenario().map(str::to_owned),
+    };
+    let journey = Path::new(&args.journey);
+    let component = compile(journey, style)?;
+    let options = options(&component, &sources, journey)?;
+    let sources = Sources { journey_options: Some(&options).filter(|text| !text.trim().is_empty()).map(String::as_str), ..sources };
+    let lowered =
+        config::lower(&sources).map_err(|problems| Failure::configuration(problems.iter().cloned().collect()))?;
+    for warning in &lowered.warnings {
+        style.warning(&warning.message, warning.place.as_deref(), warning.hint.as_deref());
+    }
+    Ok(Loaded { component, options, lowered })
+}
+
+fn compile(journey: &Path, style: Style) -> Result<Component, Failure> {
+    let name = journey.display();
+    let bytes = artifact::read(journey).map_err(|error| {
         let cause = std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
-        failed(format!("{error}{cause}"), Some("give the path of a component, or `-` for standard input"))
+        Failure::journey(format!("{error}{cause}"), Some("give the path of a component, or `-` for standard input"))
     })?;
-    let cache = if args.no_compile_cache { None } else { Cache::of_user(|name| std::env::var(name).ok()) };
+    let cache = Cache::of_user(|name| std::env::var(name).ok());
     let component = Component::load(bytes, cache)
-        .map_err(|error| failed(format!("`{reference}` cannot be run: {error}"), error.hint()))?;
-    let env: BTreeMap<String, String> = args.env_pairs().into_iter().collect();
+        .map_err(|error| Failure::journey(format!("`{name}` cannot be run: {error}"), error.hint()))?;
+    if let Some(error) = component.not_kept() {
+        let message = format!("the compiled `{name}` was not kept for the next run: {error}");
+        style.warning(&message, None, Some("make `$XDG_CACHE_HOME/squall` a folder that you may write to"));
+    }
+    Ok(component)
+}
+
+fn options(component: &Component, sources: &Sources<'_>, journey: &Path) -> Result<String, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| failed(format!("the system gave no event loop: {error}"), None))?;
-    let options = runtime
-        .block_on(component.options(env, |line| eprintln!("options: {}", line.escape_debug())))
-        .map_err(|error| failed(format!("`{reference}` did not give its options: {error}"), None))?;
-    Ok(Loaded { component, options })
+    let runtime = runtime.map_err(|error| Failure::journey(format!("the system gave no event loop: {error}"), None))?;
+    let log = |line: &str| eprintln!("options: {}", line.escape_debug());
+    runtime
+        .block_on(component.options(config::granted(sources), log))
+        .map_err(|error| Failure::journey(format!("`{}` did not give its options: {error}", journey.display()), None))
 }

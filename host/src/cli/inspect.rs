@@ -2,9 +2,12 @@
 
 use anyhow::Context as _;
 use serde_json::json;
+use squall::config;
+use squall::sandbox::MemoryMode;
 
 use super::component;
-use super::run;
+use super::exit;
+use super::message::Style;
 use super::run_args::RunArgs;
 
 /// Show what a journey is, wants and offers, and the plan it would run
@@ -20,43 +23,41 @@ pub struct Args {
 
 /// Prints what is known of a component.
 pub fn run(args: &Args) -> anyhow::Result<u8> {
-    let loaded = match component::load(&args.run) {
+    let style = Style::detect(args.run.no_color);
+    let loaded = match component::load(&args.run, style) {
         Ok(loaded) => loaded,
-        Err(failure) => return Ok(failure.report()),
+        Err(failure) => return Ok(failure.report(style)),
     };
     let inspection = loaded.component.inspect();
-    let lowered = match run::lower(&args.run, &loaded) {
-        Ok(lowered) => lowered,
-        Err(failure) => return Ok(failure.report()),
-    };
+    let options = loaded.options.trim();
     if args.json {
-        let options: serde_json::Value = match loaded.options.trim() {
-            "" => serde_json::Value::Null,
-            text => serde_json::from_str(text).context("the options were read once already")?,
+        let options: Option<serde_json::Value> = match options {
+            "" => None,
+            text => Some(serde_json::from_str(text).context("the options were read once already")?),
         };
-        let all = json!({ "component": inspection, "options": options, "plan": lowered.plan });
-        println!("{all:#}");
-        return Ok(0);
+        println!("{:#}", json!({ "component": inspection, "options": options, "plan": loaded.lowered.plan }));
+        return Ok(exit::PASSED);
     }
+    let memory = match inspection.memory_mode {
+        MemoryMode::Dense => "dense slots",
+        MemoryMode::CopyOnWrite => "copy-on-write images",
+    };
     println!("world     {}", inspection.world);
     println!("digest    sha256:{}", inspection.digest);
-    println!("size      {} bytes, {} of them initial data of each VU", inspection.size, inspection.data);
-    println!("memory    {}", match inspection.memory_mode {
-        squall::sandbox::MemoryMode::Dense => "dense slots",
-        squall::sandbox::MemoryMode::CopyOnWrite => "copy-on-write images",
-    });
+    println!("size      {} bytes, and {} bytes of initial data for each VU", inspection.size, inspection.data);
+    println!("memory    {memory}");
     list("imports", &inspection.imports);
     list("exports", &inspection.exports);
-    println!("options   {}", if loaded.options.trim().is_empty() { "none" } else { loaded.options.trim() });
-    println!("\n{}", squall::config::explain(&lowered));
-    Ok(0)
+    println!("options   {}\n", if options.is_empty() { "none" } else { options });
+    print!("{}", config::explain(&loaded.lowered));
+    Ok(exit::PASSED)
 }
 
 fn list(label: &str, names: &[String]) {
-    for (index, name) in names.iter().enumerate() {
-        println!("{:<9} {name}", if index == 0 { label } else { "" });
-    }
     if names.is_empty() {
         println!("{label:<9} none");
+    }
+    for (index, name) in names.iter().enumerate() {
+        println!("{:<9} {name}", if index == 0 { label } else { "" });
     }
 }

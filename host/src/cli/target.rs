@@ -116,8 +116,10 @@ fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
 
 fn describe(stats: &Stats) -> String {
     let mut text = format!(
-        "saw {} requests on {} connections, at most {} at once\n",
-        stats.requests, stats.connections, stats.max_in_flight
+        "saw {} on {}, at most {} at once\n",
+        counted(stats.requests, "request"),
+        counted(stats.connections, "connection"),
+        stats.max_in_flight
     );
     let statuses: Vec<String> = stats
         .by_status
@@ -141,6 +143,10 @@ fn describe(stats: &Stats) -> String {
     text
 }
 
+fn counted(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -158,7 +164,7 @@ mod tests {
             by_second: vec![1, 2],
             ..Stats::default()
         };
-        let expected = "saw 3 requests on 1 connections, at most 1 at once\n  statuses  200: 2  500: 1\n  \
+        let expected = "saw 3 requests on 1 connection, at most 1 at once\n  statuses  200: 2  500: 1\n  \
                         seconds   2, the busiest with 2 requests\n          3 /health\n";
         assert_eq!(describe(&stats), expected);
     }

@@ -65,13 +65,14 @@ fn describe(scenario: &Scenario) -> String {
                 Budget::PerVu(iterations) => format!("{iterations} iterations for each of {vus} VUs"),
             }
         }
-        Load::Vus { curve, graceful_ramp_down } => match curve.constant_value() {
-            Some(vus) => format!("{vus} looping VUs for {length}"),
-            None => {
+        Load::Vus { curve, graceful_ramp_down } => {
+            if let Some(vus) = curve.constant_value() {
+                format!("{vus} looping VUs for {length}")
+            } else {
                 facts.push(format!("gracefulRampDown: {}", duration::format(*graceful_ramp_down)));
                 format!("Up to {} looping VUs for {length} over {} stages", scenario.load.max_vus(), curve.stages().1.len())
             }
-        },
+        }
         Load::Arrivals { curve, pre_allocated, max } => {
             let range = if pre_allocated == max { max.to_string() } else { format!("{pre_allocated}-{max}") };
             facts.push(format!("maxVUs: {range}"));

@@ -89,7 +89,7 @@ pub struct ScenarioSecond {
     pub length: Duration,
     /// How many iterations it has to run; `None` where only time ends it.
     pub budget: Option<u64>,
-    /// VUs in an iteration.
+    /// VUs that take part.
     pub active: u32,
     /// VUs there are.
     pub initialised: u32,

@@ -1,5 +1,6 @@
 //! How the run is going, on standard error: a bar for each scenario on a terminal, a line now and then elsewhere.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -91,9 +92,9 @@ fn done(scenario: &ScenarioSecond, at: Duration) -> f64 {
 
 fn state(scenario: &ScenarioSecond, at: Duration) -> String {
     if at < scenario.start {
-        return format!("starts in {}", whole_seconds(scenario.start - at));
+        return format!("starts in {}", whole_seconds(scenario.start.saturating_sub(at)));
     }
-    let elapsed = (at - scenario.start).min(scenario.length);
+    let elapsed = at.saturating_sub(scenario.start).min(scenario.length);
     let mut text = format!(
         "{}/{}  {}/{} VUs  {:.1}/s",
         whole_seconds(elapsed),
@@ -103,11 +104,11 @@ fn state(scenario: &ScenarioSecond, at: Duration) -> String {
         scenario.rate,
     );
     if let Some(p95) = scenario.p95 {
-        text += &format!("  p95 {p95:.1} ms");
+        let _ = write!(text, "  p95 {p95:.1} ms");
     }
-    text += &format!("  {} failed", scenario.failed);
+    let _ = write!(text, "  {} failed", scenario.failed);
     if scenario.dropped > 0 {
-        text += &format!("  {} dropped", scenario.dropped);
+        let _ = write!(text, "  {} dropped", scenario.dropped);
     }
     text
 }
@@ -124,7 +125,7 @@ mod tests {
         let scenario = ScenarioSecond {
             name: "browse".into(),
             start: Duration::from_secs(5),
-            length: Duration::from_secs(60),
+            length: Duration::from_mins(1),
             active: 3,
             initialised: 10,
             failed: 1,

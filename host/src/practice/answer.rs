@@ -20,7 +20,7 @@ use super::token;
 use super::workflows::Workflows;
 
 /// The longest `/delay`.
-const MAX_DELAY: Duration = Duration::from_secs(600);
+const MAX_DELAY: Duration = Duration::from_mins(10);
 /// The longest `/bytes` and `/chunked`: 10 GB.
 const MAX_BYTES: u64 = 10_000_000_000;
 /// The longest chain of `/redirect`.

@@ -89,7 +89,7 @@ impl Mishaps {
     fn draw_latency(&self, latency: Latency) -> Duration {
         match latency {
             Latency::Fixed(latency) => latency,
-            Latency::Between(min, max) => min + (max - min).mul_f64(self.draw()),
+            Latency::Between(min, max) => min + max.saturating_sub(min).mul_f64(self.draw()),
         }
     }
 
@@ -119,8 +119,8 @@ impl Limit {
         let burst = Duration::from_secs(1).saturating_sub(self.interval);
         let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
         let earliest = due.saturating_sub(burst);
-        if now < earliest {
-            return Err(earliest - now);
+        if let Some(wait) = earliest.checked_sub(now).filter(|wait| !wait.is_zero()) {
+            return Err(wait);
         }
         *due = (*due).max(now) + self.interval;
         Ok(())
@@ -131,8 +131,8 @@ impl Limit {
 mod tests {
     use super::*;
 
-    fn with(options: Options) -> Mishaps {
-        Mishaps::new(&options, Instant::now())
+    fn with(options: &Options) -> Mishaps {
+        Mishaps::new(options, Instant::now())
     }
 
     #[test]
@@ -148,7 +148,7 @@ mod tests {
                 length: seconds(2),
             },
         ];
-        let mishaps = with(Options {
+        let mishaps = with(&Options {
             stalls,
             ..Options::default()
         });
@@ -171,7 +171,7 @@ mod tests {
     fn a_drawn_latency_stays_in_its_range_and_the_seed_decides_it() {
         let (min, max) = (Duration::from_millis(5), Duration::from_millis(50));
         let draw = |seed| {
-            let mishaps = with(Options {
+            let mishaps = with(&Options {
                 latency: Some(Latency::Between(min, max)),
                 seed,
                 ..Options::default()
@@ -189,7 +189,7 @@ mod tests {
     #[test]
     fn the_share_of_errors_is_the_one_asked_for() {
         let failed = |error_rate| {
-            let mishaps = with(Options {
+            let mishaps = with(&Options {
                 error_rate,
                 ..Options::default()
             });

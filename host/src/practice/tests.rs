@@ -22,8 +22,8 @@ impl Answer {
     }
 }
 
-fn start(options: Options) -> Server {
-    serve(&options, NonZeroUsize::new(2).expect("2 is not 0")).expect("the server should start")
+fn start(options: &Options) -> Server {
+    serve(options, NonZeroUsize::new(2).expect("2 is not 0")).expect("the server should start")
 }
 
 /// Sends one request on a connection of its own, which the server closes after its answer.
@@ -67,7 +67,7 @@ fn get(server: &Server, target: &str) -> Answer {
 
 #[test]
 fn a_token_from_login_opens_the_profile_and_nothing_else_does() {
-    let server = start(Options::default());
+    let server = start(&Options::default());
     let login = |body: &str| send(server.addr(), "POST", "/auth/login", "", body);
     let answer = login(r#"{"username":"ann","password":"secret"}"#);
     assert_eq!(
@@ -112,7 +112,7 @@ fn a_token_from_login_opens_the_profile_and_nothing_else_does() {
 
 #[test]
 fn a_workflow_is_created_read_run_changed_and_deleted() {
-    let server = start(Options::default());
+    let server = start(&Options::default());
     let created = send(
         server.addr(),
         "POST",
@@ -152,7 +152,7 @@ fn a_workflow_is_created_read_run_changed_and_deleted() {
 
 #[test]
 fn workflows_come_in_pages() {
-    let server = start(Options::default());
+    let server = start(&Options::default());
     let page = get(&server, "/workflows?page=2&limit=10").json();
     assert_eq!(
         (&page["page"], &page["limit"], &page["items"][0]["id"]),
@@ -166,7 +166,7 @@ fn workflows_come_in_pages() {
 
 #[test]
 fn the_plain_routes_answer() {
-    let server = start(Options::default());
+    let server = start(&Options::default());
     assert_eq!(get(&server, "/health").json(), json!({ "status": "ok" }));
     assert_eq!(
         (get(&server, "/").status, get(&server, "/").body.len()),
@@ -188,7 +188,7 @@ fn the_plain_routes_answer() {
 
 #[test]
 fn a_status_is_answered_as_asked() {
-    let server = start(Options::default());
+    let server = start(&Options::default());
     for status in [200, 201, 204, 304, 404, 418, 503, 599] {
         assert_eq!(get(&server, &format!("/status/{status}")).status, status);
     }
@@ -199,7 +199,7 @@ fn a_status_is_answered_as_asked() {
 
 #[test]
 fn bytes_and_chunks_have_the_length_asked_for() {
-    let server = start(Options::default());
+    let server = start(&Options::default());
     for length in [0, 10, 100_000] {
         let answer = get(&server, &format!("/bytes/{length}"));
         assert_eq!(
@@ -219,7 +219,7 @@ fn bytes_and_chunks_have_the_length_asked_for() {
 
 #[test]
 fn echo_says_what_was_sent() {
-    let server = start(Options::default());
+    let server = start(&Options::default());
     let echo = send(
         server.addr(),
         "PATCH",
@@ -240,7 +240,7 @@ fn echo_says_what_was_sent() {
 
 #[test]
 fn redirects_count_down_and_cookies_come_back() {
-    let server = start(Options::default());
+    let server = start(&Options::default());
     let redirect = get(&server, "/api/redirect/2");
     assert_eq!(
         (redirect.status, redirect.headers["location"].as_str()),
@@ -254,7 +254,7 @@ fn redirects_count_down_and_cookies_come_back() {
         (302, "/cookies")
     );
     assert_eq!(set.headers["set-cookie"], "k=v; Path=/");
-    let sent = send(
+    let cookies = send(
         server.addr(),
         "GET",
         "/cookies",
@@ -262,14 +262,14 @@ fn redirects_count_down_and_cookies_come_back() {
         "",
     );
     assert_eq!(
-        sent.json(),
+        cookies.json(),
         json!({ "cookies": { "k": "v", "other": "1" } })
     );
 }
 
 #[test]
 fn beyond_the_limit_the_answer_is_429_with_retry_after() {
-    let server = start(Options::default());
+    let server = start(&Options::default());
     let statuses: Vec<u16> = (0..12).map(|_| get(&server, "/limited").status).collect();
     assert_eq!(&statuses[..10], [200; 10]);
     let limited = get(&server, "/limited");
@@ -283,7 +283,7 @@ fn beyond_the_limit_the_answer_is_429_with_retry_after() {
         "only `/limited` is limited where no option is set"
     );
 
-    let server = start(Options {
+    let server = start(&Options {
         rate_limit: NonZeroUsize::MIN.try_into().ok(),
         ..Options::default()
     });
@@ -293,7 +293,7 @@ fn beyond_the_limit_the_answer_is_429_with_retry_after() {
 
 #[test]
 fn a_delay_a_latency_and_a_stall_are_waited_for() {
-    let server = start(Options::default());
+    let server = start(&Options::default());
     let took = |server: &Server, target: &str| {
         let before = Instant::now();
         assert_eq!(get(server, target).status, 200);
@@ -301,14 +301,14 @@ fn a_delay_a_latency_and_a_stall_are_waited_for() {
     };
     assert!(took(&server, "/delay/50") >= Duration::from_millis(50));
     assert_eq!(get(&server, "/delay/600001").status, 400);
-    let slow = start(Options {
+    let slow = start(&Options {
         latency: "40ms".parse().ok(),
         ..Options::default()
     });
     assert!(took(&slow, "/health") >= Duration::from_millis(40));
 
     let before = Instant::now();
-    let stalled = start(Options {
+    let stalled = start(&Options {
         stalls: vec!["0s:300ms".parse().unwrap()],
         ..Options::default()
     });
@@ -319,7 +319,7 @@ fn a_delay_a_latency_and_a_stall_are_waited_for() {
 
 #[test]
 fn errors_come_at_the_rate_asked_for() {
-    let broken = start(Options {
+    let broken = start(&Options {
         error_rate: 1.0,
         ..Options::default()
     });
@@ -345,7 +345,7 @@ fn errors_come_at_the_rate_asked_for() {
 
 #[test]
 fn the_server_says_what_it_saw() {
-    let server = start(Options {
+    let server = start(&Options {
         record: 2,
         ..Options::default()
     });
@@ -384,7 +384,7 @@ fn the_server_says_what_it_saw() {
 
 #[test]
 fn one_connection_serves_many_requests_also_when_nobody_reads_their_bodies() {
-    let server = start(Options::default());
+    let server = start(&Options::default());
     let mut stream = TcpStream::connect(server.addr()).unwrap();
     for _ in 0..3 {
         stream
@@ -407,7 +407,7 @@ fn one_connection_serves_many_requests_also_when_nobody_reads_their_bodies() {
 
 #[test]
 fn a_stop_closes_connections_and_frees_the_port() {
-    let server = start(Options::default());
+    let server = start(&Options::default());
     let addr = server.addr();
     let mut waiting = TcpStream::connect(addr).unwrap();
     waiting
@@ -423,7 +423,7 @@ fn a_stop_closes_connections_and_frees_the_port() {
 
 #[test]
 fn a_port_in_use_is_an_error_that_names_it() {
-    let server = start(Options::default());
+    let server = start(&Options::default());
     let error = serve(
         &Options {
             listen: server.addr(),

@@ -181,7 +181,7 @@ pub(crate) mod tests {
     use crate::metrics::{MetricId, Record};
     use crate::verdict::{Threshold, judge};
 
-    const MINUTE: Duration = Duration::from_secs(60);
+    const MINUTE: Duration = Duration::from_mins(1);
 
     /// A report of a run that never was, with round numbers.
     pub(crate) fn hand_made() -> Report {

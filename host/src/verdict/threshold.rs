@@ -228,7 +228,9 @@ mod tests {
 
     const TEN: Duration = Duration::from_secs(10);
 
-    fn totals(thresholds: &[Threshold], samples: &[(MetricId, &[(&str, &str)], f64)]) -> Totals {
+    type Given<'a> = (MetricId, &'a [(&'a str, &'a str)], f64);
+
+    fn totals(thresholds: &[Threshold], samples: &[Given<'_>]) -> Totals {
         let registry = Arc::new(Registry::default());
         let recorder = WindowRecorder::new(Arc::clone(&registry), 100, None);
         for (metric, tags, value) in samples {

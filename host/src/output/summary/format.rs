@@ -43,10 +43,10 @@ pub(super) fn bytes(bytes: f64) -> String {
     if bytes < 10.0 {
         return format!("{} B", number(bytes));
     }
-    let power = ((bytes.log10() / 3.0 + 1e-12).floor() as usize).min(UNITS.len() - 1);
-    let value = (bytes / 1000_f64.powi(power as i32) * 10.0 + 0.5).floor() / 10.0;
+    let power = ((bytes.log10() / 3.0 + 1e-12).floor() as u8).min(8);
+    let value = (bytes / 1000_f64.powi(i32::from(power)) * 10.0 + 0.5).floor() / 10.0;
     let decimals = usize::from(value < 10.0);
-    format!("{value:.decimals$} {}", UNITS[power])
+    format!("{value:.decimals$} {}", UNITS[usize::from(power)])
 }
 
 /// Milliseconds in a fixed unit, or in the one that suits.
@@ -90,10 +90,11 @@ pub(super) fn number(value: f64) -> String {
 }
 
 /// Cuts off after so many decimals, without trailing zeros.
-fn cut(value: f64, decimals: usize) -> String {
-    let factor = 10_f64.powi(decimals as i32);
+fn cut(value: f64, decimals: u8) -> String {
+    let factor = 10_f64.powi(i32::from(decimals));
+    let places = usize::from(decimals);
     // 2.8005 s is 2.8004999… as a float; what is that close to a step counts as having reached it.
-    without_zeros(format!("{:.decimals$}", (value * factor + 1e-9).trunc() / factor))
+    without_zeros(format!("{:.places$}", (value * factor + 1e-9).trunc() / factor))
 }
 
 fn without_zeros(text: String) -> String {

@@ -3,6 +3,7 @@
 mod format;
 mod table;
 
+use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use super::{Event, Output, OutputError};
@@ -13,13 +14,16 @@ use format::{Paint, Style};
 use table::{Cells, Row, Table};
 
 /// k6's sections, and the built-in metrics shown in each. Custom metrics come first.
-const SECTIONS: [(&str, fn(&str) -> bool); 3] = [
+const SECTIONS: [(&str, IsIn); 3] = [
     ("HTTP", |name| name.starts_with("http_")),
     ("EXECUTION", |name| {
         name.starts_with("vus") || name.starts_with("iteration") || name == "dropped_iterations"
     }),
     ("NETWORK", |name| name.starts_with("data_")),
 ];
+/// Whether a section has a metric of this name.
+type IsIn = fn(&str) -> bool;
+
 /// What k6 leaves out of the compact summary: checks have lines of their own, and phases are for those who ask.
 const LEFT_OUT: [&str; 9] = [
     "checks",
@@ -108,7 +112,7 @@ impl Page<'_> {
         results.sort_by(|left, right| left.0.cmp(&right.0));
         let mut text = self.header("THRESHOLDS");
         for of_metric in results.chunk_by(|left, right| left.0 == right.0) {
-            text += &format!("    {}\n", of_metric[0].0);
+            let _ = writeln!(text, "    {}", of_metric[0].0);
             for (_, result) in of_metric {
                 text += &self.threshold(result);
             }
@@ -147,9 +151,9 @@ impl Page<'_> {
         let table = Table::new(rows.collect());
         let mut rows = table.lines(self.style).into_iter();
         for (title, metrics) in sections.iter().filter(|(_, metrics)| !metrics.is_empty()) {
-            text += &format!("    {}\n", self.style.paint(Paint::Bold, title));
+            let _ = writeln!(text, "    {}", self.style.paint(Paint::Bold, title));
             for row in rows.by_ref().take(metrics.len()) {
-                text += &format!("    {row}\n");
+                let _ = writeln!(text, "    {row}");
             }
             text.push('\n');
         }
@@ -170,7 +174,10 @@ impl Page<'_> {
         ];
         let rows = rows.map(|(name, kind, value)| self.row_of(name.to_owned(), 0, kind, Contains::Default, &value));
         let table = Table::new(rows.into());
-        let mut text: String = table.lines(self.style).iter().map(|line| format!("    {line}\n")).collect();
+        let mut text = String::new();
+        for line in table.lines(self.style) {
+            let _ = writeln!(text, "    {line}");
+        }
         text.push('\n');
         self.checks(&self.report.root_group, 4, &mut text);
         text
@@ -179,18 +186,18 @@ impl Page<'_> {
     fn checks(&self, group: &Group, indent: usize, text: &mut String) {
         for check in &group.checks {
             let total = check.passes + check.fails;
-            *text += &format!("{:indent$}{} {}\n", "", self.mark(check.fails == 0), check.name);
+            let _ = writeln!(text, "{:indent$}{} {}", "", self.mark(check.fails == 0), check.name);
             if check.fails > 0 {
                 let percent = 100 * check.passes / total;
                 let counts = format!("↳  {percent}% — ✓ {} / ✗ {}", check.passes, check.fails);
-                *text += &format!("{:indent$}  {}\n", "", self.style.paint(Paint::Bad, &counts));
+                let _ = writeln!(text, "{:indent$}  {}", "", self.style.paint(Paint::Bad, &counts));
             }
         }
         if !group.checks.is_empty() {
             text.push('\n');
         }
         for inner in group.groups.iter().filter(|inner| has_checks(inner)) {
-            *text += &format!("{:indent$}█ {}\n\n", "", inner.name);
+            let _ = writeln!(text, "{:indent$}█ {}\n", "", inner.name);
             self.checks(inner, indent + 2, text);
         }
     }
@@ -201,8 +208,8 @@ impl Page<'_> {
             GeneratorVerdict::Invalid { reasons } => {
                 let mut text = format!("    generator: {}\n", self.style.paint(Paint::Bad, "INVALID"));
                 for reason in reasons {
-                    text += &format!("      {} {} (limit {})\n", self.mark(false), reason.value, reason.limit);
-                    text += &format!("        hint: {}\n", reason.hint);
+                    let _ = writeln!(text, "      {} {} (limit {})", self.mark(false), reason.value, reason.limit);
+                    let _ = writeln!(text, "        hint: {}", reason.hint);
                 }
                 text
             }

@@ -1,0 +1,179 @@
+//! `squall run`: from flags to a run, its outputs, and an exit code.
+
+use std::io::IsTerminal as _;
+use std::sync::Arc;
+
+use squall::config::{self, Lowered, Presentation, Problem};
+use squall::metrics::Registry;
+use squall::output::{self, Notices, Output, OutputError, Progress, Screen, Summary, SummaryExport};
+use squall::platform;
+use squall::run::{self, RunOptions, Stopper};
+use squall::verdict::{Ending, GeneratorVerdict, Report, SummaryOptions, check_thresholds};
+
+use super::component::{self, Failure, Loaded};
+use super::exit;
+use super::message::Style;
+use super::run_args::RunArgs;
+
+/// Runs a journey and returns the exit code.
+pub fn run(args: &RunArgs) -> anyhow::Result<u8> {
+    let style = Style::detect(args.no_color);
+    let Loaded { component, lowered, .. } = match component::load(args, style) {
+        Ok(loaded) => loaded,
+        Err(failure) => return Ok(failure.report(style)),
+    };
+    if args.explain {
+        print!("{}", config::explain(&lowered));
+        return Ok(exit::PASSED);
+    }
+    let style = Style::detect(lowered.presentation.no_color);
+    let registry = Arc::new(Registry::default());
+    if let Err(failure) = check(&lowered, &registry, style) {
+        return Ok(failure.report(style));
+    }
+    let outputs = match open_outputs(args, &lowered, &registry, style) {
+        Ok(outputs) => outputs,
+        Err(failure) => return Ok(failure.report(style)),
+    };
+    let journey = match component.journey(&lowered.plan) {
+        Ok(journey) => Arc::new(journey),
+        Err(error) => return Ok(Failure::journey(error.to_string(), error.hint()).report(style)),
+    };
+    // Each connection is a file; the usual soft limit of 1,024 is far below what a run may need.
+    let _ = platform::raise_file_limit();
+    let (max_failed, allow_invalid) = (lowered.plan.max_failed_iterations, lowered.plan.allow_invalid);
+    let handle = run::start(lowered.plan, journey, registry, outputs, RunOptions { threads: lowered.threads })?;
+    stop_on_signals(handle.stopper());
+    let report = handle.wait()?;
+    conclude(&report, max_failed, allow_invalid, style);
+    Ok(exit::of(&report, max_failed, allow_invalid))
+}
+
+/// Refuses thresholds that can never be judged, and warns of those that are decided already.
+fn check(lowered: &Lowered, registry: &Registry, style: Style) -> Result<(), Failure> {
+    let checked = check_thresholds(&lowered.plan.thresholds, registry);
+    for warning in &checked.warnings {
+        style.warning(&warning.message, None, warning.hint.as_deref());
+    }
+    if checked.errors.is_empty() {
+        return Ok(());
+    }
+    let problem = |error: &squall::verdict::ThresholdError| Problem { message: error.to_string(), place: None, hint: error.hint() };
+    Err(Failure::configuration(checked.errors.iter().map(problem).collect()))
+}
+
+fn open_outputs(
+    args: &RunArgs,
+    lowered: &Lowered,
+    registry: &Arc<Registry>,
+    style: Style,
+) -> Result<Vec<Box<dyn Output>>, Failure> {
+    let shown = &lowered.presentation;
+    let refused = |error: OutputError| {
+        let problem = Problem { message: error.full(), place: None, hint: error.hint().map(str::to_owned) };
+        Failure::configuration(vec![problem])
+    };
+    let summary = summary_options(shown);
+    let screen = Screen::stderr();
+    let mut outputs: Vec<Box<dyn Output>> = vec![
+        Box::new(Progress::new(screen.clone(), &args.journey, shown.quiet)),
+        Box::new(Notices::new(screen, shown.verbose, style.color)),
+    ];
+    for spec in &shown.out {
+        outputs.push(output::open(spec, registry, &lowered.plan.thresholds).map_err(refused)?);
+    }
+    if let Some(path) = &shown.summary_export {
+        outputs.push(Box::new(SummaryExport::create(path, summary.trend_stats.clone()).map_err(refused)?));
+    }
+    if !shown.quiet {
+        outputs.push(Box::new(Summary::stdout(summary)));
+    }
+    Ok(outputs)
+}
+
+fn summary_options(shown: &Presentation) -> SummaryOptions {
+    let stdout = std::io::stdout().is_terminal();
+    SummaryOptions {
+        trend_stats: shown.trend_stats.clone(),
+        time_unit: shown.time_unit,
+        color: stdout && !shown.no_color && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+        stdout_is_terminal: stdout,
+        stderr_is_terminal: std::io::stderr().is_terminal(),
+    }
+}
+
+/// The first signal asks the run to end, the second to end at once. The report is printed either way.
+fn stop_on_signals(stopper: Stopper) {
+    let listen = async move {
+        stop_signal().await;
+        stopper.stop();
+        stop_signal().await;
+        stopper.stop_now();
+    };
+    let listener = std::thread::Builder::new().name("squall-signals".to_owned()).spawn(move || {
+        // Without an event loop the system's own handling of signals stays: the process ends.
+        if let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            runtime.block_on(listen);
+        }
+    });
+    drop(listener);
+}
+
+#[cfg(unix)]
+async fn stop_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+#[cfg(not(unix))]
+async fn stop_signal() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Says in words what the exit code says in a number.
+fn conclude(report: &Report, max_failed: f64, allow_invalid: bool, style: Style) {
+    for warning in report.warnings.iter() {
+        style.warning(&warning.message, None, warning.hint.as_deref());
+    }
+    for problem in &report.config_errors {
+        style.error(&problem.message, None, problem.hint.as_deref());
+    }
+    let error = |message: &str, hint: Option<&str>| style.error(message, None, hint);
+    match &report.ending {
+        Ending::Completed => {}
+        Ending::ThresholdAborted => error("a threshold with `abortOnFail` was crossed, so the run was stopped", None),
+        Ending::Interrupted => error("the run was interrupted", None),
+        Ending::JourneyAborted { reason } => error(&format!("the journey stopped the run: {reason}"), None),
+        Ending::SetupFailed { message } => error(message, Some("nothing was run")),
+        Ending::SetupTimedOut => error("`setup` took too long", Some("raise `setupTimeout`")),
+        Ending::TeardownFailed { message } => error(message, None),
+        Ending::TeardownTimedOut => error("`teardown` took too long", Some("raise `teardownTimeout`")),
+        Ending::JourneyFailed { message } => error(message, None),
+    }
+    if report.failed_share > max_failed {
+        let (share, limit) = (report.failed_share * 100.0, max_failed * 100.0);
+        let message = format!("{share:.2}% of the iterations failed, and at most {limit}% may");
+        error(&message, Some("mend the journey, or raise `--max-failed-iterations`"));
+    }
+    let crossed = report.crossed();
+    if !crossed.is_empty() {
+        error(&format!("thresholds on metrics '{}' have been crossed", crossed.join(", ")), None);
+    }
+    if let Some(reason) = &report.journey_failed {
+        error(&format!("the journey marked the run as failed: {reason}"), None);
+    }
+    if !allow_invalid && !matches!(report.generator, GeneratorVerdict::Valid) {
+        error("the generator was not valid, so the figures cannot be trusted", Some("see `generator:` in the summary, or pass `--allow-invalid`"));
+    }
+    for message in &report.output_errors {
+        error(message, None);
+    }
+}

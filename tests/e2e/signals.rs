@@ -1,0 +1,70 @@
+//! Ctrl-C: graceful at first, then at once; the report is printed either way.
+
+use std::thread;
+use std::time::Duration;
+
+use squall::practice::Server;
+
+use crate::support::{Running, Squall, exit, journey, practice};
+
+fn start(target: &Server, name: &str, path: &str) -> Running {
+    let mut run = Squall::run(journey(name))
+        .at(target, path)
+        .flags("--vus 2 --duration 10m")
+        .start();
+    let busy = if path.is_empty() { 4 } else { 2 };
+    run.wait_until("both VUs are at work", |_| target.stats().requests >= busy);
+    run
+}
+
+#[test]
+fn the_first_ctrl_c_lets_iterations_end_and_reports() {
+    let target = practice();
+    let run = start(&target, "quickstart", "/delay/1500");
+    run.signal("INT");
+    let run = run
+        .finish()
+        .expect(exit::INTERRUPTED)
+        .prints(&["http_req_duration", "iterations"]);
+    let stats = target.stats();
+    assert_eq!(
+        stats.by_status[&200], stats.requests,
+        "every request that was sent was waited for"
+    );
+    assert_eq!(run.summary().count("iterations"), stats.requests);
+}
+
+#[test]
+fn the_first_ctrl_c_runs_teardown() {
+    let target = practice();
+    let run = start(&target, "login-flow", "");
+    assert_eq!(target.stats().by_route.get("/auth/profile"), None);
+    run.signal("INT");
+    run.finish().expect(exit::INTERRUPTED);
+    assert_eq!(target.stats().by_route["/auth/profile"], 1);
+}
+
+#[test]
+fn the_second_ctrl_c_ends_at_once_and_still_reports() {
+    let target = practice();
+    let run = start(&target, "quickstart", "/delay/600000");
+    run.signal("INT");
+    thread::sleep(Duration::from_millis(500));
+    assert_eq!(
+        target.stats().in_flight,
+        2,
+        "the first one interrupts nothing"
+    );
+    run.signal("INT");
+    let run = run.finish().expect(exit::INTERRUPTED).prints(&["vus_max"]);
+    assert_eq!(run.summary().count("iterations"), 0);
+}
+
+#[test]
+fn sigterm_is_like_ctrl_c() {
+    let target = practice();
+    let run = start(&target, "quickstart", "/delay/200");
+    run.signal("TERM");
+    let run = run.finish().expect(exit::INTERRUPTED);
+    assert!(run.has_summary());
+}

@@ -1,0 +1,354 @@
+//! squall as a process: started with arguments, watched, and ended by its id when it hangs.
+
+use std::ffi::{OsStr, OsString};
+use std::io::Read;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use squall::practice::Server;
+
+use super::Summary;
+
+/// A run that takes longer than this hangs. Runs last seconds; compiling a component on a busy machine takes more.
+const DEADLINE: Duration = Duration::from_mins(2);
+
+/// squall with arguments, not started yet.
+pub struct Squall {
+    command: Command,
+    deadline: Duration,
+    /// Holds the summary that every run exports.
+    folder: tempfile::TempDir,
+}
+
+/// squall on its way.
+pub struct Running {
+    child: Child,
+    stdout: Capture,
+    stderr: Capture,
+    started: Instant,
+    deadline: Duration,
+    folder: tempfile::TempDir,
+    command_line: String,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Finished {
+    /// The exit code; `None` after a signal.
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+    /// From the start of the process to its end.
+    pub took: Duration,
+    summary: Option<String>,
+    command_line: String,
+}
+
+/// A pipe that is read as it fills, so that squall never waits for a reader.
+struct Capture {
+    text: Arc<Mutex<Vec<u8>>>,
+    thread: JoinHandle<()>,
+}
+
+/// Prepares squall with these arguments, without any `SQUALL_*` variable of this process.
+pub fn squall<I>(arguments: I) -> Squall
+where
+    I: IntoIterator,
+    I::Item: AsRef<OsStr>,
+{
+    let mut command = Command::new(env!("CARGO_BIN_EXE_squall"));
+    command
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("SQUALL_") {
+            command.env_remove(name);
+        }
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder should be possible");
+    // A `squall.toml` in the folder of the tests would be nobody's intention.
+    command.current_dir(folder.path());
+    Squall {
+        command,
+        deadline: DEADLINE,
+        folder,
+    }
+}
+
+impl Squall {
+    /// Prepares `squall run JOURNEY`. Two busy cores must not decide a test, so an invalid generator may pass.
+    pub fn run(journey: impl AsRef<Path>) -> Self {
+        Self::strict(journey).arg("--allow-invalid")
+    }
+
+    /// Prepares `squall run JOURNEY`, the generator's validity included.
+    pub fn strict(journey: impl AsRef<Path>) -> Self {
+        let mut run = squall([
+            OsStr::new("run"),
+            journey.as_ref().as_os_str(),
+            OsStr::new("--no-color"),
+        ]);
+        run.command
+            .arg("--summary-export")
+            .arg(run.folder.path().join("exported-summary.json"));
+        run
+    }
+
+    /// Adds an argument.
+    pub fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
+        self.command.arg(argument);
+        self
+    }
+
+    /// Adds arguments.
+    pub fn args<I>(mut self, arguments: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: AsRef<OsStr>,
+    {
+        self.command.args(arguments);
+        self
+    }
+
+    /// Adds arguments written as on a command line, none of which holds a space.
+    pub fn flags(self, line: &str) -> Self {
+        self.args(line.split_whitespace())
+    }
+
+    /// Grants the journey its target: the server's URL and `path`.
+    pub fn at(self, server: &Server, path: &str) -> Self {
+        self.grant("BASE_URL", server.url() + path)
+    }
+
+    /// Grants the journey a variable.
+    pub fn grant(self, name: &str, value: impl AsRef<str>) -> Self {
+        self.arg("--env").arg(format!("{name}={}", value.as_ref()))
+    }
+
+    /// Sets a variable of the process.
+    pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    /// Runs in this folder.
+    pub fn current_dir(mut self, folder: &Path) -> Self {
+        self.command.current_dir(folder);
+        self
+    }
+
+    /// Starts it.
+    pub fn start(mut self) -> Running {
+        let words: Vec<OsString> = self.command.get_args().map(OsStr::to_owned).collect();
+        let command_line = words
+            .iter()
+            .map(|word| word.to_string_lossy())
+            .collect::<Vec<_>>()
+            .join(" ");
+        let mut child = self.command.spawn().expect("squall should start");
+        let stdout = Capture::of(child.stdout.take().expect("stdout is piped"));
+        let stderr = Capture::of(child.stderr.take().expect("stderr is piped"));
+        Running {
+            child,
+            stdout,
+            stderr,
+            started: Instant::now(),
+            deadline: self.deadline,
+            folder: self.folder,
+            command_line,
+        }
+    }
+
+    /// Starts it and waits for its end.
+    #[track_caller]
+    pub fn finish(self) -> Finished {
+        self.start().finish()
+    }
+}
+
+impl Running {
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits until `done` holds.
+    #[track_caller]
+    pub fn wait_until(&mut self, what: &str, done: impl Fn(&Self) -> bool) {
+        while !done(self) {
+            let ended = self
+                .child
+                .try_wait()
+                .expect("a child can be asked")
+                .is_some();
+            let late = self.started.elapsed() > self.deadline;
+            if ended || late {
+                let why = if ended {
+                    "it ended"
+                } else {
+                    "it took too long"
+                };
+                let _ = self.child.kill();
+                panic!(
+                    "waiting until {what}: {why}\n{}{}",
+                    self.stdout.so_far(),
+                    self.stderr.so_far()
+                );
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Sends it a signal, by its id.
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill")
+            .arg(format!("-{name}"))
+            .arg(self.id().to_string())
+            .status();
+        assert!(
+            status.expect("`kill` should be there").success(),
+            "squall was already gone"
+        );
+    }
+
+    /// Waits for its end.
+    #[track_caller]
+    pub fn finish(mut self) -> Finished {
+        let status = self.wait();
+        let took = self.started.elapsed();
+        let summary =
+            std::fs::read_to_string(self.folder.path().join("exported-summary.json")).ok();
+        let finished = Finished {
+            code: status.and_then(|status| status.code()),
+            stdout: self.stdout.end(),
+            stderr: self.stderr.end(),
+            took,
+            summary,
+            command_line: self.command_line,
+        };
+        assert!(
+            status.is_some(),
+            "squall did not end within {:?}\n{finished}",
+            self.deadline
+        );
+        finished
+    }
+
+    /// Waits for its end, or for the deadline, which ends it.
+    fn wait(&mut self) -> Option<ExitStatus> {
+        while self.started.elapsed() < self.deadline {
+            if let Some(status) = self.child.try_wait().expect("a child can be waited for") {
+                return Some(status);
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        None
+    }
+}
+
+impl Finished {
+    /// Asserts on the exit code, and shows everything when it is another.
+    #[track_caller]
+    pub fn expect(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "wrong exit code\n{self}");
+        self
+    }
+
+    /// Asserts that stderr holds all of these.
+    #[track_caller]
+    pub fn says(self, texts: &[&str]) -> Self {
+        for text in texts {
+            assert!(
+                self.stderr.contains(text),
+                "stderr does not say `{text}`\n{self}"
+            );
+        }
+        self
+    }
+
+    /// Asserts that stdout holds all of these.
+    #[track_caller]
+    pub fn prints(self, texts: &[&str]) -> Self {
+        for text in texts {
+            assert!(
+                self.stdout.contains(text),
+                "stdout does not hold `{text}`\n{self}"
+            );
+        }
+        self
+    }
+
+    /// Asserts that nothing it wrote looks like a bug: a panic of Rust's, or an internal error.
+    #[track_caller]
+    pub fn without_panic(self) -> Self {
+        assert!(
+            !self.stderr.contains("panicked at") || !self.stderr.contains("RUST_BACKTRACE"),
+            "squall panicked\n{self}"
+        );
+        self
+    }
+
+    /// The summary it exported.
+    #[track_caller]
+    pub fn summary(&self) -> Summary {
+        let text = self
+            .summary
+            .as_ref()
+            .unwrap_or_else(|| panic!("squall exported no summary\n{self}"));
+        Summary::parse(text)
+    }
+
+    /// Whether it exported a summary.
+    pub fn has_summary(&self) -> bool {
+        self.summary.is_some()
+    }
+}
+
+impl std::fmt::Display for Finished {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            code,
+            stdout,
+            stderr,
+            took,
+            command_line,
+            ..
+        } = self;
+        writeln!(
+            f,
+            "$ squall {command_line}\nexit code {code:?} after {took:?}"
+        )?;
+        writeln!(f, "--- stdout\n{stdout}\n--- stderr\n{stderr}")
+    }
+}
+
+impl Capture {
+    fn of(mut pipe: impl Read + Send + 'static) -> Self {
+        let text = Arc::new(Mutex::new(Vec::new()));
+        let written = Arc::clone(&text);
+        let thread = thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(length @ 1..) = pipe.read(&mut buffer) {
+                written.lock().unwrap().extend_from_slice(&buffer[..length]);
+            }
+        });
+        Self { text, thread }
+    }
+
+    fn so_far(&self) -> String {
+        String::from_utf8_lossy(&self.text.lock().unwrap()).into_owned()
+    }
+
+    fn end(self) -> String {
+        // The pipe has ended with the process.
+        let _ = self.thread.join();
+        String::from_utf8_lossy(&self.text.lock().unwrap()).into_owned()
+    }
+}
