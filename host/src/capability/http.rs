@@ -298,8 +298,8 @@ async fn batch(sender: &Sender<'_>, limits: &Requests, requests: &[http::Request
     loop {
         while running.len() < limits.batch.max(1) as usize {
             let free = |target: &Option<Arc<Target>>| {
-                in_flight.iter().filter(|other| same_host(target, other)).count()
-                    < limits.batch_per_host.max(1) as usize
+                let to_host = in_flight.iter().filter(|other| same_host(target, other)).count();
+                limits.batch_per_host == 0 || to_host < limits.batch_per_host as usize
             };
             let Some(at) = waiting.iter().position(|(_, target)| free(target)) else { break };
             let Some((index, target)) = waiting.remove(at) else { break };
