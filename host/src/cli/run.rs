@@ -6,7 +6,6 @@ use std::sync::Arc;
 use squall::config::{self, Lowered, Presentation, Problem};
 use squall::metrics::Registry;
 use squall::output::{self, Notices, Output, OutputError, Progress, Screen, Summary, SummaryExport};
-use squall::platform;
 use squall::run::{self, RunOptions, Stopper};
 use squall::verdict::{Ending, GeneratorVerdict, Report, SummaryOptions, check_thresholds};
 
@@ -39,10 +38,9 @@ pub fn run(args: &RunArgs) -> anyhow::Result<u8> {
         Ok(journey) => Arc::new(journey),
         Err(error) => return Ok(Failure::journey(error.to_string(), error.hint()).report(style)),
     };
-    // Each connection is a file; the usual soft limit of 1,024 is far below what a run may need.
-    let _ = platform::raise_file_limit();
     let (max_failed, allow_invalid) = (lowered.plan.max_failed_iterations, lowered.plan.allow_invalid);
-    let handle = run::start(lowered.plan, journey, registry, outputs, RunOptions { threads: lowered.threads })?;
+    let options = RunOptions { threads: lowered.threads, summary: summary_options(&lowered.presentation) };
+    let handle = run::start(lowered.plan, journey, registry, outputs, options)?;
     stop_on_signals(handle.stopper());
     let report = handle.wait()?;
     conclude(&report, max_failed, allow_invalid, style);
@@ -89,9 +87,7 @@ fn open_outputs(
     if let Some(path) = &shown.summary_export {
         outputs.push(Box::new(SummaryExport::create(path, summary.trend_stats.clone()).map_err(refused)?));
     }
-    if !shown.quiet {
-        outputs.push(Box::new(Summary::stdout(summary)));
-    }
+    outputs.push(Box::new(Summary::stdout(summary)));
     Ok(outputs)
 }
 

@@ -18,7 +18,7 @@ use crate::metrics::Registry;
 use crate::output::Output;
 use crate::plan::Plan;
 use crate::scheduler::{Level, Stop, StopSender, Warnings};
-use crate::verdict::{Ending, Report, Warning};
+use crate::verdict::{Ending, Report, SummaryOptions, Warning};
 use crate::vu::{Context, Journey, JourneyError, Lifecycle, Notice};
 
 /// Messages that may wait for the collector.
@@ -30,6 +30,7 @@ pub(super) struct Run<J> {
     pub(super) journey: Arc<J>,
     pub(super) registry: Arc<Registry>,
     pub(super) threads: usize,
+    pub(super) summary: SummaryOptions,
     pub(super) stopper: Stopper,
     /// What the user, a threshold or the journey asks for.
     pub(super) stop: Stop,
@@ -180,6 +181,7 @@ impl<J: Journey> Run<J> {
         if is_broken || self.stop.level() == Level::Now {
             return finished.complete(Vec::new());
         }
+        finished.report.summary = self.summary.clone();
         let json = finished.report.to_k6_summary_json();
         let limit = self.plan.summary_timeout;
         let result = timeout(limit, once.handle_summary(&json)).await;

@@ -17,15 +17,17 @@ use crate::metrics::Registry;
 use crate::output::Output;
 use crate::plan::Plan;
 use crate::scheduler::{Level, Stop, StopSender};
-use crate::verdict::Report;
+use crate::verdict::{Report, SummaryOptions};
 use crate::vu::Journey;
 use crate::{collector, platform};
 
 /// How to run, apart from what the plan says.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct RunOptions {
     /// How many worker threads; one per core where nothing is said.
     pub threads: Option<usize>,
+    /// How the summary is to look that the journey is given.
+    pub summary: SummaryOptions,
 }
 
 /// Why there is no report.
@@ -88,7 +90,8 @@ pub fn start<J: Journey>(
     let (sender, stop) = Stop::channel();
     let stopper = Stopper { sender, cause: Arc::default() };
     let threads = options.threads.unwrap_or_else(platform::cores).max(1);
-    let run = control::Run { plan: Arc::new(plan), journey, registry, threads, stopper: stopper.clone(), stop };
+    let (plan, summary) = (Arc::new(plan), options.summary);
+    let run = control::Run { plan, journey, registry, threads, summary, stopper: stopper.clone(), stop };
     let control = thread::Builder::new().name("squall-control".to_owned()).spawn(move || run.conduct(outputs))?;
     Ok(RunHandle { control: Some(control), stopper })
 }

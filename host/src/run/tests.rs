@@ -21,7 +21,14 @@ fn per_vu(vus: u32, each: u64) -> Scenario {
 }
 
 fn begin(plan: Plan, fake: Fake) -> RunHandle {
-    start(plan, Arc::new(fake), Arc::new(Registry::default()), Vec::new(), RunOptions { threads: Some(2) }).unwrap()
+    start(
+        plan,
+        Arc::new(fake),
+        Arc::new(Registry::default()),
+        Vec::new(),
+        RunOptions { threads: Some(2), ..RunOptions::default() },
+    )
+    .unwrap()
 }
 
 fn failure(function: &'static str) -> JourneyError {

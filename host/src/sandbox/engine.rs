@@ -8,7 +8,7 @@ use serde::Serialize;
 use wasmtime::{Config, Engine, WasmBacktraceDetails};
 
 /// How often guests are interrupted so that others have their turn.
-pub(super) const TICK: Duration = Duration::from_millis(1);
+pub(super) const TICK: Duration = Duration::from_micros(500);
 /// The most a guest's own frames may take of its stack.
 const GUEST_STACK: usize = 512 << 10;
 /// The whole of a fiber's stack: the guest's frames and the host's on top of them.
