@@ -309,7 +309,7 @@ mod tests {
         // SAFETY: the kernel checks the address.
         let read = unsafe { libc::write(1, stack.guard_range().start.cast(), 0) };
         assert_eq!(read, 0);
-        let pipe = std::io::pipe().unwrap();
+        let pipe = io::pipe().unwrap();
         let descriptor = std::os::fd::AsRawFd::as_raw_fd(&pipe.1);
         // SAFETY: the kernel checks the address.
         let written = unsafe { libc::write(descriptor, stack.guard_range().start.cast(), 1) };
