@@ -66,7 +66,7 @@ pub struct Requests {
     pub redirects: u32,
     /// Requests of one batch in flight at once.
     pub batch: u32,
-    /// Of these, to one host.
+    /// Of these, to one host; 0 for no limit.
     pub batch_per_host: u32,
     /// Bytes of answers that one iteration may hold at once.
     pub held_bytes: u64,

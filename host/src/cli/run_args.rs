@@ -35,9 +35,6 @@ pub struct RunArgs {
     /// Use no colour
     #[arg(long, help_heading = "Output")]
     pub no_color: bool,
-    /// Compile the journey anew, and keep nothing of it
-    #[arg(long, help_heading = "Limits")]
-    pub no_compile_cache: bool,
 
     #[command(flatten)]
     load: LoadArgs,
@@ -199,14 +196,6 @@ impl RunArgs {
                 Err(problem.hint("check the path, or leave `--config` out"))
             }
         }
-    }
-
-    /// The variables that `--env` grants; those that have no value anywhere are left out.
-    #[must_use]
-    pub fn env_pairs(&self) -> Vec<(String, String)> {
-        let environment: Vec<_> = std::env::vars().collect();
-        let pairs = self.env.iter().map(|pair| granted(pair, &environment));
-        pairs.filter_map(|pair| pair.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()))).collect()
     }
 
     /// The layer of configuration that the flags make. `environment` has the values of variables that are named only.

@@ -92,7 +92,7 @@ impl Lowering<'_> {
             return self.pick("seed", self.layer.seed.as_ref(), 0);
         }
         let seed = RandomState::new().build_hasher().finish() & u64::from(u32::MAX);
-        self.origins.push(None, "seed", seed.to_string(), "default, random".to_owned());
+        self.origins.push(None, "seed", &seed.to_string(), "default, random".to_owned());
         seed
     }
 
@@ -144,7 +144,7 @@ impl Lowering<'_> {
         let iteration_timeout = if timeout.is_some() {
             Some(self.pick("limits.iterationTimeout", timeout, Duration::ZERO))
         } else {
-            let (key, value) = ("limits.iterationTimeout", "none".to_owned());
+            let (key, value) = ("limits.iterationTimeout", "none");
             self.origins.push(None, key, value, "default".to_owned());
             default.iteration_timeout
         };
@@ -188,7 +188,7 @@ impl Lowering<'_> {
 
     fn threads(&mut self) -> Option<usize> {
         let Some(given) = self.layer.threads.as_ref() else {
-            self.origins.push(None, "threads", "one per core".to_owned(), "default".to_owned());
+            self.origins.push(None, "threads", "one per core", "default".to_owned());
             return None;
         };
         Some(self.at_least_one("threads", Some(given), 1) as usize)

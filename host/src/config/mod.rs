@@ -61,6 +61,9 @@ mod stage_options;
 mod thresholds;
 mod values;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 

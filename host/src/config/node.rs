@@ -7,6 +7,9 @@ use std::sync::Arc;
 use super::findings::Findings;
 use super::names;
 
+/// Letters of a text that a message shows.
+const LONGEST_SHOWN: usize = 60;
+
 /// A value and where it was written.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Node {
@@ -173,7 +176,7 @@ impl Node {
         for error in errors {
             let start = error.span().map_or(0, |span| span.start);
             let spot = source.spot("", start);
-            let message = error.message().trim().to_lowercase();
+            let message = error.message().trim().to_owned();
             findings.error(super::Problem::new(format!("`{file}` is not TOML: {message}")).at(spot.place()));
         }
         let top = source.spot("", 0);
@@ -188,12 +191,20 @@ impl Node {
             Value::Bool(value) => format!("`{value}`"),
             Value::Integer(number) => format!("`{number}`"),
             Value::Float(number) => format!("`{number}`"),
-            Value::Text(text) if self.spot.place.has_only_texts() => format!("`{text}`"),
-            Value::Text(text) => format!("the text `{text}`"),
+            Value::Text(text) if self.spot.place.has_only_texts() => format!("`{}`", shortened(text)),
+            Value::Text(text) => format!("the text `{}`", shortened(text)),
             Value::List(_) => "a list".to_owned(),
             Value::Table(_) => "a table".to_owned(),
             Value::Other(text) => format!("`{text}`"),
         }
+    }
+}
+
+/// A text that fits a line.
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(LONGEST_SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Where each value of a plan came from.
 
 use super::fields::Given;
+use super::problem::printable;
 use super::values::Shown;
 
 /// A value of the plan and where it came from.
@@ -37,12 +38,12 @@ impl Origins {
     pub(super) fn note<T: Shown>(&mut self, scenario: Option<&str>, key: &str, given: Option<&Given<T>>, default: &T) {
         let value = given.map_or(default, |given| &given.value).shown();
         let from = given.map_or_else(|| "default".to_owned(), |given| given.spot.origin());
-        self.push(scenario, key, value, from);
+        self.push(scenario, key, &value, from);
     }
 
-    pub(super) fn push(&mut self, scenario: Option<&str>, key: &str, value: String, from: String) {
+    pub(super) fn push(&mut self, scenario: Option<&str>, key: &str, value: &str, from: String) {
         let scenario = scenario.map(str::to_owned);
-        let key = key.to_owned();
+        let (key, value) = (printable(key), printable(value));
         self.0.push(Origin { scenario, key, value, from });
     }
 

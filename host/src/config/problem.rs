@@ -14,25 +14,38 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// Makes a problem without a place or a hint.
+    /// Makes a problem without a place or a hint. Control characters, which a journey may have put there, are escaped.
     #[must_use]
-    pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), place: None, hint: None }
+    pub fn new(message: impl AsRef<str>) -> Self {
+        Self { message: printable(message.as_ref()), place: None, hint: None }
     }
 
     /// Adds where it is.
     #[must_use]
-    pub fn at(mut self, place: impl Into<String>) -> Self {
-        self.place = Some(place.into());
+    pub fn at(mut self, place: impl AsRef<str>) -> Self {
+        self.place = Some(printable(place.as_ref()));
         self
     }
 
     /// Adds what to do about it.
     #[must_use]
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+    pub fn hint(mut self, hint: impl AsRef<str>) -> Self {
+        self.hint = Some(printable(hint.as_ref()));
         self
     }
+}
+
+/// The text with its control characters escaped, so that it cannot steer the terminal it is printed on.
+pub(super) fn printable(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if letter.is_control() {
+            plain.extend(letter.escape_default());
+        } else {
+            plain.push(letter);
+        }
+    }
+    plain
 }
 
 /// The message, then the place and the hint on lines of their own, indented.

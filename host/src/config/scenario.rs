@@ -40,7 +40,7 @@ impl Lowering<'_> {
     fn scenario(&mut self) -> Option<Scenario> {
         let options = self.options;
         let (name, from) = (options.executor.value.name(), options.executor.spot.origin());
-        self.origins.push(Some(&options.name), "executor", name.to_owned(), from);
+        self.origins.push(Some(&options.name), "executor", name, from);
         let before = self.findings.errors.len();
         let load = self.load();
         let exec = self.pick("exec", options.exec.as_ref(), "default".to_owned());
@@ -184,7 +184,7 @@ impl Lowering<'_> {
         } else {
             let from = "default, `preAllocatedVUs`".to_owned();
             let value = pre_allocated.shown();
-            self.origins.push(Some(&self.options.name), "maxVUs", value, from);
+            self.origins.push(Some(&self.options.name), "maxVUs", &value, from);
         }
         Some((pre_allocated, max.map_or(pre_allocated, |given| given.value)))
     }
@@ -314,7 +314,7 @@ impl Lowering<'_> {
 pub(super) fn note_pairs(origins: &mut Origins, scenario: Option<&str>, key: &str, pairs: Option<&Given<Pairs>>) {
     for (name, given) in pairs.iter().flat_map(|given| &given.value.0) {
         let value = if key == "env" && is_secret(name) { "(hidden)".to_owned() } else { given.value.shown() };
-        origins.push(scenario, &format!("{key}.{name}"), value, given.spot.origin());
+        origins.push(scenario, &format!("{key}.{name}"), &value, given.spot.origin());
     }
 }
 

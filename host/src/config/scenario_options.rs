@@ -42,7 +42,7 @@ impl Executor {
     }
 
     /// The fields it has beside those that every executor has.
-    fn fields(self) -> &'static [&'static str] {
+    pub fn fields(self) -> &'static [&'static str] {
         match self {
             Self::SharedIterations | Self::PerVuIterations => &["vus", "iterations", "maxDuration"],
             Self::ConstantVus => &["vus", "duration"],

@@ -67,7 +67,7 @@ pub struct Http {
     pub max_body: u64,
     /// How many requests of one `batch` are in flight at once.
     pub batch: u32,
-    /// How many of them go to one host.
+    /// How many of them go to one host; 0 for no limit.
     pub batch_per_host: u32,
     /// Whether answers' bodies are read and thrown away.
     pub discard_bodies: bool,

@@ -148,7 +148,8 @@ fn every_form_of_a_variable_is_read() {
 
 #[test]
 fn one_scenario_can_be_chosen() {
-    let file = "[scenarios.a]\nexecutor = \"per-vu-iterations\"\n[scenarios.b]\nexecutor = \"per-vu-iterations\"\nvus = 2\n";
+    let file =
+        "[scenarios.a]\nexecutor = \"per-vu-iterations\"\n[scenarios.b]\nexecutor = \"per-vu-iterations\"\nvus = 2\n";
     let names = |typed: &Typed| -> Vec<String> {
         typed.lower().plan.scenarios.iter().map(|scenario| scenario.name.to_string()).collect()
     };
@@ -195,6 +196,7 @@ options
     let squeezed = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(squeezed(&text).starts_with(&squeezed(start)), "{text}");
     assert!(squeezed(&text).contains("batch 3 SQUALL_BATCH"), "{text}");
-    let columns: Vec<_> = text.lines().filter(|line| line.contains("squall.toml")).map(|line| line.find("squall.toml")).collect();
+    let columns: Vec<_> =
+        text.lines().filter(|line| line.contains("squall.toml")).map(|line| line.find("squall.toml")).collect();
     assert!(columns.windows(2).all(|pair| pair[0] == pair[1]), "{text}");
 }
