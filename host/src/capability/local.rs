@@ -158,15 +158,14 @@ impl Local {
     /// Records a check; returns whether it was declared.
     pub(super) fn add_check(&self, scope: u32, group: u32, check: u32, ok: bool) -> bool {
         let known = self.series.borrow().checks.get(&(scope, group, check)).copied();
-        let series = match known {
-            Some(series) => series,
-            None => {
-                let Some(name) = self.names.borrow().checks.get(check as usize).cloned() else { return false };
-                let tags = self.base(scope, group).with(self.system.has("check").then_some(("check", &*name)));
-                let series = self.recorder.series(builtin::CHECKS, &tags);
-                self.series.borrow_mut().checks.insert((scope, group, check), series);
-                series
-            }
+        let series = if let Some(series) = known {
+            series
+        } else {
+            let Some(name) = self.names.borrow().checks.get(check as usize).cloned() else { return false };
+            let tags = self.base(scope, group).with(self.system.has("check").then_some(("check", &*name)));
+            let series = self.recorder.series(builtin::CHECKS, &tags);
+            self.series.borrow_mut().checks.insert((scope, group, check), series);
+            series
         };
         self.recorder.add(series, f64::from(u8::from(ok)));
         true

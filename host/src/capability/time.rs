@@ -34,9 +34,9 @@ impl vu::Host for Host {
 
     async fn sleep(&mut self, milliseconds: f64) {
         self.called();
-        // `max` turns a NaN into 0.
-        let milliseconds = milliseconds.max(0.0).min(LONGEST_SLEEP);
+        // A NaN is no longer than 0 either, and does not sleep.
         if milliseconds > 0.0 {
+            let milliseconds = milliseconds.min(LONGEST_SLEEP);
             self.activity.waited = true;
             tokio::time::sleep(Duration::from_secs_f64(milliseconds / 1e3)).await;
         }

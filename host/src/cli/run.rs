@@ -141,7 +141,7 @@ async fn stop_signal() {
 
 /// Says in words what the exit code says in a number.
 fn conclude(report: &Report, max_failed: f64, allow_invalid: bool, style: Style) {
-    for warning in report.warnings.iter() {
+    for warning in &report.warnings {
         style.warning(&warning.message, None, warning.hint.as_deref());
     }
     for problem in &report.config_errors {
@@ -155,9 +155,8 @@ fn conclude(report: &Report, max_failed: f64, allow_invalid: bool, style: Style)
         Ending::JourneyAborted { reason } => error(&format!("the journey stopped the run: {reason}"), None),
         Ending::SetupFailed { message } => error(message, Some("nothing was run")),
         Ending::SetupTimedOut => error("`setup` took too long", Some("raise `setupTimeout`")),
-        Ending::TeardownFailed { message } => error(message, None),
+        Ending::TeardownFailed { message } | Ending::JourneyFailed { message } => error(message, None),
         Ending::TeardownTimedOut => error("`teardown` took too long", Some("raise `teardownTimeout`")),
-        Ending::JourneyFailed { message } => error(message, None),
     }
     if report.failed_share > max_failed {
         let (share, limit) = (report.failed_share * 100.0, max_failed * 100.0);

@@ -1,7 +1,7 @@
 //! What the user typed, turned into a [`Plan`].
 //!
 //! Five layers say what is to happen: defaults, the journey's own options, `squall.toml`, variables that start with
-//! `SQUALL_`, and flags; the later one wins. [`lower`] reads them all, keeps where each value came from, reports every
+//! `SQUALL_`, and flags; the later one wins. [`lower()`] reads them all, keeps where each value came from, reports every
 //! problem at once, and decides. What hides here is all of k6's naming: its options, executors and shortcuts become
 //! loads and curves, and nothing behind this module has heard of them.
 //!
@@ -123,7 +123,7 @@ pub fn lower(sources: &Sources<'_>) -> Result<Lowered, Problems> {
 
 /// The variables that are granted to the journey before its options are known: `options` itself may read them.
 ///
-/// What is wrong with the sources is left for [`lower`] to say.
+/// What is wrong with the sources is left for [`lower()`] to say.
 #[must_use]
 pub fn granted(sources: &Sources<'_>) -> BTreeMap<String, String> {
     let mut findings = Findings::default();

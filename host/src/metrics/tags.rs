@@ -23,6 +23,7 @@ impl Tags {
     }
 
     /// Keys and values in the order of the keys.
+    #[must_use]
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &str)> {
         self.0.iter().map(|(key, value)| (&**key, &**value))
     }

@@ -54,6 +54,7 @@ pub struct Plan {
 }
 
 /// How requests are made.
+#[expect(clippy::struct_excessive_bools, reason = "switches that the user sets one by one; none excludes another")]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Http {
     /// The `user-agent` header where the journey sets none; empty sends none.
@@ -284,7 +285,7 @@ impl Default for Http {
     fn default() -> Self {
         Self {
             user_agent: concat!("squall/", env!("CARGO_PKG_VERSION")).to_owned(),
-            timeout: Duration::from_secs(60),
+            timeout: Duration::from_mins(1),
             max_redirects: 10,
             max_body: 256 << 20,
             batch: 20,
@@ -321,9 +322,9 @@ impl Plan {
             env: BTreeMap::new(),
             http: Http::default(),
             limits: Limits::default(),
-            setup_timeout: Some(Duration::from_secs(60)),
-            teardown_timeout: Some(Duration::from_secs(60)),
-            summary_timeout: Duration::from_secs(120),
+            setup_timeout: Some(Duration::from_mins(1)),
+            teardown_timeout: Some(Duration::from_mins(1)),
+            summary_timeout: Duration::from_mins(2),
             min_iteration_duration: Duration::ZERO,
             max_failed_iterations: 0.05,
             allow_invalid: false,

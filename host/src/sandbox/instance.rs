@@ -17,7 +17,7 @@ use crate::vu::{
 use crate::wit;
 
 /// How long a resolved name is kept (k6's default).
-const DNS_TTL: Duration = Duration::from_secs(300);
+const DNS_TTL: Duration = Duration::from_mins(5);
 
 /// A component as a journey.
 pub struct Sandbox {

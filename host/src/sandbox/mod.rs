@@ -111,7 +111,7 @@ impl LoadError {
 /// A component that fits the world, compiled.
 pub struct Component {
     engine: Engine,
-    component: wasmtime::component::Component,
+    compiled: wasmtime::component::Component,
     pre: wit::JourneyPre<State>,
     mode: MemoryMode,
     /// The most bytes that the engine has room for per instance.
@@ -140,19 +140,19 @@ impl Component {
         });
         let found = cache.as_ref().and_then(|cache| cache.load(&engine, &digest));
         let cached = found.is_some();
-        let (component, not_kept) = match found {
-            Some(component) => (component, None),
+        let (compiled, not_kept) = match found {
+            Some(compiled) => (compiled, None),
             None => compile(&engine, &bytes, &digest, cache.as_ref())?,
         };
-        let pre = link(&engine, &component)?;
+        let pre = link(&engine, &compiled)?;
         engine::start_clock(&engine);
-        Ok(Self { engine, component, pre, mode, memory, digest, bytes, cache, cached, not_kept })
+        Ok(Self { engine, compiled, pre, mode, memory, digest, bytes, cache, cached, not_kept })
     }
 
     /// What the component is, wants and offers.
     #[must_use]
     pub fn inspect(&self) -> Inspection {
-        Inspection::of(&self.engine, &self.component, &self.bytes, &self.digest, self.mode)
+        Inspection::of(&self.engine, &self.compiled, &self.bytes, &self.digest, self.mode)
     }
 
     /// How the memories of its instances come to be.

@@ -83,7 +83,7 @@ impl Results {
         match known {
             Some(figure) => figure.samples.0.push(value),
             None => {
-                self.figures.push(Figure { row, subject: subject.to_owned(), measure, samples: Samples(vec![value]) })
+                self.figures.push(Figure { row, subject: subject.to_owned(), measure, samples: Samples(vec![value]) });
             }
         }
     }

@@ -20,12 +20,15 @@ const KEPT_TARGETS: usize = 1024;
 /// A response buffer up to this size serves the VU's next exchange.
 const KEPT_BUFFER: usize = 4 << 10;
 
+/// Addresses by name, and when they were looked up.
+type Names = HashMap<String, (Vec<IpAddr>, Instant)>;
+
 /// What all clients of a worker thread share.
 #[derive(Debug)]
 pub struct Shared {
     settings: Settings,
     tls: Tls,
-    names: SendWrapper<RefCell<HashMap<String, (Vec<IpAddr>, Instant)>>>,
+    names: SendWrapper<RefCell<Names>>,
     targets: SendWrapper<RefCell<FxHashMap<Box<str>, Arc<Target>>>>,
 }
 

@@ -46,10 +46,17 @@ enum State {
 /// What the head of a response says about its body.
 struct Framing {
     length: Option<u64>,
-    chunked: bool,
-    other_coding: bool,
+    coding: Coding,
     close: bool,
     keep_alive: bool,
+}
+
+/// The last transfer coding of a body, which says where it ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Coding {
+    None,
+    Chunked,
+    Other,
 }
 
 impl Decoder {
@@ -182,11 +189,11 @@ impl Decoder {
         self.reusable = !framing.close && framing.keep_alive;
         self.state = if self.head_only || matches!(self.status, 204 | 304) {
             State::Done
-        } else if framing.chunked {
+        } else if framing.coding == Coding::Chunked {
             // Both framings at once is how requests are smuggled: the answer is read, the connection is not trusted again.
             self.reusable &= framing.length.is_none();
             State::ChunkSize
-        } else if framing.other_coding {
+        } else if framing.coding == Coding::Other {
             State::UntilClose
         } else {
             match framing.length {
@@ -285,8 +292,7 @@ fn parse_head_with<'b>(
 }
 
 fn framing(version: u8, headers: &[httparse::Header<'_>]) -> Result<Framing, String> {
-    let mut framing =
-        Framing { length: None, chunked: false, other_coding: false, close: false, keep_alive: version == 1 };
+    let mut framing = Framing { length: None, coding: Coding::None, close: false, keep_alive: version == 1 };
     for header in headers {
         // Compared by length first: most headers are none of the three.
         match header.name.len() {
@@ -299,8 +305,8 @@ fn framing(version: u8, headers: &[httparse::Header<'_>]) -> Result<Framing, Str
             }
             17 if header.name.eq_ignore_ascii_case("transfer-encoding") => {
                 let last = header.value.rsplit(|&byte| byte == b',').next().unwrap_or_default();
-                framing.chunked = last.trim_ascii().eq_ignore_ascii_case(b"chunked");
-                framing.other_coding = !framing.chunked;
+                let is_chunked = last.trim_ascii().eq_ignore_ascii_case(b"chunked");
+                framing.coding = if is_chunked { Coding::Chunked } else { Coding::Other };
             }
             10 if header.name.eq_ignore_ascii_case("connection") => {
                 for option in header.value.split(|&byte| byte == b',') {

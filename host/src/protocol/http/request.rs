@@ -58,7 +58,7 @@ impl Request<'_> {
             }
             // Methods that usually have a body say that this one has none (RFC 9110, 8.6).
             None if matches!(self.method, "POST" | "PUT" | "PATCH") => {
-                out.extend_from_slice(b"content-length: 0\r\n\r\n")
+                out.extend_from_slice(b"content-length: 0\r\n\r\n");
             }
             None => out.extend_from_slice(b"\r\n"),
         }

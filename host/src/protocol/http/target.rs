@@ -42,7 +42,7 @@ impl Target {
             None => host.to_owned(),
         };
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        Ok(Self { tls, host, port, authority, url })
+        Ok(Self { url, tls, host, port, authority })
     }
 
     /// The whole URL without its fragment.
