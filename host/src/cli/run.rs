@@ -176,7 +176,4 @@ fn conclude(report: &Report, max_failed: f64, allow_invalid: bool, style: Style)
             Some("see `generator:` in the summary, or pass `--allow-invalid`"),
         );
     }
-    for message in &report.output_errors {
-        error(message, None);
-    }
 }
