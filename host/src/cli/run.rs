@@ -7,7 +7,7 @@ use squall::config::{self, Lowered, Presentation, Problem};
 use squall::metrics::Registry;
 use squall::output::{self, Notices, Output, OutputError, Progress, Screen, Summary, SummaryExport};
 use squall::run::{self, RunOptions, Stopper};
-use squall::verdict::{Ending, GeneratorVerdict, Report, SummaryOptions, check_thresholds};
+use squall::verdict::{Ending, GeneratorVerdict, Report, SummaryOptions};
 
 use super::component::{self, Failure, Loaded};
 use super::exit;
@@ -27,9 +27,6 @@ pub fn run(args: &RunArgs) -> anyhow::Result<u8> {
     }
     let style = Style::detect(lowered.presentation.no_color);
     let registry = Arc::new(Registry::default());
-    if let Err(failure) = check(&lowered, &registry, style) {
-        return Ok(failure.report(style));
-    }
     let outputs = match open_outputs(args, &lowered, &registry, style) {
         Ok(outputs) => outputs,
         Err(failure) => return Ok(failure.report(style)),
@@ -45,23 +42,6 @@ pub fn run(args: &RunArgs) -> anyhow::Result<u8> {
     let report = handle.wait()?;
     conclude(&report, max_failed, allow_invalid, style);
     Ok(exit::of(&report, max_failed, allow_invalid))
-}
-
-/// Refuses thresholds that can never be judged, and warns of those that are decided already.
-fn check(lowered: &Lowered, registry: &Registry, style: Style) -> Result<(), Failure> {
-    let checked = check_thresholds(&lowered.plan.thresholds, registry);
-    for warning in &checked.warnings {
-        style.warning(&warning.message, None, warning.hint.as_deref());
-    }
-    if checked.errors.is_empty() {
-        return Ok(());
-    }
-    let problem = |error: &squall::verdict::ThresholdError| Problem {
-        message: error.to_string(),
-        place: None,
-        hint: error.hint(),
-    };
-    Err(Failure::configuration(checked.errors.iter().map(problem).collect()))
 }
 
 fn open_outputs(
