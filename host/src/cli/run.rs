@@ -23,6 +23,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<u8> {
     };
     if args.explain {
         print!("{}", config::explain(&lowered));
+        println!("\njourney\n  memory of each VU             {}", component.memory_mode());
         return Ok(exit::PASSED);
     }
     let style = Style::detect(lowered.presentation.no_color);
