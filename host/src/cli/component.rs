@@ -80,8 +80,8 @@ fn compile(journey: &Path, style: Style) -> Result<Component, Failure> {
         Failure::journey(format!("{error}{cause}"), Some("give the path of a component, or `-` for standard input"))
     })?;
     let cache = Cache::of_user(|name| std::env::var(name).ok());
-    let component = Component::load(bytes, cache)
-        .map_err(|error| Failure::journey(format!("`{name}` cannot be run: {error}"), error.hint()))?;
+    let component =
+        Component::load(bytes, cache).map_err(|error| Failure::journey(format!("`{name}` {error}"), error.hint()))?;
     if let Some(error) = component.not_kept() {
         let message = format!("the compiled `{name}` was not kept for the next run: {error}");
         style.warning(&message, None, Some("make `$XDG_CACHE_HOME/squall` a folder that you may write to"));

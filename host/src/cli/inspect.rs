@@ -3,7 +3,6 @@
 use anyhow::Context as _;
 use serde_json::json;
 use squall::config;
-use squall::sandbox::MemoryMode;
 
 use super::component;
 use super::exit;
@@ -38,14 +37,10 @@ pub fn run(args: &Args) -> anyhow::Result<u8> {
         println!("{:#}", json!({ "component": inspection, "options": options, "plan": loaded.lowered.plan }));
         return Ok(exit::PASSED);
     }
-    let memory = match inspection.memory_mode {
-        MemoryMode::Dense => "dense slots",
-        MemoryMode::CopyOnWrite => "copy-on-write images",
-    };
     println!("world     {}", inspection.world);
     println!("digest    sha256:{}", inspection.digest);
     println!("size      {} bytes, and {} bytes of initial data for each VU", inspection.size, inspection.data);
-    println!("memory    {memory}");
+    println!("memory    {}", inspection.memory_mode);
     list("imports", &inspection.imports);
     list("exports", &inspection.exports);
     println!("options   {}\n", if options.is_empty() { "none" } else { options });

@@ -40,6 +40,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         ("Cargo.toml", manifest(name, &sdk)),
         ("src/lib.rs", JOURNEY.to_owned()),
         (".gitignore", "/target\n".to_owned()),
+        (".cargo/config.toml", LINKER.to_owned()),
     ];
     for (path, text) in files {
         let path = folder.join(path);
@@ -84,3 +85,22 @@ strip = true
 }
 
 const JOURNEY: &str = include_str!("new/journey.rs");
+
+/// 2 KiB short of a mebibyte, which leaves half of the stack's last page to the data.
+const LINKER: &str = r#"# The guest's stack ends in the middle of a 4 KiB page and its data begins there, so that a virtual user touches one page
+# less.
+[target.wasm32-wasip2]
+rustflags = ["-C", "link-arg=-zstack-size=1046528"]
+"#;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_journey_is_linked_as_our_own_are() {
+        let ours = include_str!("../../../.cargo/config.toml");
+        let line = LINKER.lines().find(|line| line.starts_with("rustflags")).unwrap();
+        assert!(ours.contains(line), "{ours}");
+    }
+}

@@ -7,7 +7,7 @@ use squall::config::{self, Lowered, Presentation, Problem};
 use squall::metrics::Registry;
 use squall::output::{self, Notices, Output, OutputError, Progress, Screen, Summary, SummaryExport};
 use squall::run::{self, RunOptions, Stopper};
-use squall::verdict::{Ending, GeneratorVerdict, Report, SummaryOptions, check_thresholds};
+use squall::verdict::{Ending, GeneratorVerdict, Report, SummaryOptions};
 
 use super::component::{self, Failure, Loaded};
 use super::exit;
@@ -23,20 +23,18 @@ pub fn run(args: &RunArgs) -> anyhow::Result<u8> {
     };
     if args.explain {
         print!("{}", config::explain(&lowered));
+        println!("\njourney\n  memory of each VU             {}", component.memory_mode());
         return Ok(exit::PASSED);
     }
     let style = Style::detect(lowered.presentation.no_color);
     let registry = Arc::new(Registry::default());
-    if let Err(failure) = check(&lowered, &registry, style) {
-        return Ok(failure.report(style));
-    }
     let outputs = match open_outputs(args, &lowered, &registry, style) {
         Ok(outputs) => outputs,
         Err(failure) => return Ok(failure.report(style)),
     };
     let journey = match component.journey(&lowered.plan) {
         Ok(journey) => Arc::new(journey),
-        Err(error) => return Ok(Failure::journey(error.to_string(), error.hint()).report(style)),
+        Err(error) => return Ok(Failure::journey(format!("`{}` {error}", args.journey), error.hint()).report(style)),
     };
     let (max_failed, allow_invalid) = (lowered.plan.max_failed_iterations, lowered.plan.allow_invalid);
     let options = RunOptions { threads: lowered.threads, summary: summary_options(&lowered.presentation) };
@@ -45,23 +43,6 @@ pub fn run(args: &RunArgs) -> anyhow::Result<u8> {
     let report = handle.wait()?;
     conclude(&report, max_failed, allow_invalid, style);
     Ok(exit::of(&report, max_failed, allow_invalid))
-}
-
-/// Refuses thresholds that can never be judged, and warns of those that are decided already.
-fn check(lowered: &Lowered, registry: &Registry, style: Style) -> Result<(), Failure> {
-    let checked = check_thresholds(&lowered.plan.thresholds, registry);
-    for warning in &checked.warnings {
-        style.warning(&warning.message, None, warning.hint.as_deref());
-    }
-    if checked.errors.is_empty() {
-        return Ok(());
-    }
-    let problem = |error: &squall::verdict::ThresholdError| Problem {
-        message: error.to_string(),
-        place: None,
-        hint: error.hint(),
-    };
-    Err(Failure::configuration(checked.errors.iter().map(problem).collect()))
 }
 
 fn open_outputs(
@@ -175,8 +156,5 @@ fn conclude(report: &Report, max_failed: f64, allow_invalid: bool, style: Style)
             "the generator was not valid, so the figures cannot be trusted",
             Some("see `generator:` in the summary, or pass `--allow-invalid`"),
         );
-    }
-    for message in &report.output_errors {
-        error(message, None);
     }
 }

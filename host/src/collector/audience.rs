@@ -26,13 +26,16 @@ impl Audience {
 
     /// Tells all of an event. An output that fails becomes a message to the others.
     pub(super) fn tell(&mut self, event: &Event<'_>) {
-        let before = self.errors.len();
         let members = self.members.iter_mut().filter(|member| !member.has_failed);
-        self.errors.extend(members.filter_map(|member| member.tell(event)));
-        for index in before..self.errors.len() {
-            let notice = failure(&self.errors[index]);
-            self.tell(&Event::Notice(&notice, 0));
-        }
+        let errors: Vec<String> = members.filter_map(|member| member.tell(event)).collect();
+        errors.into_iter().for_each(|error| self.fail(error));
+    }
+
+    /// Keeps what went wrong and tells all of it.
+    pub(super) fn fail(&mut self, error: String) {
+        let notice = failure(&error);
+        self.errors.push(error);
+        self.tell(&Event::Notice(&notice, 0));
     }
 
     /// Tells all of the end, in the order the outputs were given in; those that the journey's own summary replaces only
@@ -40,11 +43,13 @@ impl Audience {
     pub(super) fn finish(&mut self, report: &Report, is_replaced: bool) {
         self.members.sort_by_key(|member| member.place);
         let event = Event::Finished(report);
+        let mut errors = Vec::new();
         for member in self.members.iter_mut().filter(|member| !member.has_failed) {
             if !(is_replaced && member.output.is_replaced_by_journey()) {
-                self.errors.extend(member.tell(&event));
+                errors.extend(member.tell(&event));
             }
         }
+        errors.into_iter().for_each(|error| self.fail(error));
     }
 
     /// Takes others in.

@@ -43,14 +43,13 @@ impl Finished {
             let message = format!("{lost} messages of the journey were not shown: there were too many at once");
             self.report.warnings.push(Warning { message, hint: None });
         }
-        let before = self.audience.errors().len();
         self.audience.finish(&self.report, is_replaced);
-        self.report.output_errors.extend_from_slice(&self.audience.errors()[before..]);
         for (name, text) in texts {
             if let Err(error) = write(&name, &text) {
-                self.report.output_errors.push(error.full());
+                self.audience.fail(error.full());
             }
         }
+        self.report.output_errors = self.audience.errors().to_vec();
         self.report
     }
 }

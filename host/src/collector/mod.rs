@@ -20,7 +20,7 @@ pub use finished::Finished;
 
 use crate::aggregate::{Tap, Window};
 use crate::metrics::Registry;
-use crate::output::{Banner, Output};
+use crate::output::{Banner, Event, Output};
 use crate::plan::Plan;
 use crate::verdict::{Ending, Report};
 use crate::vu;
@@ -178,7 +178,12 @@ impl Collector {
             Err(panic) => std::panic::resume_unwind(panic),
         };
         if let Some(sink) = sink {
-            audience.join(sink.finish());
+            let (failures, writers) = (sink.failures(), sink.finish());
+            // What went wrong after the collector's thread last looked.
+            for error in sink::take(&failures) {
+                audience.tell(&Event::Notice(&audience::failure(&error), 0));
+            }
+            audience.join(writers);
         }
         Finished::new(report, audience, notices, context)
     }

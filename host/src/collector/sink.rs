@@ -65,7 +65,7 @@ fn write(
     let mut tell = |audience: &mut Audience, event: &Event<'_>| {
         audience.tell(event);
         for error in &audience.errors()[told..] {
-            // The collector ends first; what goes wrong after that is in the audience's errors.
+            // Nobody listens only where the collector panicked.
             let _ = failures.send(error.clone());
         }
         told = audience.errors().len();

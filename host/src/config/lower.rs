@@ -1,9 +1,9 @@
 //! One layer, all others beneath it, lowered to a plan.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::slice;
 use std::time::Duration;
 
-use super::Lowered;
 use super::fields::Given;
 use super::findings::Findings;
 use super::layer::Layer;
@@ -13,9 +13,10 @@ use super::origins::Origins;
 use super::presentation;
 use super::scenario::note_pairs;
 use super::values::{Bytes, Portion, Shown};
-use crate::metrics::{SystemTags, Tags};
+use super::{Lowered, Problem};
+use crate::metrics::{Registry, SystemTags, Tags};
 use crate::plan::{Http, Limits, Plan};
-use crate::verdict::Threshold;
+use crate::verdict::{Threshold, Warning, check_thresholds};
 
 /// A page of linear memory, of which any journey has one.
 const LEAST_MEMORY: u64 = 64 << 10;
@@ -80,9 +81,24 @@ impl Lowering<'_> {
         for threshold in given {
             let key = format!("thresholds.{}", threshold.value.selector);
             self.origins.note(None, &key, Some(threshold), &threshold.value);
+            self.check(threshold);
             thresholds.push(threshold.value.clone());
         }
         thresholds
+    }
+
+    /// Refuses a threshold that can never be judged, and warns of one that is decided already.
+    fn check(&mut self, threshold: &Given<Threshold>) {
+        let checked = check_thresholds(slice::from_ref(&threshold.value), &Registry::default());
+        for error in checked.errors {
+            let hint = error.hint();
+            let problem = self.findings.problem(&threshold.spot, &error.to_string());
+            self.findings.error(Problem { hint, ..problem });
+        }
+        for Warning { message, hint } in checked.warnings {
+            let problem = self.findings.problem(&threshold.spot, &message);
+            self.findings.warn(Problem { hint, ..problem });
+        }
     }
 
     /// A seed that nobody chose is random, so that two runs do not sign up the same users; it is shown, so that the run

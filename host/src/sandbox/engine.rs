@@ -1,5 +1,6 @@
 //! How wasmtime is set up, and the clock that interrupts guests.
 
+use std::fmt;
 use std::thread;
 use std::time::Duration;
 
@@ -23,6 +24,15 @@ pub enum MemoryMode {
     Dense,
     /// Mappings that share what a guest did not write: for guests that carry an interpreter, up to some 10,000 VUs.
     CopyOnWrite,
+}
+
+impl fmt::Display for MemoryMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Dense => "dense slots, for a guest with little initial data",
+            Self::CopyOnWrite => "copy-on-write images, for a guest with much initial data",
+        })
+    }
 }
 
 impl MemoryMode {

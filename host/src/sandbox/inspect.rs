@@ -80,15 +80,16 @@ pub(super) fn data_size(bytes: &[u8]) -> usize {
     sections.flat_map(IntoIterator::into_iter).filter_map(Result::ok).map(|data| data.data.len()).sum()
 }
 
-/// Returns an error that names the first import or export that does not fit.
+/// Returns an error that names the first import that does not fit, or the exports that are missing.
 pub(super) fn check_world(engine: &Engine, component: &Component) -> Result<(), LoadError> {
     let ty = component.component_type();
     let unknown = ty.imports(engine).find(|(name, _)| !PACKAGES.iter().any(|package| name.starts_with(package)));
     if let Some((name, _)) = unknown {
         return Err(LoadError::UnknownImport { import: name.to_owned() });
     }
-    let missing = EXPORTS.iter().find(|&&export| ty.exports(engine).all(|(name, _)| name != export));
-    missing.map_or(Ok(()), |&missing| Err(LoadError::OtherWorld { missing: missing.to_owned() }))
+    let is_missing = |export: &&str| ty.exports(engine).all(|(name, _)| name != *export);
+    let missing: Vec<_> = EXPORTS.iter().copied().filter(is_missing).collect();
+    if missing.is_empty() { Ok(()) } else { Err(LoadError::OtherWorld { missing }) }
 }
 
 #[cfg(test)]

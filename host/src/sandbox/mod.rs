@@ -34,21 +34,21 @@ use state::State;
 /// How long a journey may take to give its options.
 const OPTIONS_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Why a component could not be loaded.
+/// Why a component could not be loaded. The message says it of the component: its name goes before.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LoadError {
     /// The bytes are no WebAssembly at all.
-    #[error("it is not WebAssembly: it starts with {start}")]
+    #[error("is not WebAssembly: it starts with {start}")]
     NotWasm {
         /// The first bytes.
         start: String,
     },
     /// The bytes are a core module.
-    #[error("it is a core module, not a component")]
+    #[error("is a core module, not a component")]
     CoreModule,
     /// The bytes end too soon, or are damaged.
-    #[error("it is truncated or damaged at byte {offset} of {length}: {message}")]
+    #[error("is truncated or damaged at byte {offset} of {length}: {message}")]
     Damaged {
         /// Where.
         offset: usize,
@@ -58,31 +58,31 @@ pub enum LoadError {
         message: String,
     },
     /// The component wants something that squall does not have.
-    #[error("it imports `{import}`, which squall does not provide")]
+    #[error("imports `{import}`, which squall does not provide")]
     UnknownImport {
         /// The import.
         import: String,
     },
     /// The component does not export what a journey exports.
-    #[error("it is a component of another world: it does not export `{missing}`")]
+    #[error("is a component of another world: it does not export `{}`", missing.join("`, `"))]
     OtherWorld {
-        /// The first export that is missing.
-        missing: String,
+        /// The exports that are missing.
+        missing: Vec<&'static str>,
     },
     /// The component does not fit for another reason.
-    #[error("it does not fit the world `squall:journey`: {message}")]
+    #[error("does not fit the world `squall:journey`: {message}")]
     Unfit {
         /// wasmtime's words.
         message: String,
     },
     /// The component could not be compiled.
-    #[error("it could not be compiled: {message}")]
+    #[error("could not be compiled: {message}")]
     Compile {
         /// wasmtime's words.
         message: String,
     },
     /// wasmtime could not be set up.
-    #[error("the engine could not be set up: {message}")]
+    #[error("could not be given an engine: {message}")]
     Engine {
         /// wasmtime's words.
         message: String,

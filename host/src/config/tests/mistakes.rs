@@ -292,6 +292,27 @@ fn thresholds_say_which_part_of_them_is_wrong() {
 }
 
 #[test]
+fn thresholds_that_can_never_be_judged_are_found_with_all_the_rest() {
+    let typed =
+        Typed::file("[thresholds]\nhttp_req_durations = \"p(95)<500\"\nchecks = \"count>1\"\n[limits]\nseries = 0\n");
+    let problems = typed.problems();
+    let found: Vec<&str> = problems.lines().filter(|line| !line.starts_with("  hint")).collect();
+    assert_eq!(
+        found,
+        [
+            "threshold `http_req_durations: p(95)<500`: there is no metric `http_req_durations`",
+            "  at squall.toml:2",
+            "threshold `checks: count>1`: `count` is not for a rate, which `checks` is",
+            "  at squall.toml:3",
+            "`limits.series` is 0, but must be at least 1",
+            "  at squall.toml:5",
+        ]
+    );
+    let typed = Typed::flags(&[("thresholds", "http_req_failed: rate<5")]);
+    assert!(typed.warnings().contains("can never fail"), "{}", typed.warnings());
+}
+
+#[test]
 fn a_variable_that_nothing_reads_is_warned_about_if_it_looks_like_a_slip() {
     let typed = Typed::default().and_variables(&[("SQUALL_VSU", "5"), ("SQUALL_HOME_OF_THE_WIND", "x")]);
     assert_eq!(
