@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::PathBuf;
 
-use anyhow::{Context as _, bail};
+use super::exit;
+use super::message::Style;
 
 /// Make a journey crate
 #[derive(Debug, clap::Args)]
@@ -16,26 +17,51 @@ pub struct Args {
     sdk: Option<PathBuf>,
 }
 
-/// Makes the crate and says how to build and run it.
-pub fn run(args: &Args) -> anyhow::Result<()> {
+/// Makes the crate, says how to build and run it, and returns the exit code.
+pub fn run(args: &Args) -> u8 {
+    match make(args) {
+        Ok(()) => {
+            let (name, library) = (&args.name, args.name.replace('-', "_"));
+            println!("made `{name}`; build and run it with\n");
+            println!("    cd {name}");
+            println!("    cargo build --release --target wasm32-wasip2");
+            println!(
+                "    squall run target/wasm32-wasip2/release/{library}.wasm --env BASE_URL=http://127.0.0.1:8080\n"
+            );
+            println!("`squall target` starts a server to try it on");
+            exit::PASSED
+        }
+        Err(Failure { message, code }) => {
+            Style::detect(false).error(&message, None, None);
+            code
+        }
+    }
+}
+
+struct Failure {
+    message: String,
+    code: u8,
+}
+
+fn make(args: &Args) -> Result<(), Failure> {
+    let usage = |message| Failure { message, code: exit::USAGE };
     let name = &args.name;
     let is_name = name.starts_with(|first: char| first.is_ascii_lowercase())
         && name.chars().all(|char| char.is_ascii_lowercase() || char.is_ascii_digit() || "-_".contains(char));
     if !is_name {
-        bail!("`{name}` is not a crate name: it must match `[a-z][a-z0-9_-]*`");
+        return Err(usage(format!("`{name}` is not a crate name: it must match `[a-z][a-z0-9_-]*`")));
     }
     let folder = PathBuf::from(name);
     if folder.exists() {
-        bail!("`{name}` exists already: nothing was written");
+        return Err(usage(format!("`{name}` exists already: nothing was written")));
     }
     let sdk = match &args.sdk {
         Some(path) => {
-            let path = path.canonicalize().with_context(|| format!("`{}` is not a folder", path.display()))?;
+            let path = path.canonicalize().map_err(|error| usage(format!("`{}`: {error}", path.display())))?;
             format!("{{ path = {:?} }}", path.display().to_string())
         }
         None => format!("{:?}", env!("CARGO_PKG_VERSION")),
     };
-    let library = name.replace('-', "_");
     let files = [
         ("Cargo.toml", manifest(name, &sdk)),
         ("src/lib.rs", JOURNEY.to_owned()),
@@ -44,15 +70,12 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     ];
     for (path, text) in files {
         let path = folder.join(path);
-        fs::create_dir_all(path.parent().unwrap_or(&folder))
-            .with_context(|| format!("`{}` cannot be made", path.display()))?;
-        fs::write(&path, text).with_context(|| format!("`{}` cannot be written", path.display()))?;
+        let made = fs::create_dir_all(path.parent().unwrap_or(&folder)).and_then(|()| fs::write(&path, text));
+        made.map_err(|error| {
+            let message = format!("`{}` cannot be written: {error}", path.display());
+            Failure { message, code: exit::OUTPUT }
+        })?;
     }
-    println!("made `{name}`; build and run it with\n");
-    println!("    cd {name}");
-    println!("    cargo build --release --target wasm32-wasip2");
-    println!("    squall run target/wasm32-wasip2/release/{library}.wasm --env BASE_URL=http://127.0.0.1:8080\n");
-    println!("`squall target` starts a server to try it on");
     Ok(())
 }
 
