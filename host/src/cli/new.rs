@@ -1,7 +1,10 @@
 //! `squall new`: a journey crate that builds.
+//!
+//! The crate brings the SDK and the contract of this very squall along, in `.squall/`, so that it builds wherever
+//! cargo finds serde and wit-bindgen.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
@@ -11,10 +14,15 @@ pub struct Args {
     /// The name of the crate, and of the folder that is made
     name: String,
 
-    /// The folder of `squall-sdk`, until it is on the crate registry
+    /// A folder with `squall-sdk` to build against, instead of a copy of the one that belongs to this squall
     #[arg(long, value_name = "DIR")]
     sdk: Option<PathBuf>,
 }
+
+/// The files of the SDK and the contract, by their place in squall's repository.
+const SDK: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/sdk.rs"));
+/// Where they lie in a new crate.
+const SDK_FOLDER: &str = ".squall";
 
 /// Makes the crate and says how to build and run it.
 pub fn run(args: &Args) -> anyhow::Result<()> {
@@ -31,28 +39,35 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let sdk = match &args.sdk {
         Some(path) => {
             let path = path.canonicalize().with_context(|| format!("`{}` is not a folder", path.display()))?;
-            format!("{{ path = {:?} }}", path.display().to_string())
+            path.display().to_string()
         }
-        None => format!("{:?}", env!("CARGO_PKG_VERSION")),
+        None => format!("{SDK_FOLDER}/guest-sdk/rust"),
     };
-    let library = name.replace('-', "_");
-    let files = [
-        ("Cargo.toml", manifest(name, &sdk)),
-        ("src/lib.rs", JOURNEY.to_owned()),
-        (".gitignore", "/target\n".to_owned()),
-    ];
-    for (path, text) in files {
-        let path = folder.join(path);
-        fs::create_dir_all(path.parent().unwrap_or(&folder))
-            .with_context(|| format!("`{}` cannot be made", path.display()))?;
-        fs::write(&path, text).with_context(|| format!("`{}` cannot be written", path.display()))?;
+    write(&folder.join("Cargo.toml"), &manifest(name, &sdk))?;
+    write(&folder.join("src/lib.rs"), JOURNEY)?;
+    write(&folder.join(".cargo/config.toml"), CARGO_CONFIG)?;
+    write(&folder.join(".gitignore"), "/target\n")?;
+    if args.sdk.is_none() {
+        for (path, text) in SDK {
+            // The lints are those of squall's workspace, which the copy is no member of.
+            write(&folder.join(SDK_FOLDER).join(path), &text.replace("\n[lints]\nworkspace = true\n", ""))?;
+        }
     }
     println!("made `{name}`; build and run it with\n");
     println!("    cd {name}");
-    println!("    cargo build --release --target wasm32-wasip2");
-    println!("    squall run target/wasm32-wasip2/release/{library}.wasm --env BASE_URL=http://127.0.0.1:8080\n");
-    println!("`squall target` starts a server to try it on");
+    println!("    cargo build --release");
+    println!(
+        "    squall run target/wasm32-wasip2/release/{}.wasm --env BASE_URL=http://127.0.0.1:8080\n",
+        name.replace('-', "_")
+    );
+    println!("`squall target --listen 127.0.0.1:8080` starts a server to try it on");
+    println!("`rustup target add wasm32-wasip2` installs the target, if it is not there yet");
     Ok(())
+}
+
+fn write(path: &Path, text: &str) -> anyhow::Result<()> {
+    let written = path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(path, text));
+    written.with_context(|| format!("`{}` cannot be written", path.display()))
 }
 
 fn manifest(name: &str, sdk: &str) -> String {
@@ -67,7 +82,7 @@ publish = false
 crate-type = ["cdylib"]
 
 [dependencies]
-squall-sdk = {sdk}
+squall-sdk = {{ path = {sdk:?} }}
 
 # Small first: squall compiles the component again for the machine it runs on.
 [profile.release]
@@ -82,5 +97,14 @@ strip = true
 "#
     )
 }
+
+/// The target, and squall's own layout of a guest's memory (ADR 0004).
+const CARGO_CONFIG: &str = r#"[build]
+target = "wasm32-wasip2"
+
+# The guest's stack ends in the middle of a 4 KiB page and its data begins there, so that a VU touches one page less.
+[target.wasm32-wasip2]
+rustflags = ["-C", "link-arg=-zstack-size=1046528"]
+"#;
 
 const JOURNEY: &str = include_str!("new/journey.rs");
