@@ -13,6 +13,7 @@ use super::component::{self, Failure, Loaded};
 use super::exit;
 use super::message::Style;
 use super::run_args::RunArgs;
+use super::signals::StopSignals;
 
 /// Runs a journey and returns the exit code.
 pub fn run(args: &RunArgs) -> anyhow::Result<u8> {
@@ -86,9 +87,10 @@ fn summary_options(shown: &Presentation) -> SummaryOptions {
 /// The first signal asks the run to end, the second to end at once. The report is printed either way.
 fn stop_on_signals(stopper: Stopper) {
     let listen = async move {
-        stop_signal().await;
+        let Ok(mut signals) = StopSignals::watch() else { return };
+        signals.next().await;
         stopper.stop();
-        stop_signal().await;
+        signals.next().await;
         stopper.stop_now();
     };
     let listener = std::thread::Builder::new().name("squall-signals".to_owned()).spawn(move || {
