@@ -94,7 +94,7 @@ fn elsewhere(system: &str, left_out: &mut Vec<String>) -> Result<()> {
             .env(format!("CC_{name}"), &compiler)
             .env(format!("CXX_{name}"), &compiler)
             .env(format!("AR_{name}"), &compiler)
-            .args(["check", "--locked", "--package", "squall", "--target", system]),
+            .args(["clippy", "--locked", "--workspace", "--target", system, "--", "-D", "warnings"]),
     )
 }
 

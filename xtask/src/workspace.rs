@@ -56,6 +56,8 @@ pub fn install(name: &str, version: &str, profile: &[&str]) -> Result<PathBuf> {
     println!("installing {name} {version} into {}", tools().display());
     let mut command = cargo();
     command
+        // Nobody debugs it, and without the information it builds sooner.
+        .env("CARGO_PROFILE_DEV_DEBUG", "false")
         .args(["install", "--locked", "--force", "--root"])
         .arg(tools())
         .args(profile)

@@ -98,7 +98,8 @@ strip = true
     )
 }
 
-/// The target, and squall's own layout of a guest's memory (ADR 0004).
+/// The target, and the layout of a guest's memory (ADR 0004): 2 KiB short of a mebibyte leaves half of the stack's last page
+/// to the data.
 const CARGO_CONFIG: &str = r#"[build]
 target = "wasm32-wasip2"
 
@@ -108,3 +109,15 @@ rustflags = ["-C", "link-arg=-zstack-size=1046528"]
 "#;
 
 const JOURNEY: &str = include_str!("new/journey.rs");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_journey_is_linked_as_our_own_are() {
+        let ours = include_str!("../../../.cargo/config.toml");
+        let line = CARGO_CONFIG.lines().find(|line| line.starts_with("rustflags")).unwrap();
+        assert!(ours.contains(line), "{ours}");
+    }
+}

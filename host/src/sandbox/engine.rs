@@ -1,7 +1,6 @@
 //! How wasmtime is set up, and the clock that interrupts guests.
 
 use std::fmt;
-use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -53,20 +52,32 @@ pub(super) fn engine(mode: MemoryMode, memory: usize) -> wasmtime::Result<Engine
         .max_wasm_stack(GUEST_STACK)
         .async_stack_size(FIBER_STACK)
         .wasm_backtrace_details(WasmBacktraceDetails::Disable);
-    #[cfg(target_os = "linux")]
-    config.with_host_stack(Arc::new(super::slab::Stacks::new(FIBER_STACK)));
-    #[cfg(target_os = "linux")]
+    use_slabs(&mut config, mode, memory);
+    Engine::new(&config)
+}
+
+/// Takes stacks, and in dense mode memories, from slabs.
+#[cfg(target_os = "linux")]
+fn use_slabs(config: &mut Config, mode: MemoryMode, memory: usize) {
+    use std::sync::Arc;
+
+    use super::slab::{Memories, Stacks};
+
+    config.with_host_stack(Arc::new(Stacks::new(FIBER_STACK)));
     if mode == MemoryMode::Dense {
         config
-            .with_host_memory(Arc::new(super::slab::Memories::new(memory)))
+            .with_host_memory(Arc::new(Memories::new(memory)))
             .memory_reservation(0)
             .memory_guard_size(0)
             .memory_reservation_for_growth(0)
             .guard_before_linear_memory(false)
             .memory_init_cow(false);
     }
-    Engine::new(&config)
 }
+
+/// Other systems have no slabs: every stack and memory is a mapping of its own.
+#[cfg(not(target_os = "linux"))]
+fn use_slabs(_: &mut Config, _: MemoryMode, _: usize) {}
 
 /// Lets the engine's clock tick for as long as the engine lives.
 pub(super) fn start_clock(engine: &Engine) {

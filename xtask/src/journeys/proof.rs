@@ -129,7 +129,7 @@ fn cargo_tool(package: &str, program: &str, features: &str) -> anyhow::Result<Pa
         let mut cargo = Command::new(env_or("CARGO", "cargo"));
         cargo.current_dir(root()).args(["install", "--quiet", "--locked", "--debug", "--force", package]);
         cargo.args(["--no-default-features", "--features", features, "--root"]).arg(&tools);
-        cargo.arg("--target-dir").arg(tools.join("build"));
+        cargo.env("CARGO_PROFILE_DEV_DEBUG", "false").arg("--target-dir").arg(tools.join("build"));
         execute(&mut cargo)?;
         fs::write(version, package)?;
     }
