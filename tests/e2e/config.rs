@@ -36,7 +36,13 @@ fn explain_prints_the_plan_and_where_each_value_came_from_and_runs_nothing() {
     let config = write(folder.path(), "squall.toml", "iterations = 30\nuserAgent = \"me\"\n");
     let run = Squall::run(journey("login-flow")).at(&target, "").arg("--config").arg(config);
     let run = run.env("SQUALL_VUS", "3").flags("--seed 42 --explain").finish().expect(exit::PASSED);
-    run.prints(&["30 iterations shared among 3 VUs", "squall.toml", "SQUALL_VUS", "--seed", "42", "http_req_failed"]);
+    assert!(run.explains("executor", "shared-iterations", "squall.toml:1"), "{run}");
+    assert!(run.explains("iterations", "30", "squall.toml:1"), "{run}");
+    assert!(run.explains("vus", "3", "SQUALL_VUS"), "{run}");
+    assert!(run.explains("seed", "42", "--seed"), "{run}");
+    assert!(run.explains("userAgent", "me", "squall.toml:2"), "{run}");
+    assert!(run.explains("thresholds.http_req_failed", "rate<0.01", "journey options"), "{run}");
+    assert!(run.explains("maxRedirects", "10", "default"), "{run}");
     assert_eq!(target.stats().requests, 0);
 }
 

@@ -104,7 +104,7 @@ fn an_arrival_with_no_free_vu_is_dropped_and_counted() {
     assert_eq!(seen + dropped, 40);
     assert!(dropped >= 30 && seen >= 1, "{seen} seen, {dropped} dropped");
     assert_eq!((target.stats().max_in_flight, run.summary().count("iterations")), (1, seen));
-    run.says(&["dropped", "--max-vus"]);
+    run.says(&["were dropped in `default`", "`max-vus`"]);
 }
 
 #[test]

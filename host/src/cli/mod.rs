@@ -7,6 +7,7 @@ mod message;
 mod new;
 mod run;
 mod run_args;
+mod signals;
 mod target;
 
 use std::io;

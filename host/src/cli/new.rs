@@ -1,7 +1,10 @@
 //! `squall new`: a journey crate that builds.
+//!
+//! The crate brings the SDK and the contract of this very squall along, in `.squall/`, so that it builds wherever
+//! cargo finds serde and wit-bindgen.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::exit;
 use super::message::Style;
@@ -12,32 +15,36 @@ pub struct Args {
     /// The name of the crate, and of the folder that is made
     name: String,
 
-    /// The folder of `squall-sdk`, until it is on the crate registry
+    /// A folder with `squall-sdk` to build against, instead of a copy of the one that belongs to this squall
     #[arg(long, value_name = "DIR")]
     sdk: Option<PathBuf>,
 }
 
+/// The files of the SDK and the contract, by their place in squall's repository.
+const SDK: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/sdk.rs"));
+/// Where they lie in a new crate.
+const SDK_FOLDER: &str = ".squall";
+
 /// Makes the crate, says how to build and run it, and returns the exit code.
 pub fn run(args: &Args) -> u8 {
-    match make(args) {
-        Ok(()) => {
-            let (name, library) = (&args.name, args.name.replace('-', "_"));
-            println!("made `{name}`; build and run it with\n");
-            println!("    cd {name}");
-            println!("    cargo build --release --target wasm32-wasip2");
-            println!(
-                "    squall run target/wasm32-wasip2/release/{library}.wasm --env BASE_URL=http://127.0.0.1:8080\n"
-            );
-            println!("`squall target` starts a server to try it on");
-            exit::PASSED
-        }
-        Err(Failure { message, code }) => {
-            Style::detect(false).error(&message, None, None);
-            code
-        }
+    if let Err(Failure { message, code }) = make(args) {
+        Style::detect(false).error(&message, None, None);
+        return code;
     }
+    let name = &args.name;
+    println!("made `{name}`; build and run it with\n");
+    println!("    cd {name}");
+    println!("    cargo build --release");
+    println!(
+        "    squall run target/wasm32-wasip2/release/{}.wasm --env BASE_URL=http://127.0.0.1:8080\n",
+        name.replace('-', "_")
+    );
+    println!("`squall target --listen 127.0.0.1:8080` starts a server to try it on");
+    println!("`rustup target add wasm32-wasip2` installs the target, if it is not there yet");
+    exit::PASSED
 }
 
+/// Why there is no crate.
 struct Failure {
     message: String,
     code: u8,
@@ -57,26 +64,29 @@ fn make(args: &Args) -> Result<(), Failure> {
     }
     let sdk = match &args.sdk {
         Some(path) => {
-            let path = path.canonicalize().map_err(|error| usage(format!("`{}`: {error}", path.display())))?;
-            format!("{{ path = {:?} }}", path.display().to_string())
+            let found = path.canonicalize();
+            let found = found.map_err(|error| usage(format!("`{}` is not a folder: {error}", path.display())))?;
+            found.display().to_string()
         }
-        None => format!("{:?}", env!("CARGO_PKG_VERSION")),
+        None => format!("{SDK_FOLDER}/guest-sdk/rust"),
     };
-    let files = [
-        ("Cargo.toml", manifest(name, &sdk)),
-        ("src/lib.rs", JOURNEY.to_owned()),
-        (".gitignore", "/target\n".to_owned()),
-        (".cargo/config.toml", LINKER.to_owned()),
-    ];
-    for (path, text) in files {
-        let path = folder.join(path);
-        let made = fs::create_dir_all(path.parent().unwrap_or(&folder)).and_then(|()| fs::write(&path, text));
-        made.map_err(|error| {
-            let message = format!("`{}` cannot be written: {error}", path.display());
-            Failure { message, code: exit::OUTPUT }
-        })?;
+    write(&folder.join("Cargo.toml"), &manifest(name, &sdk))?;
+    write(&folder.join("src/lib.rs"), JOURNEY)?;
+    write(&folder.join(".cargo/config.toml"), CARGO_CONFIG)?;
+    write(&folder.join(".gitignore"), "/target\n")?;
+    if args.sdk.is_none() {
+        for (path, text) in SDK {
+            // The lints are those of squall's workspace, which the copy is no member of.
+            write(&folder.join(SDK_FOLDER).join(path), &text.replace("\n[lints]\nworkspace = true\n", ""))?;
+        }
     }
     Ok(())
+}
+
+fn write(path: &Path, text: &str) -> Result<(), Failure> {
+    let written = path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(path, text));
+    let message = |error| format!("`{}` cannot be written: {error}", path.display());
+    written.map_err(|error| Failure { message: message(error), code: exit::OUTPUT })
 }
 
 fn manifest(name: &str, sdk: &str) -> String {
@@ -91,7 +101,7 @@ publish = false
 crate-type = ["cdylib"]
 
 [dependencies]
-squall-sdk = {sdk}
+squall-sdk = {{ path = {sdk:?} }}
 
 # Small first: squall compiles the component again for the machine it runs on.
 [profile.release]
@@ -107,14 +117,17 @@ strip = true
     )
 }
 
-const JOURNEY: &str = include_str!("new/journey.rs");
+/// The target, and the layout of a guest's memory (ADR 0004): 2 KiB short of a mebibyte leaves half of the stack's last page
+/// to the data.
+const CARGO_CONFIG: &str = r#"[build]
+target = "wasm32-wasip2"
 
-/// 2 KiB short of a mebibyte, which leaves half of the stack's last page to the data.
-const LINKER: &str = r#"# The guest's stack ends in the middle of a 4 KiB page and its data begins there, so that a virtual user touches one page
-# less.
+# The guest's stack ends in the middle of a 4 KiB page and its data begins there, so that a VU touches one page less.
 [target.wasm32-wasip2]
 rustflags = ["-C", "link-arg=-zstack-size=1046528"]
 "#;
+
+const JOURNEY: &str = include_str!("new/journey.rs");
 
 #[cfg(test)]
 mod tests {
@@ -123,7 +136,7 @@ mod tests {
     #[test]
     fn a_new_journey_is_linked_as_our_own_are() {
         let ours = include_str!("../../../.cargo/config.toml");
-        let line = LINKER.lines().find(|line| line.starts_with("rustflags")).unwrap();
+        let line = CARGO_CONFIG.lines().find(|line| line.starts_with("rustflags")).unwrap();
         assert!(ours.contains(line), "{ours}");
     }
 }

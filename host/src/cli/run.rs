@@ -13,6 +13,7 @@ use super::component::{self, Failure, Loaded};
 use super::exit;
 use super::message::Style;
 use super::run_args::RunArgs;
+use super::signals::StopSignals;
 
 /// Runs a journey and returns the exit code.
 pub fn run(args: &RunArgs) -> anyhow::Result<u8> {
@@ -86,9 +87,10 @@ fn summary_options(shown: &Presentation) -> SummaryOptions {
 /// The first signal asks the run to end, the second to end at once. The report is printed either way.
 fn stop_on_signals(stopper: Stopper) {
     let listen = async move {
-        stop_signal().await;
+        let Ok(mut signals) = StopSignals::watch() else { return };
+        signals.next().await;
         stopper.stop();
-        stop_signal().await;
+        signals.next().await;
         stopper.stop_now();
     };
     let listener = std::thread::Builder::new().name("squall-signals".to_owned()).spawn(move || {
@@ -98,26 +100,6 @@ fn stop_on_signals(stopper: Stopper) {
         }
     });
     drop(listener);
-}
-
-#[cfg(unix)]
-async fn stop_signal() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
-}
-
-#[cfg(not(unix))]
-async fn stop_signal() {
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
-    }
 }
 
 /// Says in words what the exit code says in a number.
@@ -146,7 +128,9 @@ fn conclude(report: &Report, max_failed: f64, allow_invalid: bool, style: Style)
     }
     let crossed = report.crossed();
     if !crossed.is_empty() {
-        error(&format!("thresholds on metrics '{}' have been crossed", crossed.join(", ")), None);
+        let blind = report.thresholds.iter().find(|result| !result.passed && result.value.is_none());
+        let hint = blind.map(|result| format!("`{}` saw no data; if that may be, set `allowNoData`", result.threshold));
+        error(&format!("thresholds on metrics '{}' have been crossed", crossed.join(", ")), hint.as_deref());
     }
     if let Some(reason) = &report.journey_failed {
         error(&format!("the journey marked the run as failed: {reason}"), None);

@@ -9,6 +9,7 @@ use anyhow::Context;
 use squall::practice::{self, Latency, Options, Stall, Stats};
 
 use super::exit;
+use super::signals::StopSignals;
 
 /// Start a server to practise on.
 ///
@@ -63,7 +64,8 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot wait for signals")?;
     // Signals are watched before the URL is out: whoever reads it may send one at once.
-    let stop = runtime.block_on(async { stop_signal() })?;
+    let mut signals =
+        runtime.block_on(async { StopSignals::watch() }).context("cannot watch for Ctrl-C and SIGTERM")?;
     let server = match practice::serve(&options, threads) {
         Ok(server) => server,
         Err(error) => {
@@ -72,7 +74,7 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
         }
     };
     say(&format!("listening on {}\n", server.url()));
-    runtime.block_on(stop);
+    runtime.block_on(signals.next());
     say(&describe(&server.stop()));
     Ok(exit::PASSED)
 }
@@ -81,30 +83,6 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
 fn say(text: &str) {
     let mut stdout = std::io::stdout().lock();
     let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
-}
-
-/// Resolves at the first Ctrl-C or SIGTERM.
-#[cfg(unix)]
-fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{SignalKind, signal};
-
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for Ctrl-C")?;
-    let mut terminate = signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?;
-    Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    })
-}
-
-/// Resolves at the first Ctrl-C.
-#[cfg(not(unix))]
-fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
-    let mut interrupt = tokio::signal::windows::ctrl_c().context("cannot watch for Ctrl-C")?;
-    Ok(async move {
-        let _ = interrupt.recv().await;
-    })
 }
 
 fn describe(stats: &Stats) -> String {

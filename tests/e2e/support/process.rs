@@ -132,18 +132,11 @@ impl Squall {
     pub fn start(mut self) -> Running {
         let words: Vec<OsString> = self.command.get_args().map(OsStr::to_owned).collect();
         let command_line = words.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
+        let started = Instant::now();
         let mut child = self.command.spawn().expect("squall should start");
         let stdout = Capture::of(child.stdout.take().expect("stdout is piped"));
         let stderr = Capture::of(child.stderr.take().expect("stderr is piped"));
-        Running {
-            child,
-            stdout,
-            stderr,
-            started: Instant::now(),
-            deadline: self.deadline,
-            folder: self.folder,
-            command_line,
-        }
+        Running { child, stdout, stderr, started, deadline: self.deadline, folder: self.folder, command_line }
     }
 
     /// Starts it and waits for its end.
@@ -236,6 +229,15 @@ impl Finished {
             assert!(self.stdout.contains(text), "stdout does not hold `{text}`\n{self}");
         }
         self
+    }
+
+    /// Whether the plan it printed has a line with this key, this value, and an origin that ends like this.
+    pub fn explains(&self, key: &str, value: &str, origin: &str) -> bool {
+        self.stdout.lines().any(|line| {
+            let rest = line.trim().strip_prefix(key).filter(|rest| rest.starts_with(' '));
+            let rest = rest.and_then(|rest| rest.trim_start().strip_prefix(value));
+            rest.is_some_and(|rest| rest.starts_with(' ') && rest.ends_with(origin))
+        })
     }
 
     /// Asserts that nothing it wrote looks like a bug: a panic of Rust's, or an internal error.
