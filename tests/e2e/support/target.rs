@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::num::NonZeroUsize;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdout, Stdio};
 
 use squall::practice::{Options, Server, serve};
 
