@@ -181,6 +181,11 @@ impl Running {
         self.child.id()
     }
 
+    /// Whether it has said this so far.
+    pub fn has_said(&self, text: &str) -> bool {
+        self.stderr.so_far().contains(text)
+    }
+
     /// Waits until `done` holds.
     #[track_caller]
     pub fn wait_until(&mut self, what: &str, done: impl Fn(&Self) -> bool) {
