@@ -55,3 +55,14 @@ fn sigterm_is_like_ctrl_c() {
     let run = run.finish().expect(exit::INTERRUPTED);
     assert!(run.has_summary());
 }
+
+#[test]
+fn a_second_signal_right_after_the_first_is_not_lost() {
+    let target = practice();
+    let run = start(&target, "quickstart", "/delay/600000");
+    // Two of one kind could become one on their way.
+    run.signal("INT");
+    run.signal("TERM");
+    let run = run.finish().expect(exit::INTERRUPTED);
+    assert_eq!(run.summary().count("iterations"), 0);
+}

@@ -28,7 +28,9 @@ impl Audience {
     pub(super) fn tell(&mut self, event: &Event<'_>) {
         let members = self.members.iter_mut().filter(|member| !member.has_failed);
         let errors: Vec<String> = members.filter_map(|member| member.tell(event)).collect();
-        errors.into_iter().for_each(|error| self.fail(error));
+        for error in errors {
+            self.fail(error);
+        }
     }
 
     /// Keeps what went wrong and tells all of it.
@@ -49,7 +51,9 @@ impl Audience {
                 errors.extend(member.tell(&event));
             }
         }
-        errors.into_iter().for_each(|error| self.fail(error));
+        for error in errors {
+            self.fail(error);
+        }
     }
 
     /// Takes others in.
