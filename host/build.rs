@@ -29,6 +29,6 @@ fn add(root: &Path, path: &Path, list: &mut String) -> io::Result<()> {
         return names.iter().try_for_each(|name| add(root, &path.join(name), list));
     }
     let name = path.to_string_lossy().replace('\\', "/");
-    writeln!(list, "    ({name:?}, include_str!({:?})),", full.canonicalize()?.to_string_lossy())
-        .map_err(io::Error::other)
+    let full = full.canonicalize()?.display().to_string();
+    writeln!(list, "    ({name:?}, include_str!({full:?})),").map_err(io::Error::other)
 }

@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use crate::stage::Stages;
-use crate::workspace::{add_rust_target, call, cargo, show, target};
+use crate::workspace::{add_rust_target, call, cargo, journey, show, target};
 use crate::{deny, journeys, layers};
 
 type Work = fn(&mut Vec<String>) -> Result<()>;
@@ -74,7 +74,7 @@ fn embed() -> Result<()> {
     if !path.is_file() {
         bail!("the example `embed` is not built\n  hint: `cargo xtask check tests` builds it");
     }
-    shown(&mut Command::new(path))
+    shown(Command::new(path).arg(journey("quickstart")))
 }
 
 /// Checks that squall compiles for another system, where the standard library for it can be had.

@@ -46,13 +46,16 @@ fn build(stages: &mut Stages) -> Result<PathBuf> {
     let name = format!("squall{}", std::env::consts::EXE_SUFFIX);
     let release = target().join("release").join(&name);
     let mut command = cargo();
-    command.args(["build", "--package", "squall", "--bin", "squall"]);
+    command.args(["build", "--locked"]);
     if release.is_file() {
         println!("a release build is there, so the demo uses it");
-        stages.command("squall, release", command.arg("--release"))?;
+        stages.command("squall, release", command.args(["--release", "--package", "squall", "--bin", "squall"]))?;
         return Ok(release);
     }
     println!("the demo uses the dev profile: a release build takes minutes longer (`cargo build --release`)");
+    // Cargo builds dependencies again when their features change. These are what `check` builds, down to the features that
+    // only tests and examples switch on.
+    command.args(["--workspace", "--bin", "squall", "--example", "embed"]);
     stages.command("squall, dev", &mut command)?;
     Ok(target().join("debug").join(name))
 }

@@ -30,8 +30,20 @@ pub fn tools() -> PathBuf {
 }
 
 /// The cargo that runs this program.
+///
+/// What `cargo run` says of xtask's own package is taken away: build scripts that ask for it (ring's does) would run again
+/// whenever cargo is called once from here and once by hand.
 pub fn cargo() -> Command {
-    Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    for (name, _) in env::vars_os() {
+        let is_of_xtask = name.to_str().is_some_and(|name| {
+            name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") || name == "CARGO_BIN_NAME"
+        });
+        if is_of_xtask {
+            command.env_remove(name);
+        }
+    }
+    command
 }
 
 /// The full path of a program: among the project's own tools, else on `PATH`.

@@ -6,6 +6,8 @@ use squall::verdict::{Ending, GeneratorVerdict, Report};
 pub const PASSED: u8 = 0;
 /// A bug in squall.
 pub const BUG: u8 = 1;
+/// The command line asks for what cannot be. Unknown flags end with it as well, by clap.
+pub const USAGE: u8 = 2;
 /// A threshold failed.
 pub const THRESHOLDS: u8 = 99;
 /// `setup` took too long.

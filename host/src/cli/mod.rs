@@ -48,7 +48,7 @@ pub fn main() -> ExitCode {
     let done = match cli.command {
         Command::Run(args) => run::run(&args),
         Command::Inspect(args) => inspect::run(&args),
-        Command::New(args) => new::run(&args).map(|()| exit::PASSED),
+        Command::New(args) => Ok(new::run(&args)),
         Command::Target(args) => target::run(args),
         Command::Version => {
             println!("squall {}", env!("CARGO_PKG_VERSION"));

@@ -6,7 +6,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail};
+use super::exit;
+use super::message::Style;
 
 /// Make a journey crate
 #[derive(Debug, clap::Args)]
@@ -24,22 +25,48 @@ const SDK: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/sdk.rs"));
 /// Where they lie in a new crate.
 const SDK_FOLDER: &str = ".squall";
 
-/// Makes the crate and says how to build and run it.
-pub fn run(args: &Args) -> anyhow::Result<()> {
+/// Makes the crate, says how to build and run it, and returns the exit code.
+pub fn run(args: &Args) -> u8 {
+    if let Err(Failure { message, code }) = make(args) {
+        Style::detect(false).error(&message, None, None);
+        return code;
+    }
+    let name = &args.name;
+    println!("made `{name}`; build and run it with\n");
+    println!("    cd {name}");
+    println!("    cargo build --release");
+    println!(
+        "    squall run target/wasm32-wasip2/release/{}.wasm --env BASE_URL=http://127.0.0.1:8080\n",
+        name.replace('-', "_")
+    );
+    println!("`squall target --listen 127.0.0.1:8080` starts a server to try it on");
+    println!("`rustup target add wasm32-wasip2` installs the target, if it is not there yet");
+    exit::PASSED
+}
+
+/// Why there is no crate.
+struct Failure {
+    message: String,
+    code: u8,
+}
+
+fn make(args: &Args) -> Result<(), Failure> {
+    let usage = |message| Failure { message, code: exit::USAGE };
     let name = &args.name;
     let is_name = name.starts_with(|first: char| first.is_ascii_lowercase())
         && name.chars().all(|char| char.is_ascii_lowercase() || char.is_ascii_digit() || "-_".contains(char));
     if !is_name {
-        bail!("`{name}` is not a crate name: it must match `[a-z][a-z0-9_-]*`");
+        return Err(usage(format!("`{name}` is not a crate name: it must match `[a-z][a-z0-9_-]*`")));
     }
     let folder = PathBuf::from(name);
     if folder.exists() {
-        bail!("`{name}` exists already: nothing was written");
+        return Err(usage(format!("`{name}` exists already: nothing was written")));
     }
     let sdk = match &args.sdk {
         Some(path) => {
-            let path = path.canonicalize().with_context(|| format!("`{}` is not a folder", path.display()))?;
-            path.display().to_string()
+            let found = path.canonicalize();
+            let found = found.map_err(|error| usage(format!("`{}` is not a folder: {error}", path.display())))?;
+            found.display().to_string()
         }
         None => format!("{SDK_FOLDER}/guest-sdk/rust"),
     };
@@ -53,21 +80,13 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             write(&folder.join(SDK_FOLDER).join(path), &text.replace("\n[lints]\nworkspace = true\n", ""))?;
         }
     }
-    println!("made `{name}`; build and run it with\n");
-    println!("    cd {name}");
-    println!("    cargo build --release");
-    println!(
-        "    squall run target/wasm32-wasip2/release/{}.wasm --env BASE_URL=http://127.0.0.1:8080\n",
-        name.replace('-', "_")
-    );
-    println!("`squall target --listen 127.0.0.1:8080` starts a server to try it on");
-    println!("`rustup target add wasm32-wasip2` installs the target, if it is not there yet");
     Ok(())
 }
 
-fn write(path: &Path, text: &str) -> anyhow::Result<()> {
+fn write(path: &Path, text: &str) -> Result<(), Failure> {
     let written = path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(path, text));
-    written.with_context(|| format!("`{}` cannot be written", path.display()))
+    let message = |error| format!("`{}` cannot be written: {error}", path.display());
+    written.map_err(|error| Failure { message: message(error), code: exit::OUTPUT })
 }
 
 fn manifest(name: &str, sdk: &str) -> String {

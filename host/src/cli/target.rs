@@ -8,6 +8,7 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use anyhow::Context;
 use squall::practice::{self, Latency, Options, Stall, Stats};
 
+use super::exit;
 use super::signals::StopSignals;
 
 /// Start a server to practise on.
@@ -41,18 +42,13 @@ pub struct Args {
     allow_remote: bool,
 }
 
-/// The arguments cannot be used together.
-const USAGE: u8 = 2;
-/// The server cannot be what the options ask for.
-const CONFIGURATION: u8 = 104;
-
 /// Serves until Ctrl-C or SIGTERM, says what it saw and returns the exit code.
 pub fn run(args: Args) -> anyhow::Result<u8> {
     if !args.listen.ip().is_loopback() && !args.allow_remote {
         let (addr, port) = (args.listen, args.listen.port());
         eprintln!("error: `--listen {addr}` can be reached from other machines");
         eprintln!("  hint: listen on `127.0.0.1:{port}`, or add `--allow-remote`");
-        return Ok(USAGE);
+        return Ok(exit::USAGE);
     }
     let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let threads = args.threads.unwrap_or(cores);
@@ -74,13 +70,13 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
         Ok(server) => server,
         Err(error) => {
             eprintln!("error: {:#}", anyhow::Error::from(error));
-            return Ok(CONFIGURATION);
+            return Ok(exit::CONFIGURATION);
         }
     };
     say(&format!("listening on {}\n", server.url()));
     runtime.block_on(signals.next());
     say(&describe(&server.stop()));
-    Ok(0)
+    Ok(exit::PASSED)
 }
 
 /// Writes to stdout. A reader that went away is no reason to stop serving.

@@ -8,7 +8,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::Context as _;
 
-use super::{env_or, execute, publish, root, target_directory};
+use super::publish;
+use crate::workspace::{call, cargo, root, show, tools};
 
 /// Versions that were seen to work together. A change builds the journeys again.
 const COMPONENTIZE_PY: &str = "componentize-py==0.25.1";
@@ -43,14 +44,14 @@ impl Proof {
         name: &str,
         probe: &[&str],
         needs: &str,
-        tools: &[&str],
+        versions: &[&str],
         build: fn(&Path, &Path) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         let sources = root().join("tests/journeys").join(name);
-        let work = target_directory().join("tools").join("proof").join(name);
+        let work = tools().join("proof").join(name);
         let stamp = work.join("stamp");
         let component = work.join("journey.wasm");
-        let fingerprint = fingerprint(&[&sources, &root().join("wit")], tools)?;
+        let fingerprint = fingerprint(&[&sources, &root().join("wit")], versions)?;
         let is_fresh = component.is_file() && fs::read_to_string(&stamp).is_ok_and(|known| known == fingerprint);
         if !is_fresh {
             if !runs(probe) {
@@ -78,18 +79,18 @@ fn c(sources: &Path, work: &Path) -> anyhow::Result<()> {
     compiler.args(["-m", "ziglang", "cc", "-target", "wasm32-wasi", "-mexec-model=reactor", "-O2", "-s", "-Wall"]);
     compiler.arg("-I").arg(work).arg(sources.join("journey.c"));
     compiler.arg(work.join("journey.c")).arg(work.join("journey_component_type.o")).arg("-o").arg(&core);
-    execute(&mut compiler)?;
-    execute(Command::new(wasm_tools).args(["component", "new"]).arg(&core).arg("-o").arg(work.join("journey.wasm")))
+    call(&mut compiler)?;
+    call(Command::new(wasm_tools).args(["component", "new"]).arg(&core).arg("-o").arg(work.join("journey.wasm")))
 }
 
 fn javascript(sources: &Path, work: &Path) -> anyhow::Result<()> {
-    let tools = target_directory().join("tools").join("node");
+    let tools = tools().join("node");
     let program = tools.join("node_modules/.bin/componentize-qjs");
     if !has_version(&tools.join("version"), COMPONENTIZE_QJS) || !program.exists() {
         fs::create_dir_all(&tools)?;
         let mut npm = Command::new("npm");
         npm.args(["install", "--no-audit", "--no-fund", "--silent", "--prefix"]).arg(&tools).arg(COMPONENTIZE_QJS);
-        execute(&mut npm)?;
+        call(&mut npm)?;
         fs::write(tools.join("version"), COMPONENTIZE_QJS)?;
     }
     let mut componentize = Command::new(program);
@@ -109,11 +110,11 @@ fn python_journey(sources: &Path, work: &Path) -> anyhow::Result<()> {
 /// A Python with `package` in it; returns the interpreter.
 fn venv(package: &str) -> anyhow::Result<PathBuf> {
     let name = package.split("==").next().unwrap_or(package);
-    let directory = target_directory().join("tools").join(format!("venv-{name}"));
+    let directory = tools().join(format!("venv-{name}"));
     let python = directory.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" });
     if !has_version(&directory.join("version"), package) || !python.exists() {
-        execute(Command::new("python3").args(["-m", "venv"]).arg(&directory))?;
-        execute(Command::new(&python).args(["-m", "pip", "--quiet", "install", package]))?;
+        call(Command::new("python3").args(["-m", "venv"]).arg(&directory))?;
+        call(Command::new(&python).args(["-m", "pip", "--quiet", "install", package]))?;
         fs::write(directory.join("version"), package)?;
     }
     Ok(python)
@@ -121,16 +122,16 @@ fn venv(package: &str) -> anyhow::Result<PathBuf> {
 
 /// A program from the crate registry; returns where it is. A debug build takes a quarter of the time of a release.
 fn cargo_tool(package: &str, program: &str, features: &str) -> anyhow::Result<PathBuf> {
-    let tools = target_directory().join("tools");
+    let tools = tools();
     let path = tools.join("bin").join(format!("{program}{}", std::env::consts::EXE_SUFFIX));
     let version = tools.join(format!("{program}.version"));
     if !has_version(&version, package) || !path.exists() {
         println!("installing {package} into target/tools");
-        let mut cargo = Command::new(env_or("CARGO", "cargo"));
-        cargo.current_dir(root()).args(["install", "--quiet", "--locked", "--debug", "--force", package]);
-        cargo.args(["--no-default-features", "--features", features, "--root"]).arg(&tools);
-        cargo.env("CARGO_PROFILE_DEV_DEBUG", "false").arg("--target-dir").arg(tools.join("build"));
-        execute(&mut cargo)?;
+        let mut command = cargo();
+        command.args(["install", "--quiet", "--locked", "--debug", "--force", package]);
+        command.args(["--no-default-features", "--features", features, "--root"]).arg(&tools);
+        command.env("CARGO_PROFILE_DEV_DEBUG", "false").arg("--target-dir").arg(tools.join("build"));
+        call(&mut command)?;
         fs::write(version, package)?;
     }
     Ok(path)
@@ -151,7 +152,7 @@ fn runs(words: &[&str]) -> bool {
 
 /// Runs a program that talks without need; what it said is shown when it fails.
 fn quietly(command: &mut Command) -> anyhow::Result<()> {
-    let shown = super::shown(command);
+    let shown = show(command);
     let output = command.output().with_context(|| format!("`{shown}` could not be started"))?;
     let said = [output.stdout, output.stderr].concat();
     anyhow::ensure!(output.status.success(), "`{shown}` failed\n{}", String::from_utf8_lossy(&said));
@@ -159,9 +160,9 @@ fn quietly(command: &mut Command) -> anyhow::Result<()> {
 }
 
 /// What a component was built from, as a short text.
-fn fingerprint(directories: &[&Path], tools: &[&str]) -> anyhow::Result<String> {
+fn fingerprint(directories: &[&Path], versions: &[&str]) -> anyhow::Result<String> {
     let mut hasher = DefaultHasher::new();
-    tools.hash(&mut hasher);
+    versions.hash(&mut hasher);
     for directory in directories {
         let mut files: Vec<PathBuf> = Vec::new();
         for entry in fs::read_dir(directory).with_context(|| format!("`{}` cannot be read", directory.display()))? {
