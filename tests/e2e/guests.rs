@@ -1,6 +1,11 @@
 //! Journeys that break, end the run, or use all of the contract.
 
-use crate::support::{Behaviour, Guest, Squall, exit, journey, journey_if_built, practice};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::support::{
+    Behaviour, Guest, Squall, exit, journey, journey_if_built, left_out, practice, squall, target_folder,
+};
 
 #[test]
 fn all_calls_agree_with_the_contract() {
@@ -82,7 +87,7 @@ fn a_parked_vu_costs_no_iterations() {
 fn guests_in_other_languages_keep_the_contract() {
     for language in ["c", "js", "python"] {
         let Some(path) = journey_if_built(language) else {
-            eprintln!("left out: `{language}` is not built (`cargo xtask journeys --proof`)");
+            left_out(&format!("the journey in `{language}` is not built: run `cargo xtask journeys --proof`"));
             continue;
         };
         let target = practice();
@@ -90,5 +95,35 @@ fn guests_in_other_languages_keep_the_contract() {
         assert_eq!(target.stats().by_route["/health"], 3);
         assert_eq!(run.summary().check("health answers 200"), (3, 0), "{language}");
         assert_eq!(run.summary().count(&format!("{language}_requests")), 3);
+    }
+}
+
+/// Builds a crate of `squall new` as its user would, but out of what the journeys here were built of: the versions that
+/// this repository has locked, and what is compiled already.
+fn build(folder: &Path, name: &str) -> PathBuf {
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    std::fs::copy(repository.join("Cargo.lock"), folder.join("Cargo.lock")).unwrap();
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut cargo = Command::new(cargo);
+    cargo.args(["build", "--offline", "--profile", "journey", "--config", "profile.journey.inherits='release'"]);
+    let built = cargo.current_dir(folder).env("CARGO_TARGET_DIR", target_folder()).output().unwrap();
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    target_folder().join("wasm32-wasip2/journey").join(format!("{name}.wasm"))
+}
+
+#[test]
+fn a_new_journey_builds_and_runs() {
+    let sdk = Path::new(env!("CARGO_MANIFEST_DIR")).join("../guest-sdk/rust");
+    for (name, sdk) in [("e2e_new_with_its_own_sdk", None), ("e2e_new_with_a_given_sdk", Some(sdk))] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut new = squall(["new", name]).current_dir(folder.path());
+        if let Some(sdk) = sdk {
+            new = new.arg("--sdk").arg(sdk);
+        }
+        new.finish().expect(exit::PASSED).prints(&["cargo build --release", name]);
+        let component = build(&folder.path().join(name), name);
+        let target = practice();
+        let run = Squall::run(component).at(&target, "/health").flags("--iterations 1").finish().expect(exit::PASSED);
+        assert_eq!((target.stats().by_route["/health"], run.summary().check("status is 200")), (1, (1, 0)));
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 use squall::practice::Server;
 
-use crate::support::{Finished, Squall, exit, journey, practice};
+use crate::support::{Finished, Squall, exit, journey, practice, write};
 
 /// Runs the quickstart with `--out json=FILE` and returns the lines.
 fn points(target: &Server, path: &str, flags: &[&str]) -> (Finished, Vec<Value>) {
@@ -198,4 +198,31 @@ fn a_journey_may_not_write_outside_its_folder() {
         run.finish().says(&[path]);
     }
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing but the folder itself is there");
+}
+
+#[test]
+fn samples_carry_the_tags_of_their_scenario_and_thresholds_can_name_them() {
+    let target = practice();
+    let folder = tempfile::tempdir().unwrap();
+    let toml = "[tags]\nbuild = \"17\"\n\
+                [scenarios.one]\nexecutor = \"shared-iterations\"\niterations = 3\ntags = { kind = \"light\" }\n\
+                [scenarios.two]\nexecutor = \"shared-iterations\"\niterations = 2\ntags = { kind = \"heavy\" }\n\
+                [thresholds]\n\"http_reqs{kind:light}\" = \"count==3\"\n\"http_reqs{scenario:two}\" = \"count==2\"\n\
+                \"http_reqs{build:17}\" = \"count==5\"\n";
+    let config = write(folder.path(), "squall.toml", toml);
+    let (run, lines) = points(&target, "/", &["--config", config.to_str().unwrap()]);
+    run.expect(exit::PASSED);
+    let requests = of(&lines, "Point", "http_reqs");
+    let kinds = |scenario: &str| {
+        let tags = requests.iter().map(|request| &request["data"]["tags"]);
+        tags.filter(|tags| tags["scenario"] == scenario).map(|tags| tags["kind"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!((kinds("one"), kinds("two")), (vec![Value::from("light"); 3], vec![Value::from("heavy"); 2]));
+}
+
+#[test]
+fn verbose_shows_debug_messages() {
+    let run = |flags: &str| Squall::run(journey("noop")).flags(flags).finish().expect(exit::PASSED);
+    run("--iterations 1 -v").says(&["debug: "]);
+    assert!(!run("--iterations 1").stderr.contains("debug: "));
 }

@@ -114,8 +114,9 @@ fn state(scenario: &ScenarioSecond, at: Duration) -> String {
     text
 }
 
+/// A second of the run ends a little before or after one of the scenario, so the nearest is meant.
 fn whole_seconds(span: Duration) -> String {
-    duration::format(Duration::from_secs(span.as_secs()))
+    duration::format(Duration::from_secs_f64(span.as_secs_f64().round()))
 }
 
 #[cfg(test)]
@@ -164,6 +165,12 @@ mod tests {
     #[test]
     fn a_scenario_that_waits_says_when_it_starts() {
         assert_eq!(state(&second(2).scenarios[0], Duration::from_secs(2)), "starts in 3s");
+    }
+
+    #[test]
+    fn a_second_that_ends_a_little_early_counts() {
+        let text = state(&second(6).scenarios[0], Duration::from_millis(5970));
+        assert!(text.starts_with("1s/1m0s"), "{text}");
     }
 
     #[test]

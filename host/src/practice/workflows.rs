@@ -41,11 +41,13 @@ impl Workflows {
         Self(Mutex::new(store))
     }
 
-    /// One page, as `{"items", "page", "limit", "total"}`. Pages count from 1.
+    /// One page, as `{"items", "page", "limit", "total"}`, the newest first: those live longest, so that what was listed
+    /// is still there when it is asked for. Pages count from 1.
     pub(super) fn list(&self, page: usize, limit: usize) -> Value {
         let store = self.store();
         let skipped = page.saturating_sub(1).saturating_mul(limit);
-        let live = (store.first_id..).zip(&store.places).filter_map(|(id, place)| Some((id, place.as_ref()?)));
+        let newest_first = store.places.iter().enumerate().rev();
+        let live = newest_first.filter_map(|(at, place)| Some((store.first_id + at as u64, place.as_ref()?)));
         let items: Vec<Value> = live.skip(skipped).take(limit).map(|(id, workflow)| workflow.to_json(id)).collect();
         json!({ "items": items, "page": page, "limit": limit, "total": store.live })
     }
@@ -160,7 +162,7 @@ mod tests {
         assert_eq!(workflows.get(2), None);
         assert_eq!(workflows.get(3).expect("3 was not deleted")["id"], 3);
         let page = workflows.list(1, 2);
-        assert_eq!((&page["items"][1]["id"], &page["total"]), (&json!(3), &json!(INITIAL - 1)));
+        assert_eq!((&page["items"][1]["id"], &page["total"]), (&json!(INITIAL - 1), &json!(INITIAL - 1)));
         assert_eq!(workflows.list(usize::MAX, usize::MAX)["items"], json!([]));
     }
 

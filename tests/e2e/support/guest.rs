@@ -15,12 +15,12 @@ pub fn journey(name: &str) -> PathBuf {
 
 /// Returns the path of a journey that only some machines can build.
 pub fn journey_if_built(name: &str) -> Option<PathBuf> {
-    let path = target().join("journeys").join(format!("{name}.wasm"));
+    let path = target_folder().join("journeys").join(format!("{name}.wasm"));
     path.exists().then_some(path)
 }
 
 /// The target folder this very test was built into.
-fn target() -> PathBuf {
+pub fn target_folder() -> PathBuf {
     // `target/PROFILE/squall`
     let squall = Path::new(env!("CARGO_BIN_EXE_squall"));
     squall.ancestors().nth(2).expect("the binary lies two folders deep").to_owned()

@@ -7,13 +7,19 @@ mod process;
 mod summary;
 mod target;
 
-pub use guest::{Behaviour, Guest, build_component, journey, journey_if_built};
+pub use guest::{Behaviour, Guest, build_component, journey, journey_if_built, target_folder};
 pub use hostile::Hostile;
 pub use process::{Finished, Running, Squall, squall};
 pub use summary::Summary;
-pub use target::{practice, practice_with};
+pub use target::{TargetProcess, practice, practice_with};
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
+
+/// Says what a test had to leave out, where the test runner cannot swallow it.
+pub fn left_out(what: &str) {
+    let _ = writeln!(std::io::stderr(), "LEFT OUT: {what}");
+}
 
 /// Writes a file into a folder and returns its path.
 pub fn write(folder: &Path, name: &str, contents: impl AsRef<[u8]>) -> PathBuf {

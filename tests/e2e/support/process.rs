@@ -53,23 +53,35 @@ struct Capture {
     thread: JoinHandle<()>,
 }
 
-/// Prepares squall with these arguments, without any `SQUALL_*` variable of this process.
+/// Prepares squall with these arguments.
 pub fn squall<I>(arguments: I) -> Squall
 where
     I: IntoIterator,
     I::Item: AsRef<OsStr>,
 {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_squall"));
+    let mut command = squall_command();
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let folder = tempfile::tempdir().expect("a temporary folder should be possible");
+    // A `squall.toml` in the folder of the tests would be nobody's intention.
+    command.current_dir(folder.path());
+    Squall { command, deadline: DEADLINE, folder }
+}
+
+/// squall without any `SQUALL_*` variable of this process.
+pub fn squall_command() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_squall"));
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("SQUALL_") {
             command.env_remove(name);
         }
     }
-    let folder = tempfile::tempdir().expect("a temporary folder should be possible");
-    // A `squall.toml` in the folder of the tests would be nobody's intention.
-    command.current_dir(folder.path());
-    Squall { command, deadline: DEADLINE, folder }
+    command
+}
+
+/// Sends a signal to a process of ours.
+pub fn signal(id: u32, name: &str) {
+    let status = Command::new("kill").arg(format!("-{name}")).arg(id.to_string()).status();
+    assert!(status.expect("`kill` should be there").success(), "squall was already gone");
 }
 
 impl Squall {
@@ -122,6 +134,23 @@ impl Squall {
         self
     }
 
+    /// Lends it a terminal for all three streams, through the `script` of util-linux; `None` where that is missing.
+    pub fn on_terminal(mut self) -> Option<Self> {
+        let version = Command::new("script").arg("--version").output().ok()?;
+        if !String::from_utf8_lossy(&version.stdout).contains("util-linux") {
+            return None;
+        }
+        let words = std::iter::once(self.command.get_program()).chain(self.command.get_args());
+        let words: Vec<String> = words.map(|word| word.to_string_lossy().into_owned()).collect();
+        assert!(words.iter().all(|word| !word.contains('\'')), "a word would end its quotes: {words:?}");
+        let line = format!("stty cols 120 rows 40 && exec '{}'", words.join("' '"));
+        let mut command = Command::new("script");
+        command.args(["-qec", &line, "/dev/null"]).env("TERM", "xterm-256color").env_remove("NO_COLOR");
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).current_dir(self.folder.path());
+        self.command = command;
+        Some(self)
+    }
+
     /// Runs in this folder.
     pub fn current_dir(mut self, folder: &Path) -> Self {
         self.command.current_dir(folder);
@@ -152,6 +181,11 @@ impl Running {
         self.child.id()
     }
 
+    /// Whether it has said this so far.
+    pub fn has_said(&self, text: &str) -> bool {
+        self.stderr.so_far().contains(text)
+    }
+
     /// Waits until `done` holds.
     #[track_caller]
     pub fn wait_until(&mut self, what: &str, done: impl Fn(&Self) -> bool) {
@@ -169,8 +203,7 @@ impl Running {
 
     /// Sends it a signal, by its id.
     pub fn signal(&self, name: &str) {
-        let status = Command::new("kill").arg(format!("-{name}")).arg(self.id().to_string()).status();
-        assert!(status.expect("`kill` should be there").success(), "squall was already gone");
+        signal(self.id(), name);
     }
 
     /// Waits for its end.
