@@ -163,6 +163,9 @@ impl Decoder {
             return Ok(bytes.len());
         };
         let taken = length - before;
+        if status < 100 {
+            return Err(Error::Protocol(format!("`{status:03}` is not a status")));
+        }
         // An interim answer (RFC 9110, 15.2) is followed by the real one. 101 would change the protocol, which was not asked for.
         if (100..200).contains(&status) {
             if status == 101 {
@@ -235,6 +238,10 @@ impl Decoder {
         let text = line
             .strip_suffix(b"\r\n")
             .ok_or_else(|| Error::Protocol("a line of the chunked body does not end with CRLF".to_owned()))?;
+        // Where one side takes a CR alone for the end of a line and the other does not, answers can be smuggled.
+        if text.contains(&b'\r') {
+            return Err(Error::Protocol("a CR inside of a line of the chunked body".to_owned()));
+        }
         self.state = match self.state {
             State::ChunkSize => match chunk_size(text)? {
                 0 => State::Trailers,
@@ -253,7 +260,9 @@ impl Decoder {
 }
 
 fn chunk_size(line: &[u8]) -> Result<u64, Error> {
-    let digits = line.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii_end();
+    let digits = line.split(|&byte| byte == b';').next().unwrap_or_default();
+    let blanks = digits.iter().rev().take_while(|&&byte| byte == b' ' || byte == b'\t').count();
+    let digits = &digits[..digits.len() - blanks];
     let wrong = || Error::Protocol(format!("`{}` is not a chunk size", digits.escape_ascii()));
     if digits.is_empty() || digits.len() > 16 || !digits.iter().all(u8::is_ascii_hexdigit) {
         return Err(wrong());
@@ -316,6 +325,10 @@ fn framing(version: u8, headers: &[httparse::Header<'_>]) -> Result<Framing, Str
             }
             _ => {}
         }
+    }
+    // HTTP/1.0 has no transfer codings, so whoever sent this does not know where the answer ends (RFC 9112, 6.1).
+    if version == 0 && framing.coding != Coding::None {
+        return Err("`transfer-encoding` in an answer of HTTP/1.0".to_owned());
     }
     Ok(framing)
 }
@@ -424,6 +437,10 @@ mod tests {
             "HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n",
             "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nxyz\r\n",
             "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\nab\r\n",
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1;a\rb\r\n",
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\x0c\r\n",
+            "HTTP/1.0 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+            "HTTP/1.1 099 Odd\r\n\r\n",
             "HTTP/1.1 101 Switching Protocols\r\n\r\n",
         ] {
             let error = decode("GET", &[answer.as_bytes()], true).unwrap_err();

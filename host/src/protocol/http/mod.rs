@@ -7,6 +7,8 @@
 mod client;
 mod connect;
 mod decode;
+#[cfg(test)]
+mod differential;
 mod error;
 mod request;
 mod target;
