@@ -13,4 +13,4 @@ wasmtime::component::bindgen!({
     exports: { default: async },
 });
 
-pub use squall::journey::{check, env, group, http, log, metric, test, vu};
+pub use self::squall::journey::{check, env, group, http, log, metric, test, vu};
