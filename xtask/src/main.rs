@@ -21,7 +21,8 @@ use anyhow::{Result, bail};
 const HELP: &str = "\
 usage: cargo xtask COMMAND
 
-  check [STAGE..]      the whole gate, or these stages of it: format, layers, clippy, licences, docs, guests, tests
+  check [STAGE..]      the whole gate, or these stages of it: format, layers, wasm-target, clippy, docs, deny, journeys,
+                       proof, tests, embed, windows, macos
   demo                 a practice server and 20 virtual users for 10 seconds
   journeys [--proof]   examples and test guests into target/journeys; with the proof in C, JavaScript and Python
   bench [OPTIONS]      squall beside its peers; `cargo xtask bench --help` lists the options

@@ -119,7 +119,6 @@ pub struct Component {
     digest: String,
     bytes: Vec<u8>,
     cache: Option<Cache>,
-    cached: bool,
     not_kept: Option<std::io::Error>,
 }
 
@@ -139,14 +138,13 @@ impl Component {
             hex
         });
         let found = cache.as_ref().and_then(|cache| cache.load(&engine, &digest));
-        let cached = found.is_some();
         let (compiled, not_kept) = match found {
             Some(compiled) => (compiled, None),
             None => compile(&engine, &bytes, &digest, cache.as_ref())?,
         };
         let pre = link(&engine, &compiled)?;
         engine::start_clock(&engine);
-        Ok(Self { engine, compiled, pre, mode, memory, digest, bytes, cache, cached, not_kept })
+        Ok(Self { engine, compiled, pre, mode, memory, digest, bytes, cache, not_kept })
     }
 
     /// What the component is, wants and offers.
@@ -159,12 +157,6 @@ impl Component {
     #[must_use]
     pub fn memory_mode(&self) -> MemoryMode {
         self.mode
-    }
-
-    /// Whether it was found compiled.
-    #[must_use]
-    pub fn was_cached(&self) -> bool {
-        self.cached
     }
 
     /// Why the compiled component could not be kept for the next time, if it could not.
