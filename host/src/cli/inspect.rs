@@ -6,7 +6,7 @@ use squall::config;
 
 use super::component;
 use super::exit;
-use super::message::Style;
+use super::message::{Style, say};
 use super::run_args::RunArgs;
 
 /// Show what a journey is, wants and offers, and the plan it would run
@@ -34,25 +34,24 @@ pub fn run(args: &Args) -> anyhow::Result<u8> {
             "" => None,
             text => Some(serde_json::from_str(text).context("the options were read once already")?),
         };
-        println!("{:#}", json!({ "component": inspection, "options": options, "plan": loaded.lowered.plan }));
+        let json = json!({ "component": inspection, "options": options, "plan": loaded.lowered.plan });
+        say(&format!("{json:#}\n"));
         return Ok(exit::PASSED);
     }
-    println!("world     {}", inspection.world);
-    println!("digest    sha256:{}", inspection.digest);
-    println!("size      {} bytes, and {} bytes of initial data for each VU", inspection.size, inspection.data);
-    println!("memory    {}", inspection.memory_mode);
-    list("imports", &inspection.imports);
-    list("exports", &inspection.exports);
-    println!("options   {}\n", if options.is_empty() { "none" } else { options });
-    print!("{}", config::explain(&loaded.lowered));
+    let mut text = format!(
+        "world     {}\ndigest    sha256:{}\nsize      {} bytes, and {} bytes of initial data for each VU\nmemory    {}\n",
+        inspection.world, inspection.digest, inspection.size, inspection.data, inspection.memory_mode
+    );
+    text += &list("imports", &inspection.imports);
+    text += &list("exports", &inspection.exports);
+    let options = if options.is_empty() { "none" } else { options };
+    say(&format!("{text}options   {options}\n\n{}", config::explain(&loaded.lowered)));
     Ok(exit::PASSED)
 }
 
-fn list(label: &str, names: &[String]) {
-    if names.is_empty() {
-        println!("{label:<9} none");
-    }
-    for (index, name) in names.iter().enumerate() {
-        println!("{:<9} {name}", if index == 0 { label } else { "" });
+fn list(label: &str, names: &[String]) -> String {
+    match names {
+        [] => format!("{label:<9} none\n"),
+        names => format!("{label:<9} {}\n", names.join(&format!("\n{:10}", ""))),
     }
 }

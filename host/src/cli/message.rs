@@ -47,6 +47,12 @@ impl Style {
     }
 }
 
+/// Writes to standard output. A reader that went away (`squall inspect … | head`) is no reason to fail.
+pub fn say(text: &str) {
+    let mut stdout = io::stdout().lock();
+    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

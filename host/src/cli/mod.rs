@@ -10,12 +10,11 @@ mod run_args;
 mod signals;
 mod target;
 
-use std::io;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-use message::Style;
+use message::{Style, say};
 
 /// A load engine scripted in WebAssembly
 #[derive(Debug, Parser)]
@@ -51,11 +50,13 @@ pub fn main() -> ExitCode {
         Command::New(args) => Ok(new::run(&args)),
         Command::Target(args) => target::run(args),
         Command::Version => {
-            println!("squall {}", env!("CARGO_PKG_VERSION"));
+            say(concat!("squall ", env!("CARGO_PKG_VERSION"), "\n"));
             Ok(exit::PASSED)
         }
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "squall", &mut io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "squall", &mut script);
+            say(&String::from_utf8_lossy(&script));
             Ok(exit::PASSED)
         }
     };

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::exit;
-use super::message::Style;
+use super::message::{Style, say};
 
 /// Make a journey crate
 #[derive(Debug, clap::Args)]
@@ -32,15 +32,18 @@ pub fn run(args: &Args) -> u8 {
         return code;
     }
     let name = &args.name;
-    println!("made `{name}`; build and run it with\n");
-    println!("    cd {name}");
-    println!("    cargo build --release");
-    println!(
-        "    squall run target/wasm32-wasip2/release/{}.wasm --env BASE_URL=http://127.0.0.1:8080\n",
+    say(&format!(
+        "made `{name}`; build and run it with
+
+    cd {name}
+    cargo build --release
+    squall run target/wasm32-wasip2/release/{}.wasm --env BASE_URL=http://127.0.0.1:8080
+
+`squall target --listen 127.0.0.1:8080` starts a server to try it on
+`rustup target add wasm32-wasip2` installs the target, if it is not there yet
+",
         name.replace('-', "_")
-    );
-    println!("`squall target --listen 127.0.0.1:8080` starts a server to try it on");
-    println!("`rustup target add wasm32-wasip2` installs the target, if it is not there yet");
+    ));
     exit::PASSED
 }
 

@@ -11,7 +11,7 @@ use squall::verdict::{Ending, GeneratorVerdict, Report, SummaryOptions};
 
 use super::component::{self, Failure, Loaded};
 use super::exit;
-use super::message::Style;
+use super::message::{Style, say};
 use super::run_args::RunArgs;
 use super::signals::StopSignals;
 
@@ -23,8 +23,8 @@ pub fn run(args: &RunArgs) -> anyhow::Result<u8> {
         Err(failure) => return Ok(failure.report(style)),
     };
     if args.explain {
-        print!("{}", config::explain(&lowered));
-        println!("\njourney\n  memory of each VU             {}", component.memory_mode());
+        let (plan, memory) = (config::explain(&lowered), component.memory_mode());
+        say(&format!("{plan}\njourney\n  memory of each VU             {memory}\n"));
         return Ok(exit::PASSED);
     }
     let style = Style::detect(lowered.presentation.no_color);

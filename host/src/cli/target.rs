@@ -1,7 +1,6 @@
 //! `squall target`: the practice server from the command line.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
 
@@ -9,6 +8,7 @@ use anyhow::Context;
 use squall::practice::{self, Latency, Options, Stall, Stats};
 
 use super::exit;
+use super::message::say;
 use super::signals::StopSignals;
 
 /// Start a server to practise on.
@@ -77,12 +77,6 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
     runtime.block_on(signals.next());
     say(&describe(&server.stop()));
     Ok(exit::PASSED)
-}
-
-/// Writes to stdout. A reader that went away is no reason to stop serving.
-fn say(text: &str) {
-    let mut stdout = std::io::stdout().lock();
-    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
 }
 
 fn describe(stats: &Stats) -> String {
