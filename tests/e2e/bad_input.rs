@@ -191,6 +191,15 @@ fn a_loop_on_one_vu_leaves_the_others_alone() {
     assert!(summary.count("iterations") >= 100, "{}", summary.json());
 }
 
+// Such a request never waits, so it gave nobody else a turn; once it kept its thread for ever.
+#[test]
+fn repeating_a_request_that_fails_at_once_leaves_the_others_alone() {
+    let run = Squall::run(journey("retry")).flags("--vus 3 --threads 1 --duration 3s --iteration-timeout 1s");
+    let summary = run.flags("--max-failed-iterations 50%").finish().expect(exit::PASSED).summary();
+    assert!(summary.value("iterations_failed", "passes") >= 1.0, "{}", summary.json());
+    assert!(summary.count("iterations") >= 100, "{}", summary.json());
+}
+
 #[test]
 #[cfg(target_os = "linux")]
 fn a_full_disk_is_reported_once_and_the_run_does_not_pass() {

@@ -1,6 +1,8 @@
 //! `http`: requests for guests. Follows redirects, records samples, and keeps the answers of an iteration.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -77,15 +79,15 @@ impl Responses {
 impl http::Host for Host {
     async fn send(&mut self, request: http::Request) -> Result<http::Response, http::Error> {
         self.called();
-        self.activity.waited = true;
-        let answer = self.sender().send(&request).await;
+        let (answer, waited) = watch(self.sender().send(&request)).await;
+        self.activity.waited |= waited;
         self.keep(answer)
     }
 
     async fn batch(&mut self, requests: Vec<http::Request>) -> Vec<Result<http::Response, http::Error>> {
         self.called();
-        self.activity.waited = true;
-        let answers = batch(&self.sender(), &self.run.requests, &requests).await;
+        let (answers, waited) = watch(batch(&self.sender(), &self.run.requests, &requests)).await;
+        self.activity.waited |= waited;
         answers.into_iter().map(|answer| self.keep(answer)).collect()
     }
 
@@ -316,6 +318,20 @@ async fn batch(sender: &Sender<'_>, limits: &Requests, requests: &[http::Request
     }
     let never = || Err(Error::Other("the request was not sent".to_owned()));
     answers.into_iter().map(|answer| answer.unwrap_or_else(never)).collect()
+}
+
+/// Returns what a future comes to, and whether it ever had to wait. A request that fails at once (a refused connection, a
+/// bad URL) gave nobody else a turn, so a guest that repeats it must still be interrupted.
+async fn watch<F: Future>(future: F) -> (F::Output, bool) {
+    let mut future = pin!(future);
+    let mut waited = false;
+    let output = poll_fn(|context| {
+        let poll = future.as_mut().poll(context);
+        waited |= poll.is_pending();
+        poll
+    });
+    let output = output.await;
+    (output, waited)
 }
 
 fn milliseconds(time: Duration) -> f64 {
