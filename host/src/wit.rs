@@ -8,6 +8,8 @@ wasmtime::component::bindgen!({
     imports: {
         "squall:journey/http.send": async,
         "squall:journey/http.batch": async,
+        "squall:journey/http.send-with": async,
+        "squall:journey/http.batch-with": async,
         "squall:journey/vu.sleep": async,
     },
     exports: { default: async },

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use squall::practice::Options;
 
 use crate::support::{Finished, Hostile, Squall, exit, journey, practice, practice_with, write};
@@ -31,6 +31,18 @@ fn every_hop_of_a_redirect_is_a_request() {
     let run = run(&(target.url() + "/redirect/3"), "--iterations 2").expect(exit::PASSED);
     assert_eq!((target.stats().requests, run.summary().count("http_reqs")), (8, 8));
     assert_eq!(run.summary().check("status is 200"), (2, 0));
+}
+
+#[test]
+fn what_an_answer_holds_reaches_the_journey() {
+    let target = practice();
+    let step = json!({ "url": target.url() + "/redirect/1", "show": ["url", "body", "headers", "timings"] });
+    let run = Squall::fetch(&json!([step, { "url": Hostile::refuses() }])).finish().expect(exit::PASSED);
+    let [answer, refused] = &run.answers()[..] else { panic!("not two answers\n{run}") };
+    assert_eq!((&answer["status"], &answer["url"]), (&json!(200), &json!(target.url() + "/redirect/0")), "{run}");
+    assert_eq!(answer["body"].as_str().map(str::len), answer["body_len"].as_u64().map(|length| length as usize));
+    assert!(answer["timings"]["waiting"].as_f64() > Some(0.0), "{run}");
+    assert_eq!(refused["error"], "the connection was refused", "{run}");
 }
 
 #[test]

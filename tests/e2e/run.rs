@@ -120,7 +120,7 @@ fn inspect_tells_what_a_component_is() {
     assert!(inspected.explains("vus", "3", "journey options"), "{inspected}");
 
     let http = squall([std::ffi::OsStr::new("inspect"), journey("quickstart").as_os_str()]).finish();
-    http.expect(exit::PASSED).prints(&["squall:journey/http@0.1.0"]);
+    http.expect(exit::PASSED).prints(&["squall:journey/http@0.1.1"]);
 }
 
 #[test]

@@ -13,12 +13,10 @@ use send_wrapper::SendWrapper;
 use tokio::time::Instant;
 
 use super::local::Label;
-use super::{Host, Local, Requests, to_guest};
+use super::{Host, Local, Run, to_guest};
 use crate::protocol::http::{Client, Error, Header, Request, Response, Target, Timings};
 use crate::wit::http;
 
-/// The statuses that are expected where a request says nothing (k6's default).
-const EXPECTED: std::ops::RangeInclusive<u16> = 200..=399;
 /// The longest timeout a request may ask for, in milliseconds: 1 day.
 const LONGEST_TIMEOUT: f64 = 8.64e7;
 
@@ -86,7 +84,7 @@ impl http::Host for Host {
 
     async fn batch(&mut self, requests: Vec<http::Request>) -> Vec<Result<http::Response, http::Error>> {
         self.called();
-        let (answers, waited) = watch(batch(&self.sender(), &self.run.requests, &requests)).await;
+        let (answers, waited) = watch(batch(&self.sender(), &requests)).await;
         self.activity.waited |= waited;
         answers.into_iter().map(|answer| self.keep(answer)).collect()
     }
@@ -134,6 +132,31 @@ impl http::Host for Host {
     fn release(&mut self, id: u32) {
         self.responses.release(id);
     }
+
+    async fn send_with(
+        &mut self,
+        request: http::Request,
+        _options: http::RequestOptions,
+    ) -> Result<http::Response, http::Error> {
+        self.send(request).await
+    }
+
+    async fn batch_with(
+        &mut self,
+        requests: Vec<(http::Request, http::RequestOptions)>,
+    ) -> Vec<Result<http::Response, http::Error>> {
+        self.batch(requests.into_iter().map(|(request, _)| request).collect()).await
+    }
+
+    fn last_failures(&mut self) -> Vec<http::Failure> {
+        Vec::new()
+    }
+
+    fn set_expected_statuses(&mut self, _statuses: Vec<http::StatusRange>) {}
+
+    fn details_of(&mut self, id: u32) -> Result<http::Details, http::LookupError> {
+        Err(http::LookupError::Stale(id))
+    }
 }
 
 impl Host {
@@ -141,7 +164,7 @@ impl Host {
         Sender {
             client: &self.client,
             local: &self.local,
-            defaults: &self.run.requests,
+            run: &self.run,
             scope: self.scope,
             group: self.groups.current(),
         }
@@ -151,7 +174,7 @@ impl Host {
         let answer = answer.map_err(to_guest)?;
         let (status, length) = (answer.response.status, answer.response.body_length);
         let duration = milliseconds(answer.timings.duration());
-        let id = self.responses.keep(answer, self.run.requests.held_bytes).map_err(to_guest)?;
+        let id = self.responses.keep(answer, self.run.held_bytes).map_err(to_guest)?;
         Ok(http::Response { id, status, body_length: u32::try_from(length).unwrap_or(u32::MAX), duration })
     }
 }
@@ -161,7 +184,7 @@ impl Host {
 struct Sender<'a> {
     client: &'a Client,
     local: &'a SendWrapper<Rc<Local>>,
-    defaults: &'a Requests,
+    run: &'a Run,
     scope: u32,
     group: u32,
 }
@@ -182,12 +205,12 @@ impl Sender<'_> {
             Err(error) => return Err(self.refuse(request, error)),
         };
         let (hop, deadline) = (&mut hop.0, hop.1);
-        let mut left = request.redirects.unwrap_or(self.defaults.redirects);
+        let mut left = request.redirects.unwrap_or(self.run.http.max_redirects);
         let mut first = true;
         loop {
             let sent = Request { method: hop.method, target: &hop.target, headers: &hop.headers, body: hop.body };
             let exchange = self.client.exchange(&sent, &hop.target, deadline).await;
-            let expected = exchange.result.as_ref().is_ok_and(|response| is_expected(request, response.status));
+            let expected = exchange.result.as_ref().is_ok_and(|response| self.is_expected(request, response.status));
             let label = Label {
                 scope: self.scope,
                 group: self.group,
@@ -213,12 +236,12 @@ impl Sender<'_> {
     }
 
     fn first_hop<'a>(&self, request: &'a http::Request) -> Result<(Hop<'a>, Instant), Error> {
-        if !self.defaults.allowed {
+        if !self.run.may_send {
             return Err(Error::Denied("no request may be made here".to_owned()));
         }
         let target = self.client.shared().target(&request.url)?;
         let timeout = match request.timeout {
-            None => self.defaults.timeout,
+            None => self.run.http.timeout,
             Some(milliseconds) if milliseconds > 0.0 => {
                 Duration::from_secs_f64(milliseconds.min(LONGEST_TIMEOUT) / 1e3)
             }
@@ -228,6 +251,13 @@ impl Sender<'_> {
             request.headers.iter().map(|header| Header { name: &header.name, value: &header.value }).collect();
         let hop = Hop { method: &request.method, headers, body: request.body.as_deref(), target };
         Ok((hop, Instant::now() + timeout))
+    }
+
+    fn is_expected(&self, request: &http::Request, status: u16) -> bool {
+        match request.expected_statuses.as_slice() {
+            [] => self.run.http.expected_statuses.iter().any(|&(first, last)| (first..=last).contains(&status)),
+            ranges => ranges.iter().any(|range| (range.first..=range.last).contains(&status)),
+        }
     }
 
     /// Counts a request that could not even be sent, as k6 does.
@@ -279,15 +309,9 @@ fn redirect(response: &Response, from: &Target) -> Option<Result<Target, Error>>
     Some(from.join(&location))
 }
 
-fn is_expected(request: &http::Request, status: u16) -> bool {
-    match request.expected_statuses.as_slice() {
-        [] => EXPECTED.contains(&status),
-        ranges => ranges.iter().any(|range| (range.first..=range.last).contains(&status)),
-    }
-}
-
 /// Sends several requests at once, so many in all and so many to one host, and returns the answers in order.
-async fn batch(sender: &Sender<'_>, limits: &Requests, requests: &[http::Request]) -> Vec<Result<Answer, Error>> {
+async fn batch(sender: &Sender<'_>, requests: &[http::Request]) -> Vec<Result<Answer, Error>> {
+    let limits = &sender.run.http;
     let host_of = |request: &http::Request| sender.client.shared().target(&request.url).ok();
     let mut waiting: VecDeque<(usize, Option<Arc<Target>>)> = requests.iter().map(host_of).enumerate().collect();
     let mut in_flight: Vec<Option<Arc<Target>>> = Vec::new();

@@ -11,7 +11,8 @@ use std::sync::Arc;
 use rustc_hash::{FxHashMap, FxHasher};
 
 use crate::metrics::{MetricId, Recorder, Registry, SeriesId, SystemTags, Tags, builtin};
-use crate::protocol::http::{Exchange, Settings, Shared};
+use crate::plan::Http;
+use crate::protocol::http::{Exchange, Peer, Protocol, Shared};
 use crate::wit::metric::Tag;
 
 /// Combinations kept before the map starts anew. The series themselves are limited by the recorder.
@@ -64,6 +65,7 @@ struct Known {
     error_code: u16,
     expected: bool,
     tls: Option<&'static str>,
+    protocol: Protocol,
     method: Box<str>,
     url: Box<str>,
     name: Option<Box<str>>,
@@ -85,6 +87,8 @@ struct RequestSeries {
     sending: SeriesId,
     waiting: SeriesId,
     receiving: SeriesId,
+    total: SeriesId,
+    retries: SeriesId,
     bytes_sent: SeriesId,
     bytes_received: SeriesId,
 }
@@ -104,7 +108,7 @@ pub(super) struct Label<'a> {
 impl Local {
     /// Makes a worker's part.
     #[must_use]
-    pub fn new(recorder: Recorder, registry: Arc<Registry>, system: SystemTags, http: Settings) -> Self {
+    pub fn new(recorder: Recorder, registry: Arc<Registry>, system: SystemTags, http: Arc<Http>) -> Self {
         let names = Names { groups: vec![Arc::from("")], ..Names::default() };
         Self {
             recorder,
@@ -214,6 +218,10 @@ impl Local {
         add(series.sending, milliseconds(timings.sending));
         add(series.waiting, milliseconds(timings.waiting));
         add(series.receiving, milliseconds(timings.receiving));
+        add(series.total, milliseconds(timings.total()));
+        if exchange.retried {
+            add(series.retries, 1.0);
+        }
         add(series.bytes_sent, exchange.sent as f64);
         add(series.bytes_received, exchange.received as f64);
     }
@@ -263,7 +271,8 @@ impl Local {
             bucket.iter().find(|known| {
                 (known.scope, known.group, known.status, known.error_code)
                     == (label.scope, label.group, status, error_code)
-                    && (known.expected, known.tls) == (label.expected, exchange.tls_version)
+                    && (known.expected, known.tls, known.protocol)
+                        == (label.expected, exchange.peer.tls_version, exchange.peer.protocol)
                     && *known.method == *label.method
                     && known.name.as_deref() == label.name
                     && (label.name.is_some() || *known.url == *label.url)
@@ -274,7 +283,7 @@ impl Local {
         if let Some(known) = found {
             return known.series;
         }
-        let ids = self.new_request_series(label, exchange.tls_version, status, error_code, error.as_deref());
+        let ids = self.new_request_series(label, &exchange.peer, status, error_code, error.as_deref());
         series.make_room();
         series.requests.entry(hash).or_default().push(Known {
             scope: label.scope,
@@ -282,7 +291,8 @@ impl Local {
             status,
             error_code,
             expected: label.expected,
-            tls: exchange.tls_version,
+            tls: exchange.peer.tls_version,
+            protocol: exchange.peer.protocol,
             method: Box::from(label.method),
             url: Box::from(label.url),
             name: label.name.map(Box::from),
@@ -296,7 +306,7 @@ impl Local {
     fn new_request_series(
         &self,
         label: &Label<'_>,
-        tls: Option<&str>,
+        peer: &Peer,
         status: u16,
         error_code: u16,
         error: Option<&str>,
@@ -304,7 +314,7 @@ impl Local {
         let name = label.name.unwrap_or(label.url);
         let (status, code) = (status.to_string(), error_code.to_string());
         let mut all = vec![
-            ("proto", "HTTP/1.1"),
+            ("proto", peer.protocol.as_str()),
             ("status", &status),
             ("method", label.method),
             // With a name, `url` takes its value, or each URL would be a series of its own (k6 does the same).
@@ -312,7 +322,7 @@ impl Local {
             ("name", name),
             ("expected_response", if label.expected { "true" } else { "false" }),
         ];
-        all.extend(tls.map(|version| ("tls_version", version)));
+        all.extend(peer.tls_version.map(|version| ("tls_version", version)));
         all.extend(error.map(|text| ("error", text)));
         all.extend((error_code != 0).then_some(("error_code", code.as_str())));
         all.retain(|(tag, _)| self.system.has(tag));
@@ -330,6 +340,8 @@ impl Local {
             sending: series(builtin::HTTP_REQ_SENDING),
             waiting: series(builtin::HTTP_REQ_WAITING),
             receiving: series(builtin::HTTP_REQ_RECEIVING),
+            total: series(builtin::HTTP_REQ_TOTAL_DURATION),
+            retries: series(builtin::HTTP_REQ_RETRIES),
             bytes_sent: self.recorder.series(builtin::DATA_SENT, &base),
             bytes_received: self.recorder.series(builtin::DATA_RECEIVED, &base),
         }

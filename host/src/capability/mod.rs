@@ -17,15 +17,16 @@ pub use local::Local;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use send_wrapper::SendWrapper;
 use wasmtime::component::{HasSelf, Linker};
 use wasmtime_wasi::WasiView;
 
 use crate::metrics::{Registry, Tags};
-pub use crate::protocol::http::Settings;
-use crate::protocol::http::{Client, Error};
+use crate::plan::Http;
+use crate::plan::http::Connections;
+use crate::protocol::http::{Client, Error, Owner};
 use crate::wit;
 use check::Groups;
 use http::Responses;
@@ -51,27 +52,12 @@ pub struct Run {
     pub registry: Arc<Registry>,
     /// Where messages and wishes go.
     pub sink: Arc<dyn Sink>,
-    /// How requests are made.
-    pub requests: Requests,
-}
-
-/// How requests are made where the journey says nothing.
-#[derive(Debug, Clone)]
-pub struct Requests {
+    /// How requests are made where the journey says nothing.
+    pub http: Arc<Http>,
     /// Whether requests may be made at all.
-    pub allowed: bool,
-    /// The time for one request, redirects included.
-    pub timeout: Duration,
-    /// Redirects to follow.
-    pub redirects: u32,
-    /// Requests of one batch in flight at once.
-    pub batch: u32,
-    /// Of these, to one host; 0 for no limit.
-    pub batch_per_host: u32,
+    pub may_send: bool,
     /// Bytes of answers that one iteration may hold at once.
     pub held_bytes: u64,
-    /// Whether connections are closed between iterations.
-    pub close_between_iterations: bool,
 }
 
 /// Who the guest is.
@@ -87,6 +73,8 @@ pub struct Identity {
     pub tags: Tags,
     /// Variables granted.
     pub env: Arc<BTreeMap<String, String>>,
+    /// How its scenario uses connections.
+    pub connections: Connections,
 }
 
 /// One VU's side of every interface.
@@ -122,7 +110,7 @@ impl Host {
         Self {
             random: Random::new(run.seed, &identity.scenario),
             run,
-            client: Client::new(local.http()),
+            client: Client::new(local.http(), Owner { vu: identity.vu, connections: identity.connections }),
             local: SendWrapper::new(Rc::clone(local)),
             scope,
             identity,
@@ -151,7 +139,7 @@ impl Host {
         if let Some(response) = self.responses.clear() {
             self.client.recycle(response);
         }
-        if self.run.requests.close_between_iterations {
+        if self.identity.connections == Connections::PerIteration {
             self.client.close_all();
         }
     }
@@ -186,13 +174,15 @@ pub fn link<T: WasiView + 'static>(linker: &mut Linker<T>, host: fn(&mut T) -> &
 fn to_guest(error: Error) -> wit::http::Error {
     use wit::http::Error as Guest;
     match error {
-        Error::Timeout => Guest::Timeout,
-        Error::Dns(text) => Guest::Dns(text),
+        Error::Timeout | Error::DialTimeout => Guest::Timeout,
+        Error::Dns(text) | Error::NoSuchHost(text) => Guest::Dns(text),
         Error::Refused => Guest::Refused,
-        Error::Reset => Guest::Reset,
+        Error::Reset | Error::BrokenPipe => Guest::Reset,
         Error::Denied(rule) => Guest::Denied(rule),
-        Error::Tls(text) => Guest::Tls(text),
-        Error::Protocol(text) => Guest::Protocol(text),
+        Error::Tls(text) | Error::NotTls(text) | Error::UnknownAuthority(text) | Error::WrongHost(text) => {
+            Guest::Tls(text)
+        }
+        Error::Protocol(text) | Error::Decoding(text) | Error::Http2 { reason: text, .. } => Guest::Protocol(text),
         Error::InvalidUrl(text) => Guest::InvalidUrl(text),
         Error::InvalidRequest(text) => Guest::InvalidRequest(text),
         Error::TooLarge(limit) => Guest::TooLarge(u32::try_from(limit).unwrap_or(u32::MAX)),

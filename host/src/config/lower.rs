@@ -15,6 +15,7 @@ use super::scenario::note_pairs;
 use super::values::{Bytes, Portion, Shown};
 use super::{Lowered, Problem};
 use crate::metrics::{Registry, SystemTags, Tags};
+use crate::plan::http::{Connections, Tls};
 use crate::plan::{Http, Limits, Plan};
 use crate::verdict::{Threshold, Warning, check_thresholds};
 
@@ -184,7 +185,6 @@ impl Lowering<'_> {
         }
         Http {
             user_agent: self.pick("userAgent", layer.user_agent.as_ref(), default.user_agent),
-            timeout: default.timeout,
             max_redirects: self.pick("maxRedirects", layer.max_redirects.as_ref(), default.max_redirects),
             // One answer may be as large as all that an iteration may hold.
             max_body: response_bytes,
@@ -192,13 +192,22 @@ impl Lowering<'_> {
             // k6's word for no limit is 0.
             batch_per_host: if per_host == 0 { u32::MAX } else { per_host },
             discard_bodies: self.pick("discardResponseBodies", layer.discard_response_bodies.as_ref(), false),
-            insecure_skip_tls_verify: self.pick(
-                "insecureSkipTLSVerify",
-                layer.insecure_skip_tls_verify.as_ref(),
-                false,
-            ),
-            no_connection_reuse: self.pick("noConnectionReuse", layer.no_connection_reuse.as_ref(), false),
-            no_vu_connection_reuse: self.pick("noVUConnectionReuse", layer.no_vu_connection_reuse.as_ref(), false),
+            connections: self.connections(),
+            tls: Tls {
+                skip_verify: self.pick("insecureSkipTLSVerify", layer.insecure_skip_tls_verify.as_ref(), false),
+                ..default.tls
+            },
+            ..default
+        }
+    }
+
+    fn connections(&mut self) -> Connections {
+        let per_request = self.pick("noConnectionReuse", self.layer.no_connection_reuse.as_ref(), false);
+        let per_iteration = self.pick("noVUConnectionReuse", self.layer.no_vu_connection_reuse.as_ref(), false);
+        match (per_request, per_iteration) {
+            (true, _) => Connections::PerRequest,
+            (false, true) => Connections::PerIteration,
+            (false, false) => Connections::PerVu,
         }
     }
 

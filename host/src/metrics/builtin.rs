@@ -58,6 +58,10 @@ builtin! {
     HTTP_REQ_RECEIVING = 20, "http_req_receiving", Trend, Time;
     /// squall's own: `iteration_delay + iteration_duration`, what a user of an open model waited since the intended start.
     ITERATION_TOTAL = 21, "iteration_total", Trend, Time;
+    /// squall's own: `http_req_blocked + http_req_duration`, everything from asking for a connection to the last byte.
+    HTTP_REQ_TOTAL_DURATION = 22, "http_req_total_duration", Trend, Time;
+    /// squall's own: requests sent again because the server had closed the connection they were sent on.
+    HTTP_REQ_RETRIES = 23, "http_req_retries", Counter, Default;
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 
 mod curve;
 pub mod duration;
+pub mod http;
 mod share;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use curve::{Cursor, Curve, Stage};
+pub use http::Http;
 pub use share::Share;
 
 use serde::{Deserialize, Serialize};
@@ -35,6 +37,8 @@ pub struct Plan {
     pub env: BTreeMap<String, String>,
     /// How requests are made.
     pub http: Http,
+    /// Files granted to the journeys, by the name they are known by there.
+    pub files: BTreeMap<String, Arc<[u8]>>,
     /// What a journey may use.
     pub limits: Limits,
     /// The time `setup` may take; `None` skips `setup`.
@@ -51,32 +55,6 @@ pub struct Plan {
     pub allow_invalid: bool,
     /// Which of k6's system tags samples carry.
     pub system_tags: SystemTags,
-}
-
-/// How requests are made.
-#[expect(clippy::struct_excessive_bools, reason = "switches that the user sets one by one; none excludes another")]
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Http {
-    /// The `user-agent` header where the journey sets none; empty sends none.
-    pub user_agent: String,
-    /// The time for one request, connecting and redirects included, where the journey sets none.
-    pub timeout: Duration,
-    /// Redirects to follow where the journey says nothing.
-    pub max_redirects: u32,
-    /// The largest answer, in bytes, that is kept for the journey.
-    pub max_body: u64,
-    /// How many requests of one `batch` are in flight at once.
-    pub batch: u32,
-    /// How many of them go to one host; 0 for no limit.
-    pub batch_per_host: u32,
-    /// Whether answers' bodies are read and thrown away.
-    pub discard_bodies: bool,
-    /// Whether any certificate is accepted.
-    pub insecure_skip_tls_verify: bool,
-    /// Whether each request opens a connection.
-    pub no_connection_reuse: bool,
-    /// Whether connections are closed between iterations.
-    pub no_vu_connection_reuse: bool,
 }
 
 /// What a journey may use.
@@ -111,6 +89,8 @@ pub struct Scenario {
     pub env: BTreeMap<String, String>,
     /// Tags on top of the plan's.
     pub tags: Tags,
+    /// How its VUs use connections, where not as the plan says.
+    pub connections: Option<http::Connections>,
     /// Which part of the scenario this plan holds.
     pub share: Share,
     /// Its place in the whole plan, from 0, which parts of the plan keep; set by [`Plan::number_vus`].
@@ -274,27 +254,11 @@ impl Scenario {
             load,
             env: BTreeMap::new(),
             tags: Tags::default(),
+            connections: None,
             share: Share::WHOLE,
             number: 0,
             first_vu: 1,
         })
-    }
-}
-
-impl Default for Http {
-    fn default() -> Self {
-        Self {
-            user_agent: concat!("squall/", env!("CARGO_PKG_VERSION")).to_owned(),
-            timeout: Duration::from_mins(1),
-            max_redirects: 10,
-            max_body: 256 << 20,
-            batch: 20,
-            batch_per_host: 6,
-            discard_bodies: false,
-            insecure_skip_tls_verify: false,
-            no_connection_reuse: false,
-            no_vu_connection_reuse: false,
-        }
     }
 }
 
@@ -321,6 +285,7 @@ impl Plan {
             tags: Tags::default(),
             env: BTreeMap::new(),
             http: Http::default(),
+            files: BTreeMap::new(),
             limits: Limits::default(),
             setup_timeout: Some(Duration::from_mins(1)),
             teardown_timeout: Some(Duration::from_mins(1)),

@@ -35,7 +35,7 @@ impl Inspection {
     pub(super) fn of(engine: &Engine, component: &Component, bytes: &[u8], digest: &str, mode: MemoryMode) -> Self {
         let ty = component.component_type();
         Self {
-            world: "squall:journey/journey@0.1.0".to_owned(),
+            world: "squall:journey/journey@0.1.1".to_owned(),
             digest: digest.to_owned(),
             size: bytes.len(),
             data: data_size(bytes),

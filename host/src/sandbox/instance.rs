@@ -1,6 +1,6 @@
 //! Instances of a component, as the scheduler drives them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,24 +8,23 @@ use std::time::{Duration, Instant};
 use wasmtime::{Engine, Store};
 
 use super::state::{ComputedTooLong, State};
-use crate::capability::{Host, Identity, Local, Requests, Run, Settings, Sink};
+use crate::capability::{Host, Identity, Local, Run, Sink};
 use crate::metrics::{Recorder, Registry, SystemTags, Tags};
-use crate::plan::{Limits, Plan};
+use crate::plan::http::Connections;
+use crate::plan::{Http, Limits, Plan, Scenario};
 use crate::vu::{
     Context, Instance, Iteration, Journey, JourneyError, Lifecycle, Notice, NoticeLevel, Outcome, Seat, Worker,
 };
 use crate::wit;
-
-/// How long a resolved name is kept (k6's default).
-const DNS_TTL: Duration = Duration::from_mins(5);
 
 /// A component as a journey.
 pub struct Sandbox {
     engine: Engine,
     pre: wit::JourneyPre<State>,
     limits: Limits,
-    settings: Settings,
-    requests: Requests,
+    http: Arc<Http>,
+    /// How scenarios use connections, where not as all do.
+    connections: Arc<HashMap<Arc<str>, Connections>>,
     system_tags: SystemTags,
     tags: Tags,
     env: Arc<BTreeMap<String, String>>,
@@ -33,28 +32,12 @@ pub struct Sandbox {
 
 impl Sandbox {
     pub(super) fn new(engine: Engine, pre: wit::JourneyPre<State>, plan: &Plan) -> Self {
-        let http = &plan.http;
         Self {
             engine,
             pre,
             limits: plan.limits.clone(),
-            settings: Settings {
-                user_agent: http.user_agent.clone(),
-                max_body: http.max_body,
-                discard_bodies: http.discard_bodies,
-                insecure_skip_tls_verify: http.insecure_skip_tls_verify,
-                no_connection_reuse: http.no_connection_reuse,
-                dns_ttl: DNS_TTL,
-            },
-            requests: Requests {
-                allowed: true,
-                timeout: http.timeout,
-                redirects: http.max_redirects,
-                batch: http.batch,
-                batch_per_host: http.batch_per_host,
-                held_bytes: plan.limits.response_bytes,
-                close_between_iterations: http.no_vu_connection_reuse,
-            },
+            http: Arc::new(plan.http.clone()),
+            connections: Arc::new(connections_of(plan)),
             system_tags: plan.system_tags.clone(),
             tags: plan.tags.clone(),
             env: Arc::new(plan.env.clone()),
@@ -71,9 +54,11 @@ impl Journey for Sandbox {
             seed: context.seed,
             registry: Arc::clone(&context.registry),
             sink: Arc::new(ToContext(Arc::clone(context))),
-            requests: self.requests.clone(),
+            http: Arc::clone(&self.http),
+            may_send: true,
+            held_bytes: self.limits.response_bytes,
         };
-        let (registry, http) = (Arc::clone(&context.registry), self.settings.clone());
+        let (registry, http) = (Arc::clone(&context.registry), Arc::clone(&self.http));
         let local = Local::new(recorder.clone(), registry, self.system_tags.clone(), http);
         SandboxWorker {
             engine: self.engine.clone(),
@@ -83,8 +68,14 @@ impl Journey for Sandbox {
             local: Rc::new(local),
             tags: self.tags.clone(),
             env: Arc::clone(&self.env),
+            connections: Arc::clone(&self.connections),
         }
     }
+}
+
+fn connections_of(plan: &Plan) -> HashMap<Arc<str>, Connections> {
+    let named = |scenario: &Scenario| Some((Arc::clone(&scenario.name), scenario.connections?));
+    plan.scenarios.iter().filter_map(named).collect()
 }
 
 /// One worker thread's part.
@@ -96,6 +87,7 @@ pub struct SandboxWorker {
     local: Rc<Local>,
     tags: Tags,
     env: Arc<BTreeMap<String, String>>,
+    connections: Arc<HashMap<Arc<str>, Connections>>,
 }
 
 /// One VU's copy.
@@ -125,6 +117,7 @@ impl SandboxWorker {
             scenario: Arc::from(""),
             tags: self.tags.clone(),
             env: Arc::clone(&self.env),
+            connections: self.run.http.connections,
         };
         let (mut store, journey) = self.instance(identity).await?;
         let host = &mut store.data_mut().host;
@@ -145,6 +138,7 @@ impl Worker for SandboxWorker {
             scenario: Arc::clone(&seat.scenario),
             tags: seat.tags.clone(),
             env: Arc::clone(&seat.env),
+            connections: self.connections.get(&seat.scenario).copied().unwrap_or(self.run.http.connections),
         };
         let (store, journey) = self.instance(identity).await?;
         let (exec, data) = (Arc::clone(&seat.exec), Arc::clone(&seat.data));
@@ -210,33 +204,26 @@ pub(super) async fn options(
     log: Box<dyn Fn(&str) + Send + Sync>,
     limit: Duration,
 ) -> Result<String, JourneyError> {
-    let requests = Requests {
-        allowed: false,
-        timeout: limit,
-        redirects: 0,
-        batch: 1,
-        batch_per_host: 1,
-        held_bytes: 0,
-        close_between_iterations: false,
-    };
+    let http = Arc::new(Http::default());
     let registry = Arc::new(Registry::default());
     let run = Run {
         started: Instant::now(),
         seed: 0,
         registry: Arc::clone(&registry),
         sink: Arc::new(OnlyLog(log)),
-        requests,
+        http: Arc::clone(&http),
+        may_send: false,
+        held_bytes: 0,
     };
-    let settings = Settings {
-        user_agent: String::new(),
-        max_body: 0,
-        discard_bodies: true,
-        insecure_skip_tls_verify: false,
-        no_connection_reuse: true,
-        dns_ttl: DNS_TTL,
+    let local = Local::new(Recorder::discard(), registry, SystemTags::default(), http);
+    let identity = Identity {
+        vu: 0,
+        instance: 1,
+        scenario: Arc::from(""),
+        tags: Tags::default(),
+        env: Arc::new(env),
+        connections: Connections::PerRequest,
     };
-    let local = Local::new(Recorder::discard(), registry, SystemTags::default(), settings);
-    let identity = Identity { vu: 0, instance: 1, scenario: Arc::from(""), tags: Tags::default(), env: Arc::new(env) };
     let host = Host::new(Arc::new(run), &Rc::new(local), identity);
     let limits = Limits::default();
     let mut store = State::store(engine, host, usize::try_from(limits.memory).unwrap_or(usize::MAX), limit);

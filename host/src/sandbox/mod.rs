@@ -99,9 +99,9 @@ impl LoadError {
                 Some("give the path of a component, as `cargo build --target wasm32-wasip2` makes it")
             }
             Self::Damaged { .. } => Some("build or download it again"),
-            Self::UnknownImport { .. } => Some("build it against the WIT of this squall, `squall:journey@0.1.0`"),
+            Self::UnknownImport { .. } => Some("build it against the WIT of this squall, `squall:journey@0.1.1`"),
             Self::OtherWorld { .. } | Self::Unfit { .. } => {
-                Some("a journey implements the world `squall:journey/journey@0.1.0`; `squall new` makes one")
+                Some("a journey implements the world `squall:journey/journey@0.1.1`; `squall new` makes one")
             }
             Self::Compile { .. } | Self::Engine { .. } => None,
         }

@@ -8,9 +8,10 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use squall::practice::Server;
 
-use super::Summary;
+use super::{Summary, journey};
 
 /// A run that takes longer than this hangs. Runs last seconds; compiling a component on a busy machine takes more.
 const DEADLINE: Duration = Duration::from_mins(2);
@@ -95,6 +96,11 @@ impl Squall {
         let mut run = squall([OsStr::new("run"), journey.as_ref().as_os_str(), OsStr::new("--no-color")]);
         run.command.arg("--summary-export").arg(run.folder.path().join("exported-summary.json"));
         run
+    }
+
+    /// Prepares one iteration of the journey `fetch`, which does these steps and logs every answer.
+    pub fn fetch(steps: &Value) -> Self {
+        Self::run(journey("fetch")).grant("STEPS", steps.to_string())
     }
 
     /// Adds an argument.
@@ -281,6 +287,14 @@ impl Finished {
             "squall panicked\n{self}"
         );
         self
+    }
+
+    /// What the journey `fetch` said of each answer, in order.
+    #[track_caller]
+    pub fn answers(&self) -> Vec<Value> {
+        let lines = self.stderr.lines().filter_map(|line| Some(line.split_once("answer {")?.1));
+        let parse = |rest: &str| serde_json::from_str(&format!("{{{rest}"));
+        lines.map(|rest| parse(rest).unwrap_or_else(|error| panic!("{error} in `{rest}`\n{self}"))).collect()
     }
 
     /// The summary it exported.

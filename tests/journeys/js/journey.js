@@ -1,11 +1,11 @@
 // The contract from JavaScript: the same tiny journey as in `../c` and `../python`, on the raw WIT, without an SDK.
-import { send, header, body } from 'squall:journey/http@0.1.0';
-import { declare as declareCheck, report } from 'squall:journey/check@0.1.0';
-import { declare as declareMetric, add } from 'squall:journey/metric@0.1.0';
-import { sleep, id, now } from 'squall:journey/vu@0.1.0';
-import { begin, end } from 'squall:journey/group@0.1.0';
-import { write } from 'squall:journey/log@0.1.0';
-import { get, all } from 'squall:journey/env@0.1.0';
+import { send, header, body } from 'squall:journey/http@0.1.1';
+import { declare as declareCheck, report } from 'squall:journey/check@0.1.1';
+import { declare as declareMetric, add } from 'squall:journey/metric@0.1.1';
+import { sleep, id, now } from 'squall:journey/vu@0.1.1';
+import { begin, end } from 'squall:journey/group@0.1.1';
+import { write } from 'squall:journey/log@0.1.1';
+import { get, all } from 'squall:journey/env@0.1.1';
 
 // QuickJS has no TextEncoder and no TextDecoder.
 const encode = (text) => Uint8Array.from(unescape(encodeURIComponent(text)), (c) => c.charCodeAt(0));

@@ -1,6 +1,7 @@
 use super::{Typed, from};
 use crate::config::{explain, granted};
 use crate::plan::Load;
+use crate::plan::http::Connections;
 
 #[test]
 fn each_layer_wins_over_those_below() {
@@ -139,7 +140,7 @@ fn every_form_of_a_variable_is_read() {
     assert!(plan.thresholds[1].abort_on_fail);
     assert_eq!(plan.system_tags.0, ["url", "status"]);
     assert_eq!(plan.setup_timeout, None);
-    assert!(plan.http.no_vu_connection_reuse && !lowered.presentation.quiet);
+    assert!(plan.http.connections == Connections::PerIteration && !lowered.presentation.quiet);
     assert!((plan.max_failed_iterations - 0.01).abs() < 1e-12);
     assert_eq!(plan.limits.iteration_timeout.unwrap().as_secs(), 10);
     assert_eq!(plan.limits.memory, 1 << 20);

@@ -23,7 +23,7 @@ const SECTIONS: [(&str, IsIn); 3] = [
 type IsIn = fn(&str) -> bool;
 
 /// What k6 leaves out of the compact summary: checks have lines of their own, and phases are for those who ask.
-const LEFT_OUT: [&str; 9] = [
+const LEFT_OUT: [&str; 11] = [
     "checks",
     "group_duration",
     "http_req_blocked",
@@ -33,6 +33,8 @@ const LEFT_OUT: [&str; 9] = [
     "http_req_sending",
     "http_req_waiting",
     "http_req_receiving",
+    "http_req_retries",
+    "http_req_total_duration",
 ];
 
 /// Prints the summary when the run has ended.

@@ -2,18 +2,20 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rustc_hash::FxHashMap;
 use send_wrapper::SendWrapper;
 
-use super::connect::Connection;
-use super::decode::{Decoder, MAX_HEADERS};
+use super::h1::Decoder;
+use super::stream::Stream;
 use super::tls::Tls;
-use super::{Error, Request, Settings, Target};
+use super::{Error, Exchange, Peer, Progress, Protocol, Request, Response, Target, dial, h1, tls};
+use crate::plan::Http;
+use crate::plan::http::Connections;
 
 /// How many parsed URLs a worker keeps. Journeys ask for the same few again and again.
 const KEPT_TARGETS: usize = 1024;
@@ -26,134 +28,44 @@ type Names = HashMap<String, (Vec<IpAddr>, Instant)>;
 /// What all clients of a worker thread share.
 #[derive(Debug)]
 pub struct Shared {
-    settings: Settings,
+    settings: Arc<Http>,
     tls: Tls,
     names: SendWrapper<RefCell<Names>>,
     targets: SendWrapper<RefCell<FxHashMap<Box<str>, Arc<Target>>>>,
 }
 
+/// Whose client it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Owner {
+    /// The VU's number, from 1; 0 for what runs once.
+    pub vu: u32,
+    /// How its scenario uses connections.
+    pub connections: Connections,
+}
+
 /// One VU's connections.
 #[derive(Debug)]
 pub struct Client {
+    owner: Owner,
     shared: SendWrapper<Rc<Shared>>,
     // A VU lives on one thread; the wrappers exist because wasmtime wants a store's data to be `Send`.
     idle: SendWrapper<RefCell<Vec<Connection>>>,
     spare: SendWrapper<RefCell<Vec<u8>>>,
 }
 
-/// How long each phase of an exchange took.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Timings {
-    /// Getting a connection: looking up, connecting and the handshake included.
-    pub blocked: Duration,
-    /// Resolving the name.
-    pub looking_up: Duration,
-    /// Opening the TCP connection.
-    pub connecting: Duration,
-    /// The TLS handshake.
-    pub tls_handshaking: Duration,
-    /// Writing the request.
-    pub sending: Duration,
-    /// From the last byte written to the first received.
-    pub waiting: Duration,
-    /// From the first byte received to the last.
-    pub receiving: Duration,
-}
-
-impl Timings {
-    /// k6's `http_req_duration`.
-    #[must_use]
-    pub fn duration(&self) -> Duration {
-        self.sending + self.waiting + self.receiving
-    }
-}
-
-/// A whole answer.
+/// An open connection to one origin.
 #[derive(Debug)]
-pub struct Response {
-    /// The status code.
-    pub status: u16,
-    /// Bytes of the body as received.
-    pub body_length: u64,
-    raw: Vec<u8>,
-    head_length: usize,
-}
-
-impl Response {
-    /// The body; empty if it was thrown away.
-    #[must_use]
-    pub fn body(&self) -> &[u8] {
-        &self.raw[self.head_length..]
-    }
-
-    /// Bytes held.
-    #[must_use]
-    pub fn size(&self) -> usize {
-        self.raw.capacity()
-    }
-
-    /// The first value of a header, whatever the case of its name. Bytes that are not UTF-8 become U+FFFD.
-    #[must_use]
-    pub fn header(&self, name: &str) -> Option<String> {
-        self.parsed(|headers| {
-            let found = headers.iter().find(|header| header.name.eq_ignore_ascii_case(name));
-            found.map(|header| String::from_utf8_lossy(header.value).into_owned())
-        })
-    }
-
-    /// All headers in the order received, names in lower case.
-    #[must_use]
-    pub fn headers(&self) -> Vec<(String, String)> {
-        self.parsed(|headers| {
-            let pair = |header: &httparse::Header<'_>| {
-                (header.name.to_ascii_lowercase(), String::from_utf8_lossy(header.value).into_owned())
-            };
-            headers.iter().map(pair).collect()
-        })
-    }
-
-    /// Parses the head anew: most journeys never ask.
-    fn parsed<R>(&self, look: impl FnOnce(&[httparse::Header<'_>]) -> R) -> R {
-        let mut headers = vec![httparse::EMPTY_HEADER; MAX_HEADERS];
-        let mut response = httparse::Response::new(&mut headers);
-        // The head was parsed once already, so this cannot fail; if it did, there would be no header to show.
-        let _ = response.parse(&self.raw[..self.head_length]);
-        look(response.headers)
-    }
-}
-
-/// What an exchange came to. Times and bytes are there also when it failed.
-#[derive(Debug)]
-pub struct Exchange {
-    /// The answer.
-    pub result: Result<Response, Error>,
-    /// How long each phase took.
-    pub timings: Timings,
-    /// Bytes written.
-    pub sent: u64,
-    /// Bytes read.
-    pub received: u64,
-    /// The address that was asked, if it came to that.
-    pub remote: Option<SocketAddr>,
-    /// The TLS version as k6 tags it.
-    pub tls_version: Option<&'static str>,
-}
-
-/// What is known of an exchange while it goes on, so that a deadline does not lose it.
-#[derive(Debug, Default)]
-pub(super) struct Progress {
-    pub(super) timings: Timings,
-    pub(super) sent: u64,
-    pub(super) received: u64,
-    remote: Option<SocketAddr>,
-    tls_version: Option<&'static str>,
+struct Connection {
+    target: Arc<Target>,
+    peer: Peer,
+    http: h1::Connection,
 }
 
 impl Shared {
     /// Makes a worker's part.
     #[must_use]
-    pub fn new(settings: Settings) -> Self {
-        let tls = Tls::new(settings.insecure_skip_tls_verify);
+    pub fn new(settings: Arc<Http>) -> Self {
+        let tls = Tls::new(settings.tls.skip_verify);
         Self {
             settings,
             tls,
@@ -177,6 +89,12 @@ impl Shared {
         Ok(target)
     }
 
+    /// How requests are made.
+    #[must_use]
+    pub fn settings(&self) -> &Http {
+        &self.settings
+    }
+
     pub(super) fn tls(&self) -> &Tls {
         &self.tls
     }
@@ -184,7 +102,7 @@ impl Shared {
     pub(super) fn known_addresses(&self, host: &str) -> Option<Vec<IpAddr>> {
         let names = self.names.borrow();
         let (addresses, since) = names.get(host)?;
-        (since.elapsed() < self.settings.dns_ttl).then(|| addresses.clone())
+        self.settings.dns.ttl.is_none_or(|ttl| since.elapsed() < ttl).then(|| addresses.clone())
     }
 
     pub(super) fn keep_addresses(&self, host: &str, addresses: Vec<IpAddr>) {
@@ -195,8 +113,9 @@ impl Shared {
 impl Client {
     /// Makes a VU's client.
     #[must_use]
-    pub fn new(shared: &Rc<Shared>) -> Self {
+    pub fn new(shared: &Rc<Shared>, owner: Owner) -> Self {
         Self {
+            owner,
             shared: SendWrapper::new(Rc::clone(shared)),
             idle: SendWrapper::new(RefCell::default()),
             spare: SendWrapper::new(RefCell::default()),
@@ -231,8 +150,8 @@ impl Client {
         let mut progress = Progress::default();
         let attempt = self.attempt(request, target, &mut progress);
         let result = tokio::time::timeout_at(deadline, attempt).await.unwrap_or(Err(Error::Timeout));
-        let Progress { timings, sent, received, remote, tls_version } = progress;
-        Exchange { result, timings, sent, received, remote, tls_version }
+        let Progress { timings, sent, received, peer, retried } = progress;
+        Exchange { result, timings, sent, received, peer, retried }
     }
 
     async fn attempt(
@@ -247,12 +166,30 @@ impl Client {
             match self.once(connection, request, progress, started).await {
                 // The server closed the connection while it was idle; the request may not even have reached it. It is
                 // sent again only where doing it twice is doing it once (RFC 9110, 9.2.2).
-                Err(Error::Reset) if progress.received == received && request.is_idempotent() => {}
+                Err(Error::Reset) if progress.received == received && request.is_idempotent() => {
+                    progress.retried = true;
+                }
                 result => return result,
             }
         }
-        let connection = Connection::open(&self.shared, target, progress).await?;
+        let connection = self.open(target, progress).await?;
         self.once(connection, request, progress, started).await
+    }
+
+    /// Connects to a target and shakes hands.
+    async fn open(&self, target: &Arc<Target>, progress: &mut Progress) -> Result<Connection, Error> {
+        let dialled = dial::dial(&self.shared, target, progress).await?;
+        let mut peer = Peer { remote: dialled.remote, protocol: Protocol::Http1, ..Peer::default() };
+        let stream = if target.is_tls() {
+            let started = Instant::now();
+            let stream = self.shared.tls().connect(target.host(), dialled.socket).await?;
+            progress.timings.tls_handshaking = started.elapsed();
+            peer.tls_version = Some(tls::version(&stream));
+            Stream::Tls(Box::new(stream))
+        } else {
+            Stream::Plain(dialled.socket)
+        };
+        Ok(Connection { target: Arc::clone(target), peer, http: h1::Connection::new(stream) })
     }
 
     async fn once(
@@ -263,19 +200,19 @@ impl Client {
         started: Instant,
     ) -> Result<Response, Error> {
         let settings = &self.shared.settings;
-        progress.remote = Some(connection.remote);
-        progress.tls_version = connection.tls_version();
+        progress.peer = connection.peer;
         let ready = Instant::now();
         progress.timings.blocked = ready - started;
-        progress.sent += connection.send(settings, request).await?;
+        progress.sent += connection.http.send(settings, request).await?;
         let sent = Instant::now();
         progress.timings.sending = sent - ready;
         let spare = std::mem::take(&mut *self.spare.borrow_mut());
         let mut decoder = Decoder::new(request.method, settings.max_body, !settings.discard_bodies, spare);
-        let first = connection.receive(&mut decoder, progress).await?;
+        let first = connection.http.receive(&mut decoder, progress).await?;
         progress.timings.waiting = first - sent;
         progress.timings.receiving = first.elapsed();
-        if decoder.is_reusable() && !settings.no_connection_reuse {
+        if decoder.is_reusable() && self.owner.connections != Connections::PerRequest {
+            connection.peer.reused = true;
             self.idle.borrow_mut().push(connection);
         }
         let (status, body_length) = (decoder.status(), decoder.body_length());
@@ -289,17 +226,16 @@ impl Client {
         loop {
             let at = idle.iter().rposition(|connection| connection.leads_to(target))?;
             let connection = idle.swap_remove(at);
-            if connection.is_open() {
+            if connection.http.is_open() {
                 return Some(connection);
             }
         }
     }
 }
 
-impl Exchange {
-    /// An exchange that never was, because the request could not be sent.
-    #[must_use]
-    pub fn refused(error: Error) -> Self {
-        Self { result: Err(error), timings: Timings::default(), sent: 0, received: 0, remote: None, tls_version: None }
+impl Connection {
+    /// Whether the connection leads where a request goes.
+    fn leads_to(&self, target: &Arc<Target>) -> bool {
+        Arc::ptr_eq(&self.target, target) || self.target.same_origin(target)
     }
 }

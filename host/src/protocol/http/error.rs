@@ -9,18 +9,53 @@ pub enum Error {
     /// No answer within the timeout.
     #[error("request timeout")]
     Timeout,
+    /// The connection was not open in time.
+    #[error("dial timeout")]
+    DialTimeout,
     /// The host name could not be resolved.
     #[error("lookup failed: {0}")]
     Dns(String),
+    /// There is no such host, or it has no address that may be used.
+    #[error("lookup failed: {0}")]
+    NoSuchHost(String),
     /// The connection was refused.
     #[error("connection refused")]
     Refused,
+    /// No connection could be opened for another reason.
+    #[error("dial failed: {0}")]
+    Dial(String),
+    /// The proxy would not open a connection.
+    #[error("proxy: {0}")]
+    Proxy(String),
     /// The connection ended before the answer was complete.
     #[error("connection reset by peer")]
     Reset,
+    /// The connection was closed while the request was written.
+    #[error("broken pipe")]
+    BrokenPipe,
     /// The TLS handshake failed.
     #[error("tls: {0}")]
     Tls(String),
+    /// What answered does not speak TLS.
+    #[error("tls: {0}")]
+    NotTls(String),
+    /// The certificate is signed by nobody who is trusted.
+    #[error("tls: {0}")]
+    UnknownAuthority(String),
+    /// The certificate is for another host.
+    #[error("tls: {0}")]
+    WrongHost(String),
+    /// HTTP/2 came to an error: k6's code, and the reason.
+    #[error("http2: {reason}")]
+    Http2 {
+        /// From 1600 to 1699.
+        code: u16,
+        /// What was wrong.
+        reason: String,
+    },
+    /// The body is not encoded as it says.
+    #[error("decoding: {0}")]
+    Decoding(String),
     /// The answer is not HTTP.
     #[error("protocol: {0}")]
     Protocol(String),
@@ -48,11 +83,21 @@ impl Error {
         match self {
             Self::InvalidUrl(_) => 1020,
             Self::Timeout => 1050,
-            Self::Dns(_) => 1101,
+            Self::Dns(_) => 1100,
+            Self::NoSuchHost(_) => 1101,
+            Self::Denied(_) => 1111,
+            Self::Proxy(_) => 1200,
+            Self::BrokenPipe => 1201,
+            Self::Dial(_) => 1210,
+            Self::DialTimeout => 1211,
             Self::Refused => 1212,
             Self::Reset => 1220,
             Self::Tls(_) => 1300,
-            Self::Denied(_) => 1111,
+            Self::NotTls(_) => 1301,
+            Self::UnknownAuthority(_) => 1310,
+            Self::WrongHost(_) => 1311,
+            Self::Http2 { code, .. } => *code,
+            Self::Decoding(_) => 1701,
             Self::Protocol(_) | Self::InvalidRequest(_) | Self::TooLarge(_) | Self::Other(_) => 1000,
         }
     }

@@ -1,6 +1,8 @@
 //! A request onto the wire.
 
-use super::{Error, Settings, Target};
+use super::{Error, Target};
+use crate::plan::Http;
+use crate::plan::http::Connections;
 
 /// One header.
 #[derive(Debug, Clone, Copy)]
@@ -34,7 +36,7 @@ impl Request<'_> {
     }
 
     /// Appends the request in HTTP/1.1 form (RFC 9112).
-    pub(super) fn write(&self, settings: &Settings, out: &mut Vec<u8>) -> Result<(), Error> {
+    pub(super) fn write(&self, settings: &Http, out: &mut Vec<u8>) -> Result<(), Error> {
         if !is_token(self.method) {
             return Err(Error::InvalidRequest(format!("`{}` is not a method", self.method.escape_debug())));
         }
@@ -49,7 +51,7 @@ impl Request<'_> {
         if !has_agent {
             put(out, &[b"user-agent: ", settings.user_agent.as_bytes(), b"\r\n"]);
         }
-        if settings.no_connection_reuse {
+        if settings.connections == Connections::PerRequest {
             out.extend_from_slice(b"connection: close\r\n");
         }
         match self.body {
@@ -108,15 +110,8 @@ fn is_token(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn settings() -> Settings {
-        Settings {
-            user_agent: "squall".to_owned(),
-            max_body: 1 << 20,
-            discard_bodies: false,
-            insecure_skip_tls_verify: false,
-            no_connection_reuse: false,
-            dns_ttl: std::time::Duration::from_secs(1),
-        }
+    fn settings() -> Http {
+        Http { user_agent: "squall".to_owned(), ..Http::default() }
     }
 
     fn written(method: &str, headers: &[Header<'_>], body: Option<&[u8]>) -> Result<String, Error> {

@@ -2,7 +2,6 @@
 
 use std::sync::{Arc, OnceLock};
 
-use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -13,6 +12,7 @@ use tokio_rustls::rustls::{
 };
 
 use super::Error;
+use super::dial::Socket;
 
 /// One configuration for all connections of a run, made when the first of them needs it: reading the system's roots
 /// takes some 20 ms.
@@ -28,7 +28,7 @@ impl Tls {
     }
 
     /// Shakes hands.
-    pub(super) async fn connect(&self, host: &str, stream: TcpStream) -> Result<TlsStream<TcpStream>, Error> {
+    pub(super) async fn connect(&self, host: &str, stream: Socket) -> Result<TlsStream<Socket>, Error> {
         let config = self.config.get_or_init(|| config(self.skip_verify)).clone()?;
         let name = ServerName::try_from(host.to_owned()).map_err(|error| Error::Tls(format!("`{host}`: {error}")))?;
         TlsConnector::from(config).connect(name, stream).await.map_err(|error| {
@@ -41,7 +41,7 @@ impl Tls {
 }
 
 /// The name of a connection's TLS version as k6's `tls_version` tag has it.
-pub(super) fn version(stream: &TlsStream<TcpStream>) -> &'static str {
+pub(super) fn version(stream: &TlsStream<Socket>) -> &'static str {
     match stream.get_ref().1.protocol_version() {
         Some(ProtocolVersion::TLSv1_2) => "tls1.2",
         Some(ProtocolVersion::TLSv1_3) => "tls1.3",

@@ -2,12 +2,12 @@
 
 use std::mem::MaybeUninit;
 
-use super::Error;
+use super::super::Error;
 
 /// The head of a response may not be larger than this many bytes.
 const MAX_HEAD: usize = 256 << 10;
 /// Nor have more headers than this.
-pub(super) const MAX_HEADERS: usize = 256;
+pub(in super::super) const MAX_HEADERS: usize = 256;
 /// How many fit on the stack. Frames live on the guest's fiber, so they are kept small.
 const FEW_HEADERS: usize = 32;
 /// A chunk's size line, extensions included, or a trailer line.
@@ -15,7 +15,7 @@ const MAX_LINE: usize = 8 << 10;
 
 /// Takes the bytes of one response in.
 #[derive(Debug)]
-pub(super) struct Decoder {
+pub(in super::super) struct Decoder {
     state: State,
     /// The head, then the decoded body.
     raw: Vec<u8>,
@@ -61,7 +61,7 @@ enum Coding {
 
 impl Decoder {
     /// Expects the answer to a request with this method. `raw` is a buffer to reuse.
-    pub(super) fn new(method: &str, max_body: u64, keep_body: bool, mut raw: Vec<u8>) -> Self {
+    pub(in super::super) fn new(method: &str, max_body: u64, keep_body: bool, mut raw: Vec<u8>) -> Self {
         raw.clear();
         Self {
             state: State::Head,
@@ -77,29 +77,29 @@ impl Decoder {
         }
     }
 
-    pub(super) fn is_done(&self) -> bool {
+    pub(in super::super) fn is_done(&self) -> bool {
         self.state == State::Done
     }
 
-    pub(super) fn is_reusable(&self) -> bool {
+    pub(in super::super) fn is_reusable(&self) -> bool {
         self.reusable
     }
 
-    pub(super) fn status(&self) -> u16 {
+    pub(in super::super) fn status(&self) -> u16 {
         self.status
     }
 
-    pub(super) fn body_length(&self) -> u64 {
+    pub(in super::super) fn body_length(&self) -> u64 {
         self.body_length
     }
 
     /// The head and the body, and where the body starts.
-    pub(super) fn into_raw(self) -> (Vec<u8>, usize) {
+    pub(in super::super) fn into_raw(self) -> (Vec<u8>, usize) {
         (self.raw, self.head_length)
     }
 
     /// Takes the end of the stream in.
-    pub(super) fn end(&mut self) -> Result<(), Error> {
+    pub(in super::super) fn end(&mut self) -> Result<(), Error> {
         self.reusable = false;
         match self.state {
             State::UntilClose | State::Done => {
@@ -111,7 +111,7 @@ impl Decoder {
     }
 
     /// Takes bytes in.
-    pub(super) fn feed(&mut self, mut bytes: &[u8]) -> Result<(), Error> {
+    pub(in super::super) fn feed(&mut self, mut bytes: &[u8]) -> Result<(), Error> {
         while !bytes.is_empty() {
             let taken = match self.state {
                 State::Head => self.head(bytes)?,

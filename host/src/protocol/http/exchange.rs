@@ -1,0 +1,117 @@
+//! One hop: what it came to and how long each phase took.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::{Error, Response};
+
+/// How long each phase of an exchange took.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Timings {
+    /// Getting a connection: looking up, connecting and the handshake included.
+    pub blocked: Duration,
+    /// Resolving the name.
+    pub looking_up: Duration,
+    /// Opening the TCP connection.
+    pub connecting: Duration,
+    /// The TLS handshake.
+    pub tls_handshaking: Duration,
+    /// Writing the request.
+    pub sending: Duration,
+    /// From the last byte written to the first received.
+    pub waiting: Duration,
+    /// From the first byte received to the last.
+    pub receiving: Duration,
+}
+
+impl Timings {
+    /// k6's `http_req_duration`.
+    #[must_use]
+    pub fn duration(&self) -> Duration {
+        self.sending + self.waiting + self.receiving
+    }
+
+    /// Everything from asking for a connection to the last byte.
+    #[must_use]
+    pub fn total(&self) -> Duration {
+        self.blocked + self.duration()
+    }
+}
+
+/// The other side of an exchange.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Peer {
+    /// Its address, if it came to that and it has one.
+    pub remote: Option<SocketAddr>,
+    /// Which HTTP was spoken.
+    pub protocol: Protocol,
+    /// The TLS version as k6 tags it.
+    pub tls_version: Option<&'static str>,
+    /// The cipher suite by its IANA name.
+    pub tls_cipher: Option<&'static str>,
+    /// Whether the connection had carried an exchange before.
+    pub reused: bool,
+}
+
+/// Which HTTP was spoken.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// HTTP/1.1, also where the server answered in HTTP/1.0.
+    #[default]
+    Http1,
+    /// HTTP/2.
+    Http2,
+}
+
+impl Protocol {
+    /// As k6's `proto` tag has it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Http1 => "HTTP/1.1",
+            Self::Http2 => "HTTP/2.0",
+        }
+    }
+}
+
+/// What an exchange came to. Times and bytes are there also when it failed.
+#[derive(Debug)]
+pub struct Exchange {
+    /// The answer.
+    pub result: Result<Response, Error>,
+    /// How long each phase took.
+    pub timings: Timings,
+    /// Bytes written.
+    pub sent: u64,
+    /// Bytes read.
+    pub received: u64,
+    /// Who was asked, and how.
+    pub peer: Peer,
+    /// Whether a connection that the server had closed made it necessary to send the request again.
+    pub retried: bool,
+}
+
+/// What is known of an exchange while it goes on, so that a deadline does not lose it.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    pub(super) timings: Timings,
+    pub(super) sent: u64,
+    pub(super) received: u64,
+    pub(super) peer: Peer,
+    pub(super) retried: bool,
+}
+
+impl Exchange {
+    /// An exchange that never was, because the request could not be sent.
+    #[must_use]
+    pub fn refused(error: Error) -> Self {
+        Self {
+            result: Err(error),
+            timings: Timings::default(),
+            sent: 0,
+            received: 0,
+            peer: Peer::default(),
+            retried: false,
+        }
+    }
+}

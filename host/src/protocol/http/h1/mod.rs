@@ -1,0 +1,105 @@
+//! The HTTP/1.1 exchange, written over `httparse` on the VU's own stream (ADR 0002).
+
+mod decode;
+#[cfg(test)]
+mod differential;
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Poll, ready};
+use std::time::Instant;
+
+use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
+
+pub(super) use decode::{Decoder, MAX_HEADERS};
+
+use super::stream::Stream;
+use super::{Error, Progress, Request};
+use crate::plan::Http;
+
+thread_local! {
+    /// What is being read and what is being written now, on this thread. An idle connection owns no buffer, which is
+    /// most of what a waiting VU would cost.
+    static INCOMING: RefCell<Vec<u8>> = RefCell::new(vec![0; 64 << 10]);
+    static OUTGOING: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The largest capacity the outgoing buffer keeps between requests, in bytes.
+const KEEP_OUTGOING: usize = 256 << 10;
+
+/// An open connection that speaks HTTP/1.1.
+#[derive(Debug)]
+pub(super) struct Connection {
+    stream: Stream,
+}
+
+impl Connection {
+    /// Takes over a stream on which nothing was said yet.
+    pub(super) fn new(stream: Stream) -> Self {
+        Self { stream }
+    }
+
+    /// Whether an idle connection still seems open.
+    pub(super) fn is_open(&self) -> bool {
+        self.stream.is_open()
+    }
+
+    /// Writes a request and returns how many bytes it took.
+    pub(super) async fn send(&mut self, settings: &Http, request: &Request<'_>) -> Result<u64, Error> {
+        // What the first write left over is copied, so that the thread's buffer is free for others in the meantime.
+        let mut rest: Option<(Vec<u8>, usize)> = None;
+        let mut total = 0;
+        poll_fn(|context| {
+            if rest.is_none() {
+                let unsent = OUTGOING.with_borrow_mut(|outgoing| {
+                    outgoing.clear();
+                    request.write(settings, outgoing)?;
+                    total = outgoing.len();
+                    let written = match Pin::new(&mut self.stream).poll_write(context, outgoing) {
+                        Poll::Ready(written) => written.map_err(|error| Error::from_io(&error))?,
+                        Poll::Pending => 0,
+                    };
+                    let unsent = outgoing[written..].to_vec();
+                    outgoing.shrink_to(KEEP_OUTGOING);
+                    Ok::<_, Error>(unsent)
+                })?;
+                rest = Some((unsent, 0));
+            }
+            let (bytes, sent) = rest.get_or_insert_default();
+            while *sent < bytes.len() {
+                match ready!(Pin::new(&mut self.stream).poll_write(context, &bytes[*sent..])) {
+                    Ok(0) => return Poll::Ready(Err(Error::Reset)),
+                    Ok(written) => *sent += written,
+                    Err(error) => return Poll::Ready(Err(Error::from_io(&error))),
+                }
+            }
+            Pin::new(&mut self.stream).poll_flush(context).map_err(|error| Error::from_io(&error))
+        })
+        .await?;
+        Ok(total as u64)
+    }
+
+    /// Reads one answer. Returns when the first byte came.
+    pub(super) async fn receive(&mut self, decoder: &mut Decoder, progress: &mut Progress) -> Result<Instant, Error> {
+        let mut first = None;
+        poll_fn(|context| {
+            while !decoder.is_done() {
+                ready!(INCOMING.with_borrow_mut(|incoming| {
+                    let mut buffer = ReadBuf::new(incoming);
+                    match ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer)) {
+                        Err(error) => return Poll::Ready(Err(Error::from_io(&error))),
+                        Ok(()) if buffer.filled().is_empty() => return Poll::Ready(decoder.end()),
+                        Ok(()) => {}
+                    }
+                    first.get_or_insert_with(Instant::now);
+                    progress.received += buffer.filled().len() as u64;
+                    Poll::Ready(decoder.feed(buffer.filled()))
+                }))?;
+            }
+            Poll::Ready(Ok(()))
+        })
+        .await?;
+        Ok(first.unwrap_or_else(Instant::now))
+    }
+}

@@ -1,0 +1,58 @@
+//! An answer as it came.
+
+use super::h1::MAX_HEADERS;
+
+/// A whole answer.
+#[derive(Debug)]
+pub struct Response {
+    /// The status code.
+    pub status: u16,
+    /// Bytes of the body as received.
+    pub body_length: u64,
+    /// The head, then the body. What came by HTTP/2 is written in the form of HTTP/1.1.
+    pub(super) raw: Vec<u8>,
+    pub(super) head_length: usize,
+}
+
+impl Response {
+    /// The body; empty if it was thrown away.
+    #[must_use]
+    pub fn body(&self) -> &[u8] {
+        &self.raw[self.head_length..]
+    }
+
+    /// Bytes held.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.raw.capacity()
+    }
+
+    /// The first value of a header, whatever the case of its name. Bytes that are not UTF-8 become U+FFFD.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<String> {
+        self.parsed(|headers| {
+            let found = headers.iter().find(|header| header.name.eq_ignore_ascii_case(name));
+            found.map(|header| String::from_utf8_lossy(header.value).into_owned())
+        })
+    }
+
+    /// All headers in the order received, names in lower case.
+    #[must_use]
+    pub fn headers(&self) -> Vec<(String, String)> {
+        self.parsed(|headers| {
+            let pair = |header: &httparse::Header<'_>| {
+                (header.name.to_ascii_lowercase(), String::from_utf8_lossy(header.value).into_owned())
+            };
+            headers.iter().map(pair).collect()
+        })
+    }
+
+    /// Parses the head anew: most journeys never ask.
+    fn parsed<R>(&self, look: impl FnOnce(&[httparse::Header<'_>]) -> R) -> R {
+        let mut headers = vec![httparse::EMPTY_HEADER; MAX_HEADERS];
+        let mut response = httparse::Response::new(&mut headers);
+        // The head was parsed once already, so this cannot fail; if it did, there would be no header to show.
+        let _ = response.parse(&self.raw[..self.head_length]);
+        look(response.headers)
+    }
+}

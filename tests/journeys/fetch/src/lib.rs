@@ -1,0 +1,115 @@
+//! Does what the variable `STEPS` says, and logs every answer as JSON: what tests of HTTP are written with.
+//!
+//! `STEPS` is a list of objects. `{vu}` and `{iteration}` in any text of it are the numbers of the VU and the iteration.
+//! A step is a request, several at once, or a wait:
+//!
+//! ```json
+//! [{ "url": "http://h/{vu}", "method": "POST", "headers": { "a": "b" }, "body": "text", "show": ["body", "headers"] },
+//!  { "batch": [{ "url": "http://h/1" }, { "url": "http://h/2" }] },
+//!  { "sleep_ms": 10 }]
+//! ```
+//!
+//! Every answer is one line, `answer {"step": 0, "status": 200, ...}` or `answer {"step": 0, "error": "..."}`; `show` asks
+//! for more of it. A `repeat` does a step several times.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+use squall_sdk::http::{self, Request, Response};
+use squall_sdk::{Error, env, log, sleep, vu};
+
+/// Log messages are cut at 8 KiB; no test shows more of a body than this.
+const SHOWN: usize = 2000;
+
+fn fetch() -> Result<(), Error> {
+    let text = env("STEPS").ok_or_else(|| Error::new("the variable `STEPS` is missing"))?;
+    let text = text.replace("{vu}", &vu::id().to_string()).replace("{iteration}", &vu::iteration().to_string());
+    let steps: Vec<Value> = serde_json::from_str(&text)?;
+    for (number, step) in steps.iter().enumerate() {
+        for _ in 0..step["repeat"].as_u64().unwrap_or(1) {
+            run(number, step)?;
+        }
+    }
+    Ok(())
+}
+
+fn run(number: usize, step: &Value) -> Result<(), Error> {
+    if let Some(milliseconds) = step["sleep_ms"].as_u64() {
+        sleep(Duration::from_millis(milliseconds));
+    } else if let Some(steps) = step["batch"].as_array() {
+        let requests = steps.iter().map(request).collect::<Result<Vec<_>, _>>()?;
+        for (answer, step) in http::batch(requests).into_iter().zip(steps) {
+            tell(number, step, answer)?;
+        }
+    } else {
+        tell(number, step, request(step)?.send())?;
+    }
+    Ok(())
+}
+
+fn request(step: &Value) -> Result<Request<'_>, Error> {
+    let url = step["url"].as_str().ok_or_else(|| Error::new("a step without `url`"))?;
+    let mut request = Request::new(step["method"].as_str().unwrap_or("GET"), url);
+    for (name, value) in step["headers"].as_object().into_iter().flatten() {
+        request = request.header(name.as_str(), value.as_str().unwrap_or_default());
+    }
+    if let Some(body) = step["body"].as_str() {
+        request = request.body(body.as_bytes());
+    }
+    if let Some(name) = step["name"].as_str() {
+        request = request.name(name);
+    }
+    if let Some(most) = step["redirects"].as_u64() {
+        request = request.redirects(most as u32);
+    }
+    if let Some(milliseconds) = step["timeout_ms"].as_u64() {
+        request = request.timeout(Duration::from_millis(milliseconds));
+    }
+    for status in step["expect"].as_array().into_iter().flatten() {
+        request = request.expect_status(status.as_u64().unwrap_or_default() as u16);
+    }
+    Ok(request)
+}
+
+fn tell(number: usize, step: &Value, answer: Result<Response, Error>) -> Result<(), Error> {
+    let mut told = Map::from_iter([("step".to_owned(), json!(number))]);
+    match answer {
+        Ok(response) => {
+            told.insert("status".to_owned(), json!(response.status()));
+            told.insert("body_len".to_owned(), json!(response.body_len()));
+            for what in step["show"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+                told.insert(what.to_owned(), shown(&response, what)?);
+            }
+        }
+        Err(error) => {
+            told.insert("error".to_owned(), json!(error.to_string()));
+        }
+    }
+    log::info(&format!("answer {}", Value::Object(told)));
+    Ok(())
+}
+
+fn shown(response: &Response, what: &str) -> Result<Value, Error> {
+    Ok(match what {
+        "body" => json!(response.text()?.chars().take(SHOWN).collect::<String>()),
+        "headers" => json!(response.headers()?),
+        "url" => json!(response.url()?),
+        "timings" => {
+            let timings = response.timings()?;
+            let milliseconds = |time: Duration| json!(time.as_secs_f64() * 1e3);
+            json!({
+                "blocked": milliseconds(timings.blocked),
+                "looking_up": milliseconds(timings.looking_up),
+                "connecting": milliseconds(timings.connecting),
+                "tls_handshaking": milliseconds(timings.tls_handshaking),
+                "sending": milliseconds(timings.sending),
+                "waiting": milliseconds(timings.waiting),
+                "receiving": milliseconds(timings.receiving),
+                "duration": milliseconds(timings.duration),
+            })
+        }
+        other => return Err(Error::new(format!("nothing shows `{other}`"))),
+    })
+}
+
+squall_sdk::journey!(fetch);
