@@ -1,38 +1,20 @@
 //! One VU's client: its connections, and one exchange after another.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
-use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use rustc_hash::FxHashMap;
 use send_wrapper::SendWrapper;
 
 use super::h1::Decoder;
+use super::shared::Shared;
 use super::stream::Stream;
-use super::tls::Tls;
 use super::{Error, Exchange, Peer, Progress, Protocol, Request, Response, Target, dial, h1, tls};
-use crate::plan::Http;
 use crate::plan::http::Connections;
 
-/// How many parsed URLs a worker keeps. Journeys ask for the same few again and again.
-const KEPT_TARGETS: usize = 1024;
 /// A response buffer up to this size serves the VU's next exchange.
 const KEPT_BUFFER: usize = 4 << 10;
-
-/// Addresses by name, and when they were looked up.
-type Names = HashMap<String, (Vec<IpAddr>, Instant)>;
-
-/// What all clients of a worker thread share.
-#[derive(Debug)]
-pub struct Shared {
-    settings: Arc<Http>,
-    tls: Tls,
-    names: SendWrapper<RefCell<Names>>,
-    targets: SendWrapper<RefCell<FxHashMap<Box<str>, Arc<Target>>>>,
-}
 
 /// Whose client it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,55 +41,6 @@ struct Connection {
     target: Arc<Target>,
     peer: Peer,
     http: h1::Connection,
-}
-
-impl Shared {
-    /// Makes a worker's part.
-    #[must_use]
-    pub fn new(settings: Arc<Http>) -> Self {
-        let tls = Tls::new(settings.tls.skip_verify);
-        Self {
-            settings,
-            tls,
-            names: SendWrapper::new(RefCell::default()),
-            targets: SendWrapper::new(RefCell::default()),
-        }
-    }
-
-    /// Takes a URL apart, or finds it taken apart already.
-    pub fn target(&self, url: &str) -> Result<Arc<Target>, Error> {
-        if let Some(target) = self.targets.borrow().get(url) {
-            return Ok(Arc::clone(target));
-        }
-        let target = Arc::new(Target::parse(url)?);
-        let mut targets = self.targets.borrow_mut();
-        if targets.len() >= KEPT_TARGETS {
-            // A journey with ever new URLs gains nothing from keeping them.
-            targets.clear();
-        }
-        targets.insert(url.into(), Arc::clone(&target));
-        Ok(target)
-    }
-
-    /// How requests are made.
-    #[must_use]
-    pub fn settings(&self) -> &Http {
-        &self.settings
-    }
-
-    pub(super) fn tls(&self) -> &Tls {
-        &self.tls
-    }
-
-    pub(super) fn known_addresses(&self, host: &str) -> Option<Vec<IpAddr>> {
-        let names = self.names.borrow();
-        let (addresses, since) = names.get(host)?;
-        self.settings.dns.ttl.is_none_or(|ttl| since.elapsed() < ttl).then(|| addresses.clone())
-    }
-
-    pub(super) fn keep_addresses(&self, host: &str, addresses: Vec<IpAddr>) {
-        self.names.borrow_mut().insert(host.to_owned(), (addresses, Instant::now()));
-    }
 }
 
 impl Client {
@@ -199,7 +132,7 @@ impl Client {
         progress: &mut Progress,
         started: Instant,
     ) -> Result<Response, Error> {
-        let settings = &self.shared.settings;
+        let settings = self.shared.settings();
         progress.peer = connection.peer;
         let ready = Instant::now();
         progress.timings.blocked = ready - started;

@@ -11,15 +11,17 @@ mod exchange;
 mod h1;
 mod request;
 mod response;
+mod shared;
 mod stream;
 mod target;
 mod tls;
 
-pub use client::{Client, Owner, Shared};
+pub use client::{Client, Owner};
 pub use error::Error;
 pub use exchange::{Exchange, Peer, Protocol, Timings};
 pub use request::{Header, Request};
 pub use response::Response;
+pub use shared::Shared;
 pub use target::Target;
 
 use exchange::Progress;

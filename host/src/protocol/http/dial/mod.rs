@@ -9,7 +9,7 @@ use std::time::Instant;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-use super::client::Shared;
+use super::shared::Shared;
 use super::{Error, Progress, Target};
 
 /// A connected socket, before any TLS.

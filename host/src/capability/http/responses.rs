@@ -1,0 +1,61 @@
+//! The answers of an iteration, kept by the host.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::protocol::http::{Error, Response, Target, Timings};
+use crate::wit::http;
+
+/// The answers of one iteration, by id.
+#[derive(Debug, Default)]
+pub(in super::super) struct Responses {
+    kept: VecDeque<(u32, Answer)>,
+    last_id: u32,
+    bytes: u64,
+}
+
+/// What is kept of an exchange.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) response: Response,
+    pub(super) timings: Timings,
+    pub(super) target: Arc<Target>,
+}
+
+impl Responses {
+    /// Frees all answers and returns the last one's buffer.
+    pub(in super::super) fn clear(&mut self) -> Option<Response> {
+        self.bytes = 0;
+        let last = self.kept.pop_back();
+        self.kept.clear();
+        last.map(|(_, answer)| answer.response)
+    }
+
+    pub(super) fn keep(&mut self, answer: Answer, limit: u64) -> Result<u32, Error> {
+        let size = answer.response.size() as u64;
+        if self.bytes + size > limit {
+            return Err(Error::TooLarge(limit));
+        }
+        // Ids are never used again, or a kept one would silently read someone else's answer.
+        self.last_id = self
+            .last_id
+            .checked_add(1)
+            .ok_or_else(|| Error::Other("this instance used up its response ids".to_owned()))?;
+        self.bytes += size;
+        self.kept.push_back((self.last_id, answer));
+        Ok(self.last_id)
+    }
+
+    pub(super) fn get(&self, id: u32) -> Result<&Answer, http::LookupError> {
+        let at = self.kept.binary_search_by_key(&id, |&(id, _)| id).map_err(|_| http::LookupError::Stale(id))?;
+        Ok(&self.kept[at].1)
+    }
+
+    pub(super) fn release(&mut self, id: u32) {
+        if let Ok(at) = self.kept.binary_search_by_key(&id, |&(id, _)| id)
+            && let Some((_, answer)) = self.kept.remove(at)
+        {
+            self.bytes -= answer.response.size() as u64;
+        }
+    }
+}
