@@ -83,7 +83,7 @@ impl Client {
         let mut progress = Progress::default();
         let attempt = self.attempt(request, target, &mut progress);
         let result = tokio::time::timeout_at(deadline, attempt).await.unwrap_or(Err(Error::Timeout));
-        let Progress { timings, sent, received, peer, retried } = progress;
+        let Progress { timings, sent, received, peer, retried, .. } = progress;
         Exchange { result, timings, sent, received, peer, retried }
     }
 
@@ -136,12 +136,15 @@ impl Client {
         progress.peer = connection.peer;
         let ready = Instant::now();
         progress.timings.blocked = ready - started;
-        progress.sent += connection.http.send(settings, request).await?;
-        let sent = Instant::now();
-        progress.timings.sending = sent - ready;
+        progress.first_byte = None;
         let spare = std::mem::take(&mut *self.spare.borrow_mut());
         let mut decoder = Decoder::new(request.method, settings.max_body, !settings.discard_bodies, spare);
-        let first = connection.http.receive(&mut decoder, progress).await?;
+        connection.http.send(settings, request, &mut decoder, progress).await?;
+        let sent = Instant::now();
+        progress.timings.sending = sent - ready;
+        connection.http.receive(&mut decoder, progress).await?;
+        // An answer that began before the request was written was not waited for.
+        let first = progress.first_byte.map_or(sent, |first| first.max(sent));
         progress.timings.waiting = first - sent;
         progress.timings.receiving = first.elapsed();
         if decoder.is_reusable() && self.owner.connections != Connections::PerRequest {

@@ -1,7 +1,7 @@
 //! One hop: what it came to and how long each phase took.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{Error, Response};
 
@@ -97,6 +97,8 @@ pub(super) struct Progress {
     pub(super) timings: Timings,
     pub(super) sent: u64,
     pub(super) received: u64,
+    /// When the first byte of the answer came.
+    pub(super) first_byte: Option<Instant>,
     pub(super) peer: Peer,
     pub(super) retried: bool,
 }

@@ -4,14 +4,18 @@ use std::mem::MaybeUninit;
 
 use super::super::Error;
 
-/// The head of a response may not be larger than this many bytes.
+/// The head of a response, with all interim answers before it, may not be larger than this many bytes.
 const MAX_HEAD: usize = 256 << 10;
+/// Nor come after more interim answers than this.
+const MAX_INTERIM: u8 = 100;
 /// Nor have more headers than this.
 pub(in super::super) const MAX_HEADERS: usize = 256;
 /// How many fit on the stack. Frames live on the guest's fiber, so they are kept small.
 const FEW_HEADERS: usize = 32;
-/// A chunk's size line, extensions included, or a trailer line.
-const MAX_LINE: usize = 8 << 10;
+/// What the chunked coding adds to a body beside sizes: extensions and blanks of all chunks, and the trailers.
+const MAX_EXTRA: usize = 16 << 10;
+/// A chunk's size line without anything that counts as such: 16 digits, and CRLF.
+const BARE_SIZE: usize = 18;
 
 /// Takes the bytes of one response in.
 #[derive(Debug)]
@@ -19,16 +23,25 @@ pub(in super::super) struct Decoder {
     state: State,
     /// The head, then the decoded body.
     raw: Vec<u8>,
+    /// How many bytes of an unfinished head were parsed in vain.
+    tried: usize,
+    /// Bytes that came before the head: interim answers and empty lines.
+    skipped: usize,
+    interim: u8,
     head_length: usize,
     status: u16,
     body_length: u64,
     /// Whether the connection may carry another exchange.
     reusable: bool,
+    /// Whether the stream has ended.
+    ended: bool,
     head_only: bool,
     keep_body: bool,
     max_body: u64,
     /// What an unfinished line of the chunked coding holds so far.
     line: Vec<u8>,
+    /// Bytes of extensions and trailers so far.
+    extra: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,14 +79,19 @@ impl Decoder {
         Self {
             state: State::Head,
             raw,
+            tried: 0,
+            skipped: 0,
+            interim: 0,
             head_length: 0,
             status: 0,
             body_length: 0,
             reusable: true,
+            ended: false,
             head_only: method == "HEAD",
             keep_body,
             max_body,
             line: Vec::new(),
+            extra: 0,
         }
     }
 
@@ -93,6 +111,16 @@ impl Decoder {
         self.body_length
     }
 
+    /// Whether the stream had to end for the answer to be complete.
+    pub(in super::super) fn ended_with_stream(&self) -> bool {
+        self.ended
+    }
+
+    /// Rules out another exchange on the connection, because the request was not written to its end.
+    pub(in super::super) fn forbid_reuse(&mut self) {
+        self.reusable = false;
+    }
+
     /// The head and the body, and where the body starts.
     pub(in super::super) fn into_raw(self) -> (Vec<u8>, usize) {
         (self.raw, self.head_length)
@@ -101,11 +129,14 @@ impl Decoder {
     /// Takes the end of the stream in.
     pub(in super::super) fn end(&mut self) -> Result<(), Error> {
         self.reusable = false;
+        self.ended = true;
         match self.state {
             State::UntilClose | State::Done => {
                 self.state = State::Done;
                 Ok(())
             }
+            // What was not parsed yet may be wrong already.
+            State::Head if self.raw.len() > self.tried => parse_head(&self.raw).and(Err(Error::Reset)),
             _ => Err(Error::Reset),
         }
     }
@@ -147,32 +178,68 @@ impl Decoder {
     fn head(&mut self, bytes: &[u8]) -> Result<usize, Error> {
         let before = self.raw.len();
         // Most heads arrive whole: they are parsed where they lie and copied once.
-        let parsed = if before == 0 {
-            parse_head(bytes)?
-        } else {
-            self.raw.extend_from_slice(bytes);
-            parse_head(&self.raw)?
-        };
-        let Some((length, status, framing)) = parsed else {
-            if before == 0 {
+        if before == 0 {
+            let blank = blank_lines(bytes);
+            if blank > 0 {
+                return self.skip(blank);
+            }
+            let Some(parsed) = parse_head(bytes)? else {
                 self.raw.extend_from_slice(bytes);
-            }
-            if self.raw.len() > MAX_HEAD {
-                return Err(Error::Protocol(format!("the head is larger than {MAX_HEAD} bytes")));
-            }
-            return Ok(bytes.len());
-        };
+                self.tried = bytes.len();
+                return self.unfinished(bytes.len());
+            };
+            return self.complete(bytes, 0, parsed);
+        }
+        self.raw.extend_from_slice(bytes);
+        let blank = blank_lines(&self.raw);
+        if blank > 0 {
+            // Only a CR can have been waiting for its LF.
+            self.raw.clear();
+            self.tried = 0;
+            return self.skip(blank).map(|_| blank - before);
+        }
+        // A head that comes in tiny pieces is not parsed for each of them, or its cost would grow with the square of its
+        // length: only where it may be complete, and when it has doubled, so that what is wrong early is told early.
+        if !may_end(&self.raw, before) && self.raw.len() < 2 * self.tried {
+            return self.unfinished(bytes.len());
+        }
+        self.tried = self.raw.len();
+        match parse_head(&self.raw)? {
+            None => self.unfinished(bytes.len()),
+            Some(parsed) => self.complete(&[], before, parsed),
+        }
+    }
+
+    /// Waits for the rest of a head, if it may still become one.
+    fn unfinished(&mut self, taken: usize) -> Result<usize, Error> {
+        self.check_head(self.raw.len())?;
+        Ok(taken)
+    }
+
+    fn check_head(&self, length: usize) -> Result<(), Error> {
+        if self.skipped + length > MAX_HEAD {
+            return Err(Error::Protocol(format!("the head is larger than {MAX_HEAD} bytes")));
+        }
+        Ok(())
+    }
+
+    /// Leaves out what is no part of the answer's own head.
+    fn skip(&mut self, length: usize) -> Result<usize, Error> {
+        self.check_head(length)?;
+        self.skipped += length;
+        Ok(length)
+    }
+
+    /// Goes by a head that is complete, in `bytes` or, where some of it came before, in `raw`.
+    fn complete(&mut self, bytes: &[u8], before: usize, parsed: (usize, u16, Framing)) -> Result<usize, Error> {
+        let (length, status, framing) = parsed;
         let taken = length - before;
+        self.check_head(length)?;
         if status < 100 {
             return Err(Error::Protocol(format!("`{status:03}` is not a status")));
         }
-        // An interim answer (RFC 9110, 15.2) is followed by the real one. 101 would change the protocol, which was not asked for.
-        if (100..200).contains(&status) {
-            if status == 101 {
-                return Err(Error::Protocol("status 101 without a request to upgrade".to_owned()));
-            }
-            self.raw.clear();
-            return Ok(taken);
+        if status < 200 {
+            return self.interim(status, length).map(|()| taken);
         }
         if before == 0 {
             let body = framing.length.unwrap_or(0).min(1 << 20) as usize;
@@ -185,6 +252,21 @@ impl Decoder {
         self.status = status;
         self.frame(&framing)?;
         Ok(taken)
+    }
+
+    /// Skips an interim answer (RFC 9110, 15.2), which is followed by the real one.
+    fn interim(&mut self, status: u16, length: usize) -> Result<(), Error> {
+        // 101 would change the protocol, which was not asked for.
+        if status == 101 {
+            return Err(Error::Protocol("status 101 without a request to upgrade".to_owned()));
+        }
+        if self.interim == MAX_INTERIM {
+            return Err(Error::Protocol(format!("more than {MAX_INTERIM} interim answers")));
+        }
+        self.interim += 1;
+        self.raw.clear();
+        self.tried = 0;
+        self.skip(length).map(|_| ())
     }
 
     /// Decides how the body is delimited (RFC 9112, 6.3).
@@ -228,8 +310,11 @@ impl Decoder {
         let end = bytes.iter().position(|&byte| byte == b'\n');
         let taken = end.map_or(bytes.len(), |end| end + 1);
         self.line.extend_from_slice(&bytes[..taken]);
-        if self.line.len() > MAX_LINE {
-            return Err(Error::Protocol(format!("a chunk's size line or a trailer is longer than {MAX_LINE} bytes")));
+        if self.state == State::ChunkEnd && !b"\r\n".starts_with(&self.line) {
+            return Err(Error::Protocol("a chunk does not end where its size says".to_owned()));
+        }
+        if self.extra + self.line.len() > MAX_EXTRA + BARE_SIZE {
+            return Err(too_much_extra());
         }
         if end.is_none() {
             return Ok(taken);
@@ -243,23 +328,34 @@ impl Decoder {
             return Err(Error::Protocol("a CR inside of a line of the chunked body".to_owned()));
         }
         self.state = match self.state {
-            State::ChunkSize => match chunk_size(text)? {
-                0 => State::Trailers,
-                size => State::ChunkData(size),
-            },
-            State::ChunkEnd if text.is_empty() => State::ChunkSize,
-            State::ChunkEnd => return Err(Error::Protocol("a chunk is longer than its size".to_owned())),
+            State::ChunkSize => {
+                let (size, digits) = chunk_size(text)?;
+                self.extra += text.len() - digits;
+                if size == 0 { State::Trailers } else { State::ChunkData(size) }
+            }
+            State::ChunkEnd => State::ChunkSize,
             // Trailers are read and dropped.
             _ if text.is_empty() => State::Done,
-            _ => State::Trailers,
+            _ => {
+                self.extra += text.len();
+                State::Trailers
+            }
         };
+        if self.extra > MAX_EXTRA {
+            return Err(too_much_extra());
+        }
         line.clear();
         self.line = line;
         Ok(taken)
     }
 }
 
-fn chunk_size(line: &[u8]) -> Result<u64, Error> {
+fn too_much_extra() -> Error {
+    Error::Protocol(format!("chunk extensions and trailers of more than {MAX_EXTRA} bytes"))
+}
+
+/// A chunk's size, and how many bytes its digits take.
+fn chunk_size(line: &[u8]) -> Result<(u64, usize), Error> {
     let digits = line.split(|&byte| byte == b';').next().unwrap_or_default();
     let blanks = digits.iter().rev().take_while(|&&byte| byte == b' ' || byte == b'\t').count();
     let digits = &digits[..digits.len() - blanks];
@@ -267,7 +363,25 @@ fn chunk_size(line: &[u8]) -> Result<u64, Error> {
     if digits.is_empty() || digits.len() > 16 || !digits.iter().all(u8::is_ascii_hexdigit) {
         return Err(wrong());
     }
-    std::str::from_utf8(digits).ok().and_then(|digits| u64::from_str_radix(digits, 16).ok()).ok_or_else(wrong)
+    let size = std::str::from_utf8(digits).ok().and_then(|digits| u64::from_str_radix(digits, 16).ok());
+    Ok((size.ok_or_else(wrong)?, digits.len()))
+}
+
+/// How many bytes of empty lines come before a head, which is robust to leave out (RFC 9112, 2.2).
+fn blank_lines(bytes: &[u8]) -> usize {
+    let mut length = 0;
+    loop {
+        match &bytes[length..] {
+            [b'\r', b'\n', ..] => length += 2,
+            [b'\n', ..] => length += 1,
+            _ => return length,
+        }
+    }
+}
+
+/// Whether an empty line, with which a head ends, ends in what came after `before`.
+fn may_end(raw: &[u8], before: usize) -> bool {
+    raw[before.saturating_sub(2)..].windows(2).any(|pair| pair == b"\n\n" || pair == b"\n\r")
 }
 
 fn parse_head(bytes: &[u8]) -> Result<Option<(usize, u16, Framing)>, Error> {
@@ -468,6 +582,77 @@ mod tests {
         let mut decoder = Decoder::new("GET", 8, false, Vec::new());
         decoder.feed(answer).unwrap();
         assert_eq!((decoder.body_length(), decoder.is_done()), (9, true));
+    }
+
+    #[test]
+    fn interim_answers_are_limited_in_number_and_in_bytes() {
+        let with = |count: usize, interim: &str| {
+            let answer = interim.repeat(count) + "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+            decode("GET", &answer.as_bytes().chunks(1000).collect::<Vec<_>>(), false)
+        };
+        let hint = "HTTP/1.1 103 Early Hints\r\n\r\n";
+        assert_eq!(with(100, hint).unwrap().0, 200);
+        assert!(matches!(with(101, hint), Err(Error::Protocol(why)) if why.contains("100 interim answers")));
+        let large = format!("HTTP/1.1 103 Early Hints\r\nlink: {}\r\n\r\n", "x".repeat(100_000));
+        assert_eq!(with(2, &large).unwrap().0, 200);
+        assert!(matches!(with(3, &large), Err(Error::Protocol(why)) if why.contains("larger than 262144 bytes")));
+    }
+
+    #[test]
+    fn empty_lines_before_the_head_are_skipped_and_limited() {
+        let answer = "\r\n\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\nx";
+        for cut in 0..answer.len() {
+            let (first, second) = answer.as_bytes().split_at(cut);
+            assert_eq!(decode("GET", &[first, second], false).unwrap(), (200, b"x".to_vec(), true), "cut at {cut}");
+        }
+        let mut decoder = Decoder::new("GET", 1 << 20, true, Vec::new());
+        let refused = (0..300 << 10).find_map(|_| decoder.feed(b"\r").and_then(|()| decoder.feed(b"\n")).err());
+        assert!(matches!(refused, Some(Error::Protocol(_))), "{refused:?}");
+        assert!(decoder.raw.capacity() < 1 << 10);
+    }
+
+    // Parsing it anew for each byte would look at 25 billion bytes.
+    #[test]
+    fn a_large_head_that_comes_byte_by_byte_is_not_parsed_for_each_byte() {
+        let answer = format!(
+            "HTTP/1.1 200 OK\r\n{}content-length: 0\r\n\r\n",
+            format!("a: {}\r\n", "b".repeat(1200)).repeat(200)
+        );
+        assert!(answer.len() > 230_000);
+        let started = std::time::Instant::now();
+        assert_eq!(decode("GET", &answer.as_bytes().chunks(1).collect::<Vec<_>>(), false).unwrap().0, 200);
+        assert!(started.elapsed().as_secs() < 5, "{:?}", started.elapsed());
+    }
+
+    #[test]
+    fn what_is_wrong_in_an_unfinished_head_is_told_when_the_connection_ends() {
+        let head = format!("HTTP/1.1 200 OK\r\n{}", "a: b\r\n".repeat(20));
+        let error = decode("GET", &[head.as_bytes(), b"wrong\x00"], true).unwrap_err();
+        assert!(matches!(error, Error::Protocol(_)), "{error}");
+    }
+
+    #[test]
+    fn what_the_chunked_coding_adds_is_limited_in_total() {
+        let with = |chunks: &str, trailers: &str| {
+            let answer = format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{chunks}0\r\n{trailers}\r\n");
+            decode("GET", &answer.as_bytes().chunks(100).collect::<Vec<_>>(), false)
+        };
+        assert_eq!(with(&"1\r\na\r\n".repeat(50_000), "").unwrap().1.len(), 50_000, "sizes do not count");
+        let extension = format!("1;{}\r\na\r\n", "x".repeat(1000));
+        assert_eq!(with(&extension.repeat(16), "").unwrap().1.len(), 16);
+        for (chunks, trailers) in [
+            (extension.repeat(17), String::new()),
+            (format!("1{}\r\na\r\n", " ".repeat(20_000)), String::new()),
+            (String::new(), format!("a: {}\r\n", "x".repeat(20_000))),
+            (String::new(), "a: b\r\n".repeat(5000)),
+        ] {
+            let error = with(&chunks, &trailers).unwrap_err();
+            assert!(error.to_string().contains("more than 16384 bytes"), "{error}");
+        }
+        // Without an end of the line in sight.
+        let mut decoder = Decoder::new("GET", 1 << 20, true, Vec::new());
+        decoder.feed(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1;").unwrap();
+        assert!(matches!(decoder.feed(&[b'x'; 20_000]), Err(Error::Protocol(_))));
     }
 
     #[test]

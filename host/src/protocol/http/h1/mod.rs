@@ -7,10 +7,11 @@ mod differential;
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::task::{Poll, ready};
-use std::time::Instant;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
+use tokio::time::{Sleep, sleep};
 
 pub(super) use decode::{Decoder, MAX_HEADERS};
 
@@ -27,6 +28,9 @@ thread_local! {
 
 /// The largest capacity the outgoing buffer keeps between requests, in bytes.
 const KEEP_OUTGOING: usize = 256 << 10;
+
+/// How long a server that has answered may take nothing of the rest of a request.
+const GRACE: Duration = Duration::from_millis(100);
 
 /// An open connection that speaks HTTP/1.1.
 #[derive(Debug)]
@@ -45,21 +49,28 @@ impl Connection {
         self.stream.is_open()
     }
 
-    /// Writes a request and returns how many bytes it took.
-    pub(super) async fn send(&mut self, settings: &Http, request: &Request<'_>) -> Result<u64, Error> {
+    /// Writes a request. A server may answer before it has read all of it: what it says in the meantime is taken in, and
+    /// once the answer is complete, nobody waits for the rest to be read.
+    pub(super) async fn send(
+        &mut self,
+        settings: &Http,
+        request: &Request<'_>,
+        decoder: &mut Decoder,
+        progress: &mut Progress,
+    ) -> Result<(), Error> {
         // What the first write left over is copied, so that the thread's buffer is free for others in the meantime.
         let mut rest: Option<(Vec<u8>, usize)> = None;
-        let mut total = 0;
+        let mut grace = None;
         poll_fn(|context| {
             if rest.is_none() {
                 let unsent = OUTGOING.with_borrow_mut(|outgoing| {
                     outgoing.clear();
                     request.write(settings, outgoing)?;
-                    total = outgoing.len();
                     let written = match Pin::new(&mut self.stream).poll_write(context, outgoing) {
                         Poll::Ready(written) => written.map_err(|error| Error::from_io(&error))?,
                         Poll::Pending => 0,
                     };
+                    progress.sent += written as u64;
                     let unsent = outgoing[written..].to_vec();
                     outgoing.shrink_to(KEEP_OUTGOING);
                     Ok::<_, Error>(unsent)
@@ -67,39 +78,97 @@ impl Connection {
                 rest = Some((unsent, 0));
             }
             let (bytes, sent) = rest.get_or_insert_default();
-            while *sent < bytes.len() {
-                match ready!(Pin::new(&mut self.stream).poll_write(context, &bytes[*sent..])) {
-                    Ok(0) => return Poll::Ready(Err(Error::Reset)),
-                    Ok(written) => *sent += written,
-                    Err(error) => return Poll::Ready(Err(Error::from_io(&error))),
+            let before = *sent;
+            match self.poll_send(context, bytes, sent) {
+                Poll::Ready(result) => {
+                    progress.sent += (*sent - before) as u64;
+                    Poll::Ready(result.or_else(|error| self.last_words(context, error, decoder, progress)))
+                }
+                Poll::Pending => {
+                    progress.sent += (*sent - before) as u64;
+                    let grace = grace.get_or_insert_with(|| Box::pin(sleep(GRACE)));
+                    if *sent > before {
+                        grace.as_mut().reset(tokio::time::Instant::now() + GRACE);
+                    }
+                    self.poll_early_answer(context, grace.as_mut(), decoder, progress)
                 }
             }
-            Pin::new(&mut self.stream).poll_flush(context).map_err(|error| Error::from_io(&error))
         })
-        .await?;
-        Ok(total as u64)
+        .await
     }
 
-    /// Reads one answer. Returns when the first byte came.
-    pub(super) async fn receive(&mut self, decoder: &mut Decoder, progress: &mut Progress) -> Result<Instant, Error> {
-        let mut first = None;
-        poll_fn(|context| {
-            while !decoder.is_done() {
-                ready!(INCOMING.with_borrow_mut(|incoming| {
-                    let mut buffer = ReadBuf::new(incoming);
-                    match ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer)) {
-                        Err(error) => return Poll::Ready(Err(Error::from_io(&error))),
-                        Ok(()) if buffer.filled().is_empty() => return Poll::Ready(decoder.end()),
-                        Ok(()) => {}
-                    }
-                    first.get_or_insert_with(Instant::now);
-                    progress.received += buffer.filled().len() as u64;
-                    Poll::Ready(decoder.feed(buffer.filled()))
-                }))?;
+    fn poll_send(&mut self, context: &mut Context<'_>, bytes: &[u8], sent: &mut usize) -> Poll<Result<(), Error>> {
+        while *sent < bytes.len() {
+            match ready!(Pin::new(&mut self.stream).poll_write(context, &bytes[*sent..])) {
+                Ok(0) => return Poll::Ready(Err(Error::Reset)),
+                Ok(written) => *sent += written,
+                Err(error) => return Poll::Ready(Err(Error::from_io(&error))),
             }
-            Poll::Ready(Ok(()))
-        })
-        .await?;
-        Ok(first.unwrap_or_else(Instant::now))
+        }
+        Pin::new(&mut self.stream).poll_flush(context).map_err(|error| Error::from_io(&error))
+    }
+
+    /// Takes in what the server says while it does not read on. Ready when that was the answer and the request need not
+    /// be written to its end: the connection is over with the answer, or the server takes no more of the request.
+    fn poll_early_answer(
+        &mut self,
+        context: &mut Context<'_>,
+        mut grace: Pin<&mut Sleep>,
+        decoder: &mut Decoder,
+        progress: &mut Progress,
+    ) -> Poll<Result<(), Error>> {
+        if !decoder.is_done() {
+            ready!(self.poll_answer(context, decoder, progress))?;
+            grace.as_mut().reset(tokio::time::Instant::now() + GRACE);
+        }
+        if decoder.is_reusable() {
+            ready!(grace.poll(context));
+        }
+        decoder.forbid_reuse();
+        Poll::Ready(Ok(()))
+    }
+
+    /// Looks whether a server that hung up while the request was written had answered before. Nothing more will come.
+    fn last_words(
+        &mut self,
+        context: &mut Context<'_>,
+        error: Error,
+        decoder: &mut Decoder,
+        progress: &mut Progress,
+    ) -> Result<(), Error> {
+        let answered = matches!(self.poll_answer(context, decoder, progress), Poll::Ready(Ok(())));
+        // An answer that ends with the connection was cut off, since the connection was broken.
+        if !answered || decoder.ended_with_stream() {
+            return Err(error);
+        }
+        decoder.forbid_reuse();
+        Ok(())
+    }
+
+    /// Reads one answer.
+    pub(super) async fn receive(&mut self, decoder: &mut Decoder, progress: &mut Progress) -> Result<(), Error> {
+        poll_fn(|context| self.poll_answer(context, decoder, progress)).await
+    }
+
+    fn poll_answer(
+        &mut self,
+        context: &mut Context<'_>,
+        decoder: &mut Decoder,
+        progress: &mut Progress,
+    ) -> Poll<Result<(), Error>> {
+        while !decoder.is_done() {
+            ready!(INCOMING.with_borrow_mut(|incoming| {
+                let mut buffer = ReadBuf::new(incoming);
+                match ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer)) {
+                    Err(error) => return Poll::Ready(Err(Error::from_io(&error))),
+                    Ok(()) if buffer.filled().is_empty() => return Poll::Ready(decoder.end()),
+                    Ok(()) => {}
+                }
+                progress.first_byte.get_or_insert_with(Instant::now);
+                progress.received += buffer.filled().len() as u64;
+                Poll::Ready(decoder.feed(buffer.filled()))
+            }))?;
+        }
+        Poll::Ready(Ok(()))
     }
 }

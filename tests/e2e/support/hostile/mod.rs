@@ -1,5 +1,9 @@
 //! Servers that misbehave below HTTP, and count what they saw.
 
+mod script;
+
+pub use script::Act;
+
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -24,6 +28,7 @@ pub struct Hostile {
 struct Seen {
     connections: AtomicU64,
     requests: AtomicU64,
+    said: AtomicU64,
     stop: AtomicBool,
 }
 
@@ -82,6 +87,12 @@ impl Hostile {
         })
     }
 
+    /// Does this with every connection, in this order, and closes it.
+    pub fn script(acts: impl Into<Vec<Act>>) -> Self {
+        let acts = acts.into();
+        Self::start_raw(move |stream, seen| script::play(&acts, stream, seen))
+    }
+
     /// Its URL, without a slash at the end.
     pub fn url(&self) -> String {
         format!("http://{}", self.addr)
@@ -97,7 +108,21 @@ impl Hostile {
         self.seen.requests.load(Ordering::Relaxed)
     }
 
+    /// Bytes that a script said.
+    pub fn said(&self) -> u64 {
+        self.seen.said.load(Ordering::Relaxed)
+    }
+
+    /// Reads one head of every connection, then does this.
     fn start(behave: impl Fn(TcpStream, &Seen) + Send + Sync + 'static) -> Self {
+        Self::start_raw(move |mut stream, seen| {
+            if seen.read_head(&mut stream).is_some() {
+                behave(stream, seen);
+            }
+        })
+    }
+
+    fn start_raw(behave: impl Fn(TcpStream, &Seen) + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         listener.set_nonblocking(true).unwrap();
         let addr = listener.local_addr().unwrap();
@@ -111,7 +136,8 @@ impl Hostile {
                         shared.connections.fetch_add(1, Ordering::Relaxed);
                         let (seen, behave) = (Arc::clone(&shared), Arc::clone(&behave));
                         peers.push(thread::spawn(move || {
-                            if let Some(stream) = seen.read_head(stream) {
+                            let set_up = stream.set_nonblocking(false).and_then(|()| stream.set_nodelay(true));
+                            if set_up.and_then(|()| stream.set_read_timeout(Some(TICK))).is_ok() {
                                 behave(stream, &seen);
                             }
                         }));
@@ -148,9 +174,7 @@ impl Seen {
     }
 
     /// Reads one head and counts it; `None` when the peer went away before.
-    fn read_head(&self, mut stream: TcpStream) -> Option<TcpStream> {
-        stream.set_nonblocking(false).ok()?;
-        stream.set_read_timeout(Some(TICK)).ok()?;
+    fn read_head(&self, stream: &mut TcpStream) -> Option<()> {
         let (mut head, mut buffer) = (Vec::new(), [0; 4096]);
         while !head.windows(4).any(|window| window == b"\r\n\r\n") {
             match stream.read(&mut buffer) {
@@ -162,7 +186,7 @@ impl Seen {
             }
         }
         self.requests.fetch_add(1, Ordering::Relaxed);
-        Some(stream)
+        Some(())
     }
 }
 

@@ -1,0 +1,97 @@
+//! What a hostile server does with a connection, act by act.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::Duration;
+
+use tokio::net::TcpSocket;
+
+use super::Seen;
+
+/// One act of a script.
+#[derive(Debug, Clone)]
+pub enum Act {
+    /// Reads a head and counts the request.
+    Head,
+    /// Reads this many bytes, more or less.
+    Read(usize),
+    /// Says this.
+    Say(Vec<u8>),
+    /// Says this byte by byte, with a pause after each.
+    Trickle(Vec<u8>, Duration),
+    /// Says this again and again until nobody listens.
+    Forever(Vec<u8>),
+    /// Does nothing for so long.
+    Pause(Duration),
+    /// Says nothing more, but goes on listening.
+    HalfClose,
+    /// Resets the connection.
+    Reset,
+    /// Keeps the connection open, without a word, until the test ends.
+    Hold,
+}
+
+/// Says a text.
+pub fn say(text: impl AsRef<[u8]>) -> Act {
+    Act::Say(text.as_ref().to_vec())
+}
+
+/// Does what the script says, until the other side goes away.
+pub(super) fn play(acts: &[Act], mut stream: TcpStream, seen: &Seen) {
+    for act in acts {
+        let goes_on = match act {
+            Act::Head => seen.read_head(&mut stream).is_some(),
+            Act::Read(bytes) => read(&mut stream, *bytes, seen),
+            Act::Say(bytes) => write(&mut stream, bytes, seen),
+            Act::Trickle(bytes, pause) => bytes.iter().all(|byte| {
+                thread::sleep(*pause);
+                !seen.stopped() && write(&mut stream, &[*byte], seen)
+            }),
+            Act::Forever(bytes) => {
+                while !seen.stopped() && write(&mut stream, bytes, seen) {}
+                false
+            }
+            Act::Pause(time) => {
+                thread::sleep(*time);
+                true
+            }
+            Act::HalfClose => stream.shutdown(Shutdown::Write).is_ok(),
+            Act::Reset => {
+                // A socket that lingers for 0 seconds is closed by a reset.
+                let _ = TcpSocket::from_std_stream(stream).set_zero_linger();
+                return;
+            }
+            Act::Hold => {
+                seen.wait();
+                false
+            }
+        };
+        if !goes_on {
+            return;
+        }
+    }
+}
+
+fn write(stream: &mut TcpStream, bytes: &[u8], seen: &Seen) -> bool {
+    let written = stream.write_all(bytes).is_ok();
+    if written {
+        seen.said.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+    }
+    written
+}
+
+fn read(stream: &mut TcpStream, bytes: usize, seen: &Seen) -> bool {
+    let (mut left, mut buffer) = (bytes, vec![0; 64 << 10]);
+    while left > 0 {
+        let most = left.min(buffer.len());
+        match stream.read(&mut buffer[..most]) {
+            Ok(0) => return false,
+            Ok(length) => left -= length,
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) && !seen.stopped() => {}
+            Err(_) => return false,
+        }
+    }
+    true
+}
