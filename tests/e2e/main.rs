@@ -11,6 +11,7 @@ mod bad_input;
 mod config;
 mod executors;
 mod guests;
+mod hostile;
 mod http;
 mod output;
 mod run;

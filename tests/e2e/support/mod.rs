@@ -8,7 +8,7 @@ mod summary;
 mod target;
 
 pub use guest::{Behaviour, Guest, build_component, journey, journey_if_built, target_folder};
-pub use hostile::Hostile;
+pub use hostile::{Act, Hostile, say};
 pub use process::{Finished, Running, Squall, squall};
 pub use summary::Summary;
 pub use target::{TargetProcess, practice, practice_with};

@@ -30,6 +30,7 @@ pub struct Running {
     stdout: Capture,
     stderr: Capture,
     started: Instant,
+    peak: Option<u64>,
     deadline: Duration,
     folder: tempfile::TempDir,
     command_line: String,
@@ -44,6 +45,8 @@ pub struct Finished {
     pub stderr: String,
     /// From the start of the process to its end.
     pub took: Duration,
+    /// The most memory it held at once, in KiB, where the system tells.
+    pub peak: Option<u64>,
     summary: Option<String>,
     command_line: String,
 }
@@ -83,6 +86,13 @@ pub fn squall_command() -> Command {
 pub fn signal(id: u32, name: &str) {
     let status = Command::new("kill").arg(format!("-{name}")).arg(id.to_string()).status();
     assert!(status.expect("`kill` should be there").success(), "squall was already gone");
+}
+
+/// The most memory that a process has held so far, in KiB.
+fn peak_memory(id: u32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{id}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse().ok()
 }
 
 impl Squall {
@@ -171,7 +181,16 @@ impl Squall {
         let mut child = self.command.spawn().expect("squall should start");
         let stdout = Capture::of(child.stdout.take().expect("stdout is piped"));
         let stderr = Capture::of(child.stderr.take().expect("stderr is piped"));
-        Running { child, stdout, stderr, started, deadline: self.deadline, folder: self.folder, command_line }
+        Running {
+            child,
+            stdout,
+            stderr,
+            started,
+            peak: None,
+            deadline: self.deadline,
+            folder: self.folder,
+            command_line,
+        }
     }
 
     /// Starts it and waits for its end.
@@ -223,6 +242,7 @@ impl Running {
             stdout: self.stdout.end(),
             stderr: self.stderr.end(),
             took,
+            peak: self.peak,
             summary,
             command_line: self.command_line,
         };
@@ -236,6 +256,7 @@ impl Running {
             if let Some(status) = self.child.try_wait().expect("a child can be waited for") {
                 return Some(status);
             }
+            self.peak = self.peak.max(peak_memory(self.id()));
             thread::sleep(Duration::from_millis(5));
         }
         let _ = self.child.kill();

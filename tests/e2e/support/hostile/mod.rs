@@ -2,7 +2,7 @@
 
 mod script;
 
-pub use script::Act;
+pub use script::{Act, say};
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -28,7 +28,6 @@ pub struct Hostile {
 struct Seen {
     connections: AtomicU64,
     requests: AtomicU64,
-    said: AtomicU64,
     stop: AtomicBool,
 }
 
@@ -106,11 +105,6 @@ impl Hostile {
     /// Requests whose head it read.
     pub fn requests(&self) -> u64 {
         self.seen.requests.load(Ordering::Relaxed)
-    }
-
-    /// Bytes that a script said.
-    pub fn said(&self) -> u64 {
-        self.seen.said.load(Ordering::Relaxed)
     }
 
     /// Reads one head of every connection, then does this.

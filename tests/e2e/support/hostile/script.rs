@@ -2,7 +2,6 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 
@@ -44,13 +43,13 @@ pub(super) fn play(acts: &[Act], mut stream: TcpStream, seen: &Seen) {
         let goes_on = match act {
             Act::Head => seen.read_head(&mut stream).is_some(),
             Act::Read(bytes) => read(&mut stream, *bytes, seen),
-            Act::Say(bytes) => write(&mut stream, bytes, seen),
+            Act::Say(bytes) => write(&mut stream, bytes),
             Act::Trickle(bytes, pause) => bytes.iter().all(|byte| {
                 thread::sleep(*pause);
-                !seen.stopped() && write(&mut stream, &[*byte], seen)
+                !seen.stopped() && write(&mut stream, &[*byte])
             }),
             Act::Forever(bytes) => {
-                while !seen.stopped() && write(&mut stream, bytes, seen) {}
+                while !seen.stopped() && write(&mut stream, bytes) {}
                 false
             }
             Act::Pause(time) => {
@@ -74,12 +73,8 @@ pub(super) fn play(acts: &[Act], mut stream: TcpStream, seen: &Seen) {
     }
 }
 
-fn write(stream: &mut TcpStream, bytes: &[u8], seen: &Seen) -> bool {
-    let written = stream.write_all(bytes).is_ok();
-    if written {
-        seen.said.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-    }
-    written
+fn write(stream: &mut TcpStream, bytes: &[u8]) -> bool {
+    stream.write_all(bytes).is_ok()
 }
 
 fn read(stream: &mut TcpStream, bytes: usize, seen: &Seen) -> bool {

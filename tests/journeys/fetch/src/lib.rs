@@ -10,7 +10,7 @@
 //! ```
 //!
 //! Every answer is one line, `answer {"step": 0, "status": 200, ...}` or `answer {"step": 0, "error": "..."}`; `show` asks
-//! for more of it. A `repeat` does a step several times.
+//! for more of it. A `body_size` sends so many bytes. A `repeat` does a step several times.
 
 use std::time::Duration;
 
@@ -55,6 +55,9 @@ fn request(step: &Value) -> Result<Request<'_>, Error> {
     }
     if let Some(body) = step["body"].as_str() {
         request = request.body(body.as_bytes());
+    }
+    if let Some(size) = step["body_size"].as_u64() {
+        request = request.body(vec![b'x'; size as usize]);
     }
     if let Some(name) = step["name"].as_str() {
         request = request.name(name);

@@ -58,7 +58,7 @@ impl Connection {
         decoder: &mut Decoder,
         progress: &mut Progress,
     ) -> Result<(), Error> {
-        // What the first write left over is copied, so that the thread's buffer is free for others in the meantime.
+        // What the first write left over keeps the thread's buffer; others get a new one in the meantime.
         let mut rest: Option<(Vec<u8>, usize)> = None;
         let mut grace = None;
         poll_fn(|context| {
@@ -71,11 +71,13 @@ impl Connection {
                         Poll::Pending => 0,
                     };
                     progress.sent += written as u64;
-                    let unsent = outgoing[written..].to_vec();
+                    if written < outgoing.len() {
+                        return Ok((std::mem::take(outgoing), written));
+                    }
                     outgoing.shrink_to(KEEP_OUTGOING);
-                    Ok::<_, Error>(unsent)
+                    Ok::<_, Error>((Vec::new(), 0))
                 })?;
-                rest = Some((unsent, 0));
+                rest = Some(unsent);
             }
             let (bytes, sent) = rest.get_or_insert_default();
             let before = *sent;
