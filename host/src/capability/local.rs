@@ -206,7 +206,9 @@ impl Local {
     pub(super) fn add_request(&self, label: &Label<'_>, exchange: &Exchange) {
         let series = self.request_series(label, exchange);
         let timings = &exchange.timings;
-        let milliseconds = |time: std::time::Duration| time.as_nanos() as f64 * 1e-6;
+        // A duration's nanoseconds as one number have 128 bits, which no processor turns into a float at once.
+        let milliseconds =
+            |time: std::time::Duration| time.as_secs() as f64 * 1e3 + f64::from(time.subsec_nanos()) * 1e-6;
         self.recorder.add_all(&[
             (series.requests, 1.0),
             (series.failed, f64::from(u8::from(!label.expected))),
