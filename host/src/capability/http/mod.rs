@@ -14,21 +14,15 @@ use crate::wit::http;
 use batch::batch;
 use responses::Answer;
 pub(super) use responses::Responses;
-use sender::Sender;
+use sender::{Asked, Sender};
 
 impl http::Host for Host {
     async fn send(&mut self, request: http::Request) -> Result<http::Response, http::Error> {
-        self.called();
-        let (answer, waited) = watch(self.sender().send(&request)).await;
-        self.activity.waited |= waited;
-        self.keep(answer)
+        self.one(Asked::from(&request)).await
     }
 
     async fn batch(&mut self, requests: Vec<http::Request>) -> Vec<Result<http::Response, http::Error>> {
-        self.called();
-        let (answers, waited) = watch(batch(&self.sender(), &requests)).await;
-        self.activity.waited |= waited;
-        answers.into_iter().map(|answer| self.keep(answer)).collect()
+        self.several(&requests.iter().map(Asked::from).collect::<Vec<_>>()).await
     }
 
     fn header(&mut self, id: u32, name: String) -> Result<Option<String>, http::LookupError> {
@@ -78,16 +72,16 @@ impl http::Host for Host {
     async fn send_with(
         &mut self,
         request: http::Request,
-        _options: http::RequestOptions,
+        options: http::RequestOptions,
     ) -> Result<http::Response, http::Error> {
-        self.send(request).await
+        self.one(Asked { request: &request, options: Some(&options) }).await
     }
 
     async fn batch_with(
         &mut self,
         requests: Vec<(http::Request, http::RequestOptions)>,
     ) -> Vec<Result<http::Response, http::Error>> {
-        self.batch(requests.into_iter().map(|(request, _)| request).collect()).await
+        self.several(&requests.iter().map(Asked::from).collect::<Vec<_>>()).await
     }
 
     fn last_failures(&mut self) -> Vec<http::Failure> {
@@ -102,6 +96,20 @@ impl http::Host for Host {
 }
 
 impl Host {
+    async fn one(&mut self, asked: Asked<'_>) -> Result<http::Response, http::Error> {
+        self.called();
+        let (answer, waited) = watch(self.sender().send(asked)).await;
+        self.activity.waited |= waited;
+        self.keep(answer)
+    }
+
+    async fn several(&mut self, asked: &[Asked<'_>]) -> Vec<Result<http::Response, http::Error>> {
+        self.called();
+        let (answers, waited) = watch(batch(&self.sender(), asked)).await;
+        self.activity.waited |= waited;
+        answers.into_iter().map(|answer| self.keep(answer)).collect()
+    }
+
     fn sender(&self) -> Sender<'_> {
         Sender {
             client: &self.client,

@@ -26,6 +26,13 @@ pub(super) struct Sender<'a> {
     pub(super) group: u32,
 }
 
+/// What a guest asks for: a request, and the options of `send-with`.
+#[derive(Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub(super) request: &'a http::Request,
+    pub(super) options: Option<&'a http::RequestOptions>,
+}
+
 /// What changes from hop to hop.
 struct Hop<'a> {
     method: &'a str,
@@ -36,8 +43,9 @@ struct Hop<'a> {
 
 impl Sender<'_> {
     /// Sends a request, follows its redirects, and records each hop.
-    pub(super) async fn send(&self, request: &http::Request) -> Result<Answer, Error> {
-        let mut hop = match self.first_hop(request) {
+    pub(super) async fn send(&self, asked: Asked<'_>) -> Result<Answer, Error> {
+        let request = asked.request;
+        let mut hop = match self.first_hop(asked) {
             Ok((hop, deadline)) => (hop, deadline),
             Err(error) => return Err(self.refuse(request, error)),
         };
@@ -72,7 +80,8 @@ impl Sender<'_> {
         }
     }
 
-    fn first_hop<'a>(&self, request: &'a http::Request) -> Result<(Hop<'a>, Instant), Error> {
+    fn first_hop<'a>(&self, asked: Asked<'a>) -> Result<(Hop<'a>, Instant), Error> {
+        let request = asked.request;
         if !self.run.may_send {
             return Err(Error::Denied("no request may be made here".to_owned()));
         }
@@ -86,7 +95,7 @@ impl Sender<'_> {
         };
         let headers =
             request.headers.iter().map(|header| Header { name: &header.name, value: &header.value }).collect();
-        let hop = Hop { method: &request.method, headers, body: request.body.as_deref(), target };
+        let hop = Hop { method: &request.method, headers, body: asked.body(), target };
         Ok((hop, Instant::now() + timeout))
     }
 
@@ -110,6 +119,25 @@ impl Sender<'_> {
         };
         self.local.add_request(&label, &Exchange::refused(error.clone()));
         error
+    }
+}
+
+impl<'a> Asked<'a> {
+    /// The body as it goes onto the wire.
+    fn body(self) -> Option<&'a [u8]> {
+        self.request.body.as_deref()
+    }
+}
+
+impl<'a> From<&'a http::Request> for Asked<'a> {
+    fn from(request: &'a http::Request) -> Self {
+        Self { request, options: None }
+    }
+}
+
+impl<'a> From<&'a (http::Request, http::RequestOptions)> for Asked<'a> {
+    fn from((request, options): &'a (http::Request, http::RequestOptions)) -> Self {
+        Self { request, options: Some(options) }
     }
 }
 
