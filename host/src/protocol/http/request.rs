@@ -102,7 +102,7 @@ fn check(header: &Header<'_>) -> Result<(), Error> {
 }
 
 /// A token of RFC 9110, 5.6.2.
-fn is_token(text: &str) -> bool {
+pub(super) fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
 
