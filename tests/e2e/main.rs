@@ -15,6 +15,7 @@ mod hostile;
 mod http;
 mod output;
 mod run;
+mod session;
 mod signals;
 mod support;
 mod thresholds;
