@@ -14,6 +14,7 @@ mod guests;
 mod hostile;
 mod http;
 mod output;
+mod phases;
 mod run;
 mod session;
 mod signals;

@@ -1,7 +1,7 @@
 //! The project's own chores, run as `cargo xtask NAME`.
 //!
 //! `check` is the whole gate, `demo` shows squall at work, `journeys` builds the guests, `bench` measures squall beside
-//! its peers, `layers` checks which module uses which. Everything here is plain processes and text, so that it compiles
+//! its peers, `fuzz` looks for answers that squall and hyper read differently, `layers` checks which module uses which. Everything here is plain processes and text, so that it compiles
 //! in seconds.
 
 mod bench;
@@ -9,6 +9,7 @@ mod check;
 mod child;
 mod demo;
 mod deny;
+mod fuzz;
 mod journeys;
 mod layers;
 mod stage;
@@ -26,6 +27,7 @@ usage: cargo xtask COMMAND
   demo                 a practice server and 20 virtual users for 10 seconds
   journeys [--proof]   examples and test guests into target/journeys; with the proof in C, JavaScript and Python
   bench [OPTIONS]      squall beside its peers; `cargo xtask bench --help` lists the options
+  fuzz [--seconds N]   hostile answers to our HTTP/1.1 and to hyper's for N seconds (60): both must see the same
   layers               which module uses which";
 
 fn main() -> ExitCode {
@@ -49,6 +51,7 @@ fn dispatch(arguments: &[String]) -> Result<ExitCode> {
         "demo" => return none(rest).and_then(|()| demo::run()),
         "journeys" => journeys::run(rest)?,
         "bench" => bench::run(rest)?,
+        "fuzz" => fuzz::run(rest)?,
         "layers" => none(rest).and_then(|()| layers::run())?,
         "help" | "--help" | "-h" => println!("{HELP}"),
         other => bail!("unknown command `{other}`\n{HELP}"),

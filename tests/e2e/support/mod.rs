@@ -4,12 +4,14 @@ pub mod exit;
 mod guest;
 mod hostile;
 mod process;
+mod scripted;
 mod summary;
 mod target;
 
 pub use guest::{Behaviour, Guest, build_component, journey, journey_if_built, target_folder};
 pub use hostile::{Act, Hostile, say};
 pub use process::{Finished, Running, Squall, squall};
+pub use scripted::{Measured, Script, Scripted};
 pub use summary::Summary;
 pub use target::{TargetProcess, practice, practice_with};
 

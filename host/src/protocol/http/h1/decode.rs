@@ -363,17 +363,17 @@ fn too_much_extra() -> Error {
     Error::Protocol(format!("chunk extensions and trailers of more than {MAX_EXTRA} bytes"))
 }
 
-/// A chunk's size, and how many bytes its digits take.
+/// A chunk's size, and how many bytes its digits take. More than 16 of them are more than it needs.
 fn chunk_size(line: &[u8]) -> Result<(u64, usize), Error> {
     let digits = line.split(|&byte| byte == b';').next().unwrap_or_default();
     let blanks = digits.iter().rev().take_while(|&&byte| byte == b' ' || byte == b'\t').count();
     let digits = &digits[..digits.len() - blanks];
     let wrong = || Error::Protocol(format!("`{}` is not a chunk size", digits.escape_ascii()));
-    if digits.is_empty() || digits.len() > 16 || !digits.iter().all(u8::is_ascii_hexdigit) {
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_hexdigit) {
         return Err(wrong());
     }
     let size = std::str::from_utf8(digits).ok().and_then(|digits| u64::from_str_radix(digits, 16).ok());
-    Ok((size.ok_or_else(wrong)?, digits.len()))
+    Ok((size.ok_or_else(wrong)?, digits.len().min(16)))
 }
 
 /// How many bytes of empty lines come before a head, which is robust to leave out (RFC 9112, 2.2).
