@@ -17,6 +17,16 @@ pub struct Response {
 }
 
 impl Response {
+    /// An answer made of its text, for tests of those who read answers.
+    #[cfg(test)]
+    pub(crate) fn of(head: &str, body: &[u8]) -> Self {
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap();
+        let head = head.replace('\n', "\r\n") + "\r\n\r\n";
+        let has_cookies = head.contains("set-cookie");
+        let raw = [head.as_bytes(), body].concat();
+        Self { status, body_length: body.len() as u64, has_cookies, raw, head_length: head.len() }
+    }
+
     /// The body; empty if it was thrown away.
     #[must_use]
     pub fn body(&self) -> &[u8] {
