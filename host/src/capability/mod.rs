@@ -58,6 +58,8 @@ pub struct Run {
     pub http: Arc<Http>,
     /// Whether requests may be made at all.
     pub may_send: bool,
+    /// Files granted to the journeys, by name.
+    pub files: Arc<BTreeMap<String, Arc<[u8]>>>,
     /// Bytes of answers that one iteration may hold at once.
     pub held_bytes: u64,
 }

@@ -255,7 +255,7 @@ impl Client {
         let sent = Instant::now();
         progress.timings.sending = sent - ready;
         let spare = std::mem::take(&mut *self.spare.borrow_mut());
-        let mut decoder = Decoder::new(request.method, settings.max_body, !settings.discard_bodies, spare);
+        let mut decoder = Decoder::new(request.method, settings.max_body, request.keep_body, spare);
         let first = connection.http.receive(&mut decoder, progress).await?;
         progress.timings.waiting = first - sent;
         progress.timings.receiving = first.elapsed();
@@ -263,9 +263,7 @@ impl Client {
             connection.peer.reused = true;
             self.pool().put_idle(connection);
         }
-        let (status, body_length, has_cookies) = (decoder.status(), decoder.body_length(), decoder.has_cookies());
-        let (raw, head_length) = decoder.into_raw();
-        Ok(Response { status, body_length, has_cookies, raw, head_length })
+        Ok(decoder.into_response())
     }
 
     fn pool(&self) -> &Pool {

@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 pub(super) use decode::{Decoder, MAX_HEADERS};
 
 use super::stream::Stream;
-use super::{Error, Progress, Request};
+use super::{Body, Error, Progress, Request};
 use crate::plan::Http;
 
 thread_local! {
@@ -27,6 +27,8 @@ thread_local! {
 
 /// The largest capacity the outgoing buffer keeps between requests, in bytes.
 const KEEP_OUTGOING: usize = 256 << 10;
+/// A body up to this size is copied behind its head, so that both leave in one write.
+const COPIED_BODY: usize = 64 << 10;
 
 /// An open connection that speaks HTTP/1.1.
 #[derive(Debug)]
@@ -50,12 +52,24 @@ impl Connection {
         // What the first write left over is copied, so that the thread's buffer is free for others in the meantime.
         let mut rest: Option<(Vec<u8>, usize)> = None;
         let mut total = 0;
+        // A large body is written from where it lies.
+        let mut large: Option<Body<'_>> = None;
+        let (mut index, mut begun) = (0, 0);
         poll_fn(|context| {
             if rest.is_none() {
                 let unsent = OUTGOING.with_borrow_mut(|outgoing| {
                     outgoing.clear();
                     request.write(settings, outgoing)?;
                     total = outgoing.len();
+                    if let Some(body) = request.body {
+                        let length = body.length();
+                        total += length;
+                        if length <= COPIED_BODY {
+                            body.pieces().for_each(|piece| outgoing.extend_from_slice(piece));
+                        } else {
+                            large = Some(body);
+                        }
+                    }
                     let written = match Pin::new(&mut self.stream).poll_write(context, outgoing) {
                         Poll::Ready(written) => written.map_err(|error| Error::from_io(&error))?,
                         Poll::Pending => 0,
@@ -71,6 +85,17 @@ impl Connection {
                 match ready!(Pin::new(&mut self.stream).poll_write(context, &bytes[*sent..])) {
                     Ok(0) => return Poll::Ready(Err(Error::Reset)),
                     Ok(written) => *sent += written,
+                    Err(error) => return Poll::Ready(Err(Error::from_io(&error))),
+                }
+            }
+            while let Some(piece) = large.and_then(|body| body.piece(index)) {
+                if begun == piece.len() {
+                    (index, begun) = (index + 1, 0);
+                    continue;
+                }
+                match ready!(Pin::new(&mut self.stream).poll_write(context, &piece[begun..])) {
+                    Ok(0) => return Poll::Ready(Err(Error::Reset)),
+                    Ok(written) => begun += written,
                     Err(error) => return Poll::Ready(Err(Error::from_io(&error))),
                 }
             }
