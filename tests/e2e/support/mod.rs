@@ -6,6 +6,7 @@ mod guest;
 mod hostile;
 mod nginx;
 mod process;
+mod scripted;
 mod summary;
 mod target;
 
@@ -14,6 +15,7 @@ pub use guest::{Behaviour, Guest, build_component, journey, journey_if_built, ta
 pub use hostile::Hostile;
 pub use nginx::Nginx;
 pub use process::{Finished, Running, Squall, squall};
+pub use scripted::{Received, Scripted};
 pub use summary::Summary;
 pub use target::{TargetProcess, practice, practice_with};
 
