@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::{Measured, Script, Scripted, Squall, exit};
+use crate::support::{Measured, Phased, Script, Squall, exit};
 
 /// More than the buffers of both sockets hold, so that the last byte can only be written once the server reads.
 const LARGE: u64 = 24_000_000;
@@ -29,7 +29,7 @@ impl Attempt {
 
 #[track_caller]
 fn attempt(script: Script, body: u64) -> Attempt {
-    let server = Scripted::start(script);
+    let server = Phased::start(script);
     let folder = tempfile::tempdir().unwrap();
     let points = folder.path().join("points.json");
     let step = json!({ "url": server.url(), "method": "POST", "body_size": body, "show": ["timings"] });

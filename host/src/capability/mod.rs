@@ -58,6 +58,8 @@ pub struct Run {
     pub http: Arc<Http>,
     /// Whether requests may be made at all.
     pub may_send: bool,
+    /// Files granted to the journeys, by name.
+    pub files: Arc<BTreeMap<String, Arc<[u8]>>>,
     /// Bytes of answers that one iteration may hold at once.
     pub held_bytes: u64,
 }
@@ -116,7 +118,11 @@ impl Host {
         Self {
             random: Random::new(run.seed, &identity.scenario),
             run,
-            client: Client::new(local.http(), Owner { vu: identity.vu, connections: identity.connections }),
+            client: Client::new(
+                local.http(),
+                Owner { vu: identity.vu, connections: identity.connections },
+                &identity.scenario,
+            ),
             local: SendWrapper::new(Rc::clone(local)),
             scope,
             identity,

@@ -23,6 +23,7 @@ pub struct Sandbox {
     pre: wit::JourneyPre<State>,
     limits: Limits,
     http: Arc<Http>,
+    files: Arc<BTreeMap<String, Arc<[u8]>>>,
     /// How scenarios use connections, where not as all do.
     connections: Arc<HashMap<Arc<str>, Connections>>,
     system_tags: SystemTags,
@@ -37,6 +38,7 @@ impl Sandbox {
             pre,
             limits: plan.limits.clone(),
             http: Arc::new(plan.http.clone()),
+            files: Arc::new(plan.files.clone()),
             connections: Arc::new(connections_of(plan)),
             system_tags: plan.system_tags.clone(),
             tags: plan.tags.clone(),
@@ -55,6 +57,7 @@ impl Journey for Sandbox {
             registry: Arc::clone(&context.registry),
             sink: Arc::new(ToContext(Arc::clone(context))),
             http: Arc::clone(&self.http),
+            files: Arc::clone(&self.files),
             may_send: true,
             held_bytes: self.limits.response_bytes,
         };
@@ -212,6 +215,7 @@ pub(super) async fn options(
         registry: Arc::clone(&registry),
         sink: Arc::new(OnlyLog(log)),
         http: Arc::clone(&http),
+        files: Arc::default(),
         may_send: false,
         held_bytes: 0,
     };

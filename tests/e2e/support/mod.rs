@@ -1,17 +1,23 @@
-//! What the tests share: squall as a process, journeys, servers that behave and servers that do not.
+//! What the tests share: squall as a process, journeys, certificates, servers that behave and servers that do not.
 
+mod certificates;
 pub mod exit;
 mod guest;
 mod hostile;
+mod nginx;
+mod phased;
 mod process;
 mod scripted;
 mod summary;
 mod target;
 
+pub use certificates::{Authority, Issued};
 pub use guest::{Behaviour, Guest, build_component, journey, journey_if_built, target_folder};
 pub use hostile::{Act, Hostile, say};
+pub use nginx::Nginx;
+pub use phased::{Measured, Phased, Script};
 pub use process::{Finished, Running, Squall, squall};
-pub use scripted::{Measured, Script, Scripted};
+pub use scripted::{Received, Scripted};
 pub use summary::Summary;
 pub use target::{TargetProcess, practice, practice_with};
 

@@ -1,150 +1,139 @@
-//! A server that takes as long for each phase as its script says, and writes down how long it really took.
+//! A server that does what a test's closure says, and keeps the requests it read whole.
 
-use std::io::{ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Instant;
 
-use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
-use tokio_rustls::rustls::{ServerConfig, ServerConnection, Stream};
-
-/// How long each phase takes.
-#[derive(Debug, Clone, Copy)]
-pub struct Script {
-    /// How long the client's first word of TLS is held back; `None` for no TLS.
-    pub tls_handshaking: Option<Duration>,
-    /// How long nothing is read once the head of the request is.
-    pub sending: Duration,
-    /// From the request's last byte to the answer's first.
-    pub waiting: Duration,
-    /// From the answer's first byte to its last.
-    pub receiving: Duration,
+/// A request, read whole.
+#[derive(Clone, Debug)]
+pub struct Received {
+    pub method: String,
+    pub path: String,
+    /// Names in lower case.
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+    /// The sizes of the chunks it came in, and when each was whole.
+    pub chunks: Vec<(usize, Instant)>,
 }
 
-/// How long each phase really took, as the server saw it.
-#[derive(Debug, Clone, Copy)]
-pub struct Measured {
-    pub tls_handshaking: Duration,
-    pub sending: Duration,
-    pub waiting: Duration,
-    pub receiving: Duration,
-}
-
-/// The server. It answers one request.
+/// The server. It ends when it is dropped.
 pub struct Scripted {
     addr: SocketAddr,
-    scheme: &'static str,
-    stop: Arc<AtomicBool>,
-    thread: JoinHandle<Option<Measured>>,
+    seen: Arc<Mutex<Vec<Received>>>,
+    open: Arc<Mutex<Vec<TcpStream>>>,
 }
 
-/// Pieces that the body of the answer comes in.
-const PIECES: u32 = 4;
+impl Received {
+    /// The value of a header, or nothing.
+    pub fn header(&self, wanted: &str) -> &str {
+        self.headers.iter().find(|(name, _)| name == wanted).map_or("", |(_, value)| value)
+    }
+
+    fn read(stream: &mut BufReader<TcpStream>) -> Option<Self> {
+        let mut line = || {
+            let mut line = String::new();
+            stream.read_line(&mut line).ok().filter(|&length| length > 0)?;
+            Some(line.trim_end().to_owned())
+        };
+        let first = line()?;
+        let mut words = first.split(' ').map(str::to_owned);
+        let (method, path) = (words.next()?, words.next()?);
+        let mut headers = Vec::new();
+        loop {
+            let line = line()?;
+            let Some((name, value)) = line.split_once(": ") else { break };
+            headers.push((name.to_ascii_lowercase(), value.to_owned()));
+        }
+        let mut received = Self { method, path, headers, body: Vec::new(), chunks: Vec::new() };
+        received.read_body(stream)?;
+        Some(received)
+    }
+
+    fn read_body(&mut self, stream: &mut BufReader<TcpStream>) -> Option<()> {
+        if self.header("transfer-encoding") != "chunked" {
+            self.body = vec![0; self.header("content-length").parse().unwrap_or(0)];
+            return stream.read_exact(&mut self.body).ok();
+        }
+        loop {
+            let mut size = String::new();
+            stream.read_line(&mut size).ok()?;
+            let size = usize::from_str_radix(size.trim_end(), 16).ok()?;
+            let mut chunk = vec![0; size + 2];
+            stream.read_exact(&mut chunk).ok()?;
+            assert_eq!(&chunk[size..], b"\r\n");
+            if size == 0 {
+                return Some(());
+            }
+            self.body.extend_from_slice(&chunk[..size]);
+            self.chunks.push((size, Instant::now()));
+        }
+    }
+}
 
 impl Scripted {
-    /// Starts it.
-    pub fn start(script: Script) -> Self {
+    /// Starts a server whose answers a closure writes; a connection ends when it returns `false`.
+    pub fn start(answer: impl Fn(&Received, &mut TcpStream) -> bool + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let addr = listener.local_addr().unwrap();
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
-        let scheme = if script.tls_handshaking.is_some() { "https" } else { "http" };
-        let tls = script.tls_handshaking.map(|_| tls());
-        let thread = thread::spawn(move || {
-            let (stream, _) = listener.accept().ok()?;
-            let accepted = Instant::now();
-            if stopped.load(Ordering::Relaxed) {
-                return None;
+        let (seen, open) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Vec::new())));
+        let (all, streams, answer) = (Arc::clone(&seen), Arc::clone(&open), Arc::new(answer));
+        thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                // Whoever drops the server connects once more, after the streams are shut.
+                if Arc::strong_count(&streams) == 1 {
+                    break;
+                }
+                streams.lock().unwrap().push(stream.try_clone().unwrap());
+                let (all, answer) = (Arc::clone(&all), Arc::clone(&answer));
+                thread::spawn(move || {
+                    let mut writer = stream.try_clone().unwrap();
+                    let mut reader = BufReader::new(stream);
+                    while let Some(received) = Received::read(&mut reader) {
+                        all.lock().unwrap().push(received.clone());
+                        if !answer(&received, &mut writer) {
+                            break;
+                        }
+                    }
+                    let _ = writer.shutdown(Shutdown::Both);
+                });
             }
-            stream.set_nodelay(true).ok()?;
-            serve(stream, accepted, script, tls).ok()
         });
-        Self { addr, scheme, stop, thread }
+        Self { addr, seen, open }
     }
 
-    /// Where it is.
+    /// Starts a server that answers every request with this head (without a length) and body.
+    pub fn answering(head: impl Into<String>, body: impl Into<Vec<u8>>) -> Self {
+        let (head, body) = (head.into(), body.into());
+        Self::start(move |_, stream| {
+            let head = format!("HTTP/1.1 200 OK\r\n{head}content-length: {}\r\n\r\n", body.len());
+            stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&body)).is_ok()
+        })
+    }
+
+    /// Its URL, without a slash at the end.
     pub fn url(&self) -> String {
-        format!("{}://{}/", self.scheme, self.addr)
+        format!("http://{}", self.addr)
     }
 
-    /// What it measured, once it has answered; `None` when nobody asked.
-    pub fn measured(self) -> Option<Measured> {
-        // Whoever asked has gone; if nobody did, this ends the wait.
-        self.stop.store(true, Ordering::Relaxed);
+    /// The requests so far.
+    pub fn seen(&self) -> Vec<Received> {
+        self.seen.lock().unwrap().clone()
+    }
+
+    /// The connections so far.
+    pub fn connections(&self) -> usize {
+        self.open.lock().unwrap().len()
+    }
+}
+
+impl Drop for Scripted {
+    fn drop(&mut self) {
+        for stream in self.open.lock().unwrap().drain(..) {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+        self.open = Arc::default();
         let _ = TcpStream::connect(self.addr);
-        self.thread.join().unwrap()
     }
-}
-
-fn tls() -> Arc<ServerConfig> {
-    let issued = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(issued.signing_key.serialize_der()));
-    let config = ServerConfig::builder().with_no_client_auth();
-    Arc::new(config.with_single_cert(vec![issued.cert.der().clone()], key).unwrap())
-}
-
-fn serve(
-    mut stream: TcpStream,
-    accepted: Instant,
-    script: Script,
-    tls: Option<Arc<ServerConfig>>,
-) -> std::io::Result<Measured> {
-    let (Some(config), Some(hold)) = (tls, script.tls_handshaking) else {
-        return exchange(&mut stream, script, Duration::ZERO);
-    };
-    thread::sleep(hold);
-    let mut connection = ServerConnection::new(config).map_err(std::io::Error::other)?;
-    while connection.is_handshaking() {
-        connection.complete_io(&mut stream)?;
-    }
-    let shaken = accepted.elapsed();
-    exchange(&mut Stream::new(&mut connection, &mut stream), script, shaken)
-}
-
-fn exchange(stream: &mut (impl Read + Write), script: Script, tls_handshaking: Duration) -> std::io::Result<Measured> {
-    let mut buffer = vec![0; 256 << 10];
-    let (mut request, mut length) = (Vec::new(), None);
-    let (mut read, mut first) = (0, None);
-    while length.is_none_or(|length| read < length) {
-        let taken = stream.read(&mut buffer)?;
-        if taken == 0 {
-            return Err(ErrorKind::UnexpectedEof.into());
-        }
-        first.get_or_insert_with(Instant::now);
-        read += taken;
-        if length.is_none() {
-            request.extend_from_slice(&buffer[..taken]);
-            length = whole_length(&request);
-            if length.is_some() {
-                thread::sleep(script.sending);
-            }
-        }
-    }
-    let last = Instant::now();
-    thread::sleep(script.waiting);
-    stream.write_all(format!("HTTP/1.1 200 OK\r\ncontent-length: {PIECES}\r\n\r\n").as_bytes())?;
-    stream.flush()?;
-    let answered = Instant::now();
-    for _ in 0..PIECES {
-        thread::sleep(script.receiving / PIECES);
-        stream.write_all(b"x")?;
-        stream.flush()?;
-    }
-    let done = Instant::now();
-    Ok(Measured {
-        tls_handshaking,
-        sending: first.map_or(Duration::ZERO, |first| last - first),
-        waiting: answered - last,
-        receiving: done - answered,
-    })
-}
-
-/// How long a request is, head and body, once its head is there.
-fn whole_length(request: &[u8]) -> Option<usize> {
-    let head = request.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
-    let text = String::from_utf8_lossy(&request[..head]).to_ascii_lowercase();
-    let length = text.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse::<usize>().ok());
-    Some(head + length.unwrap_or(0))
 }

@@ -19,6 +19,7 @@
 
 mod cookies;
 mod form;
+mod multipart;
 mod request;
 mod response;
 
@@ -28,7 +29,8 @@ use crate::Error;
 use crate::bindings::squall::journey::http as host;
 
 pub use cookies::{Cookie, Jar};
-pub use request::{Request, Statuses};
+pub use multipart::{Multipart, Part};
+pub use request::{Coding, Request, Statuses};
 pub use response::{Details, Response, Timings};
 
 /// Sends a GET.

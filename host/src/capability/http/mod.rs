@@ -4,6 +4,7 @@ mod batch;
 mod debug;
 mod failures;
 mod hop;
+mod payload;
 mod responses;
 mod sender;
 mod session;
@@ -111,7 +112,7 @@ impl http::Host for Host {
             tls_version: answer.peer.tls_version.unwrap_or_default().to_owned(),
             tls_cipher_suite: answer.peer.tls_cipher.unwrap_or_default().to_owned(),
             reused: answer.peer.reused,
-            encoded_length: u32::try_from(answer.response.body_length).unwrap_or(u32::MAX),
+            encoded_length: u32::try_from(answer.response.encoded_length).unwrap_or(u32::MAX),
             redirects: answer.redirects,
         })
     }
@@ -142,6 +143,7 @@ impl Host {
             run: &self.run,
             identity: &self.identity,
             jars: &self.jars,
+            random: &self.random,
             expected: self.expected.as_deref().unwrap_or(&self.run.http.expected_statuses),
             scope: self.scope,
             group: self.groups.current(),

@@ -9,12 +9,14 @@ use tokio::time::Instant;
 
 use super::super::cookies::Jars;
 use super::super::local::Label;
+use super::super::random::Random;
 use super::super::{Identity, Local, Run};
 use super::debug;
 use super::hop::{Hop, redirect};
+use super::payload::Payload;
 use super::responses::Answer;
 use super::session::Session;
-use crate::protocol::http::{Client, Error, Exchange, Header, Request, without_userinfo};
+use crate::protocol::http::{Body, Client, Error, Exchange, Header, Request, without_userinfo};
 use crate::wit::http;
 use crate::wit::log::Level;
 
@@ -29,6 +31,7 @@ pub(super) struct Sender<'a> {
     pub(super) run: &'a Run,
     pub(super) identity: &'a Identity,
     pub(super) jars: &'a Jars,
+    pub(super) random: &'a Random,
     /// The statuses that are no failure where the request names none.
     pub(super) expected: &'a [(u16, u16)],
     pub(super) scope: u32,
@@ -46,18 +49,36 @@ impl Sender<'_> {
     /// Sends a request, follows its redirects, and records each hop.
     pub(super) async fn send(&self, asked: Asked<'_>) -> Result<Answer, Error> {
         let request = asked.request;
-        let (mut hop, deadline) = match self.first_hop(asked) {
+        let refuse = |error| self.refuse(request, &request.method, error);
+        let payload = match asked.options {
+            Some(options) if Payload::is_asked(options) => {
+                let payload = Payload::new(request, options, &self.run.files, self.random);
+                Some(Box::new(SendWrapper::new(Box::pin(payload)).await.map_err(refuse)?))
+            }
+            _ => None,
+        };
+        let (mut hop, deadline) = match self.first_hop(asked, payload.as_deref()) {
             Ok(first) => first,
-            Err(error) => return Err(self.refuse(request, &request.method, error)),
+            Err(error) => return Err(refuse(error)),
         };
         let most = request.redirects.unwrap_or(self.run.http.max_redirects);
+        let keep_body = !asked.discards_body(self.run.http.discard_bodies);
         let mut redirects = 0;
         loop {
             let own = hop.own(self.jars);
             let all = own.as_ref().map(|own| hop.with_own(own));
             let headers = all.as_deref().unwrap_or(&hop.headers);
-            let sent = Request { method: hop.method, target: &hop.target, headers, body: hop.body };
-            let exchange = self.client.exchange(&sent, &hop.target, deadline).await;
+            let sent = Request { method: hop.method, target: &hop.target, headers, body: hop.body, keep_body };
+            let mut exchange = self.client.exchange(&sent, &hop.target, deadline).await;
+            if let Ok(response) = &mut exchange.result
+                && response.is_encoded
+                && !(redirects < most && redirect(response, &hop.target).is_some())
+            {
+                let decoded = SendWrapper::new(Box::pin(response.decode(self.run.http.max_body))).await;
+                if let Err(error) = decoded {
+                    exchange.result = Err(error);
+                }
+            }
             if let Some(debug) = self.run.http.debug {
                 self.show(&debug::hop(debug, self.client.shared().settings(), &sent, &exchange));
             }
@@ -99,7 +120,7 @@ impl Sender<'_> {
         }
     }
 
-    fn first_hop<'a>(&self, asked: Asked<'a>) -> Result<(Hop<'a>, Instant), Error> {
+    fn first_hop<'a>(&self, asked: Asked<'a>, payload: Option<&'a Payload<'a>>) -> Result<(Hop<'a>, Instant), Error> {
         let request = asked.request;
         if !self.run.may_send {
             return Err(Error::Denied("no request may be made here".to_owned()));
@@ -113,9 +134,16 @@ impl Sender<'_> {
             Some(other) => return Err(Error::InvalidRequest(format!("a timeout of {other} ms is not possible"))),
         };
         let session = Session::new(asked.options, self.jars)?;
-        let headers =
+        let mut headers: Vec<_> =
             request.headers.iter().map(|header| Header { name: &header.name, value: &header.value }).collect();
-        let hop = Hop { method: &request.method, headers, body: asked.body(), target, session };
+        let body = match payload {
+            Some(payload) => {
+                payload.add_to(&mut headers)?;
+                payload.body()
+            }
+            None => request.body.as_deref().map(Body::Whole),
+        };
+        let hop = Hop { method: &request.method, headers, body, target, session };
         Ok((hop, Instant::now() + timeout))
     }
 
@@ -167,9 +195,9 @@ impl Sender<'_> {
 }
 
 impl<'a> Asked<'a> {
-    /// The body as it goes onto the wire.
-    fn body(self) -> Option<&'a [u8]> {
-        self.request.body.as_deref()
+    /// Whether the answer's body is thrown away.
+    fn discards_body(self, by_default: bool) -> bool {
+        self.options.and_then(|options| options.discard_body).unwrap_or(by_default)
     }
 
     /// Whether having no answer fails the iteration.

@@ -1,5 +1,7 @@
 //! A request onto the wire.
 
+use std::borrow::Cow;
+
 use super::{Error, Target};
 use crate::plan::Http;
 use crate::plan::http::Connections;
@@ -23,7 +25,48 @@ pub struct Request<'a> {
     /// Headers as given by the user.
     pub headers: &'a [Header<'a>],
     /// The body, if it has one.
-    pub body: Option<&'a [u8]>,
+    pub body: Option<Body<'a>>,
+    /// Whether the answer's body is kept, or only counted.
+    pub keep_body: bool,
+}
+
+/// What a request's body is.
+#[derive(Debug, Clone, Copy)]
+pub enum Body<'a> {
+    /// These bytes.
+    Whole(&'a [u8]),
+    /// These, one after the other. Large ones are not copied on their way.
+    Pieces(&'a [Cow<'a, [u8]>]),
+}
+
+impl<'a> Body<'a> {
+    /// A piece of it; `None` after the last.
+    pub(super) fn piece(self, index: usize) -> Option<&'a [u8]> {
+        match self {
+            Self::Whole(bytes) => (index == 0).then_some(bytes),
+            Self::Pieces(pieces) => pieces.get(index).map(|piece| &**piece),
+        }
+    }
+
+    /// Its pieces in order.
+    pub(super) fn pieces(self) -> impl Iterator<Item = &'a [u8]> {
+        (0..).map_while(move |index| self.piece(index))
+    }
+
+    /// How many bytes it has.
+    #[must_use]
+    pub fn length(self) -> usize {
+        self.pieces().map(<[u8]>::len).sum()
+    }
+
+    /// All of it in one piece.
+    #[must_use]
+    pub fn whole(self) -> Cow<'a, [u8]> {
+        match self {
+            Self::Whole(bytes) => Cow::Borrowed(bytes),
+            Self::Pieces(pieces) => Cow::Owned(pieces.concat()),
+        }
+    }
 }
 
 /// Headers that decide how a message is framed or routed; they belong to the client.
@@ -39,15 +82,12 @@ impl Request<'_> {
     pub fn head(&self, settings: &Http) -> Result<Vec<u8>, Error> {
         let mut out = Vec::new();
         self.write(settings, &mut out)?;
-        out.truncate(out.len() - self.body.map_or(0, <[u8]>::len));
         Ok(out)
     }
 
-    /// Appends the request in HTTP/1.1 form (RFC 9112).
+    /// Appends the request line and the headers in HTTP/1.1 form (RFC 9112).
     pub(super) fn write(&self, settings: &Http, out: &mut Vec<u8>) -> Result<(), Error> {
-        if !is_token(self.method) {
-            return Err(Error::InvalidRequest(format!("`{}` is not a method", self.method.escape_debug())));
-        }
+        self.check_method()?;
         put(out, &[self.method.as_bytes(), b" ", self.target.path_and_query().as_bytes(), b" HTTP/1.1\r\nhost: "]);
         put(out, &[self.target.authority().as_bytes(), b"\r\n"]);
         let mut has_agent = settings.user_agent.is_empty();
@@ -62,17 +102,35 @@ impl Request<'_> {
         if settings.connections == Connections::PerRequest {
             out.extend_from_slice(b"connection: close\r\n");
         }
-        match self.body {
-            Some(body) => {
-                put(out, &[b"content-length: ", decimal(body.len(), &mut [0; 20]), b"\r\n\r\n", body]);
-            }
-            // Methods that usually have a body say that this one has none (RFC 9110, 8.6).
-            None if matches!(self.method, "POST" | "PUT" | "PATCH") => {
-                out.extend_from_slice(b"content-length: 0\r\n\r\n");
+        match self.content_length() {
+            Some(length) => {
+                put(out, &[b"content-length: ", decimal(length, &mut [0; 20]), b"\r\n\r\n"]);
             }
             None => out.extend_from_slice(b"\r\n"),
         }
         Ok(())
+    }
+
+    /// What the `content-length` header says, if there is one.
+    pub(super) fn content_length(&self) -> Option<usize> {
+        match self.body {
+            Some(body) => Some(body.length()),
+            // Methods that usually have a body say that this one has none (RFC 9110, 8.6).
+            None => matches!(self.method, "POST" | "PUT" | "PATCH").then_some(0),
+        }
+    }
+
+    /// Refuses what could not be sent as it is, or would make another request of it.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        self.check_method()?;
+        self.headers.iter().try_for_each(check)
+    }
+
+    fn check_method(&self) -> Result<(), Error> {
+        if is_token(self.method) {
+            return Ok(());
+        }
+        Err(Error::InvalidRequest(format!("`{}` is not a method", self.method.escape_debug())))
     }
 }
 
@@ -125,7 +183,9 @@ mod tests {
     fn written(method: &str, headers: &[Header<'_>], body: Option<&[u8]>) -> Result<String, Error> {
         let target = Target::parse("http://a.test/b").unwrap();
         let mut out = Vec::new();
-        Request { method, target: &target, headers, body }.write(&settings(), &mut out)?;
+        let body = body.map(Body::Whole);
+        Request { method, target: &target, headers, body, keep_body: true }.write(&settings(), &mut out)?;
+        out.extend_from_slice(&body.map(|body| body.whole()).unwrap_or_default());
         Ok(String::from_utf8(out).unwrap())
     }
 

@@ -19,7 +19,7 @@
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use squall_sdk::http::{self, Cookie, Jar, Request, Response};
+use squall_sdk::http::{self, Coding, Cookie, Jar, Multipart, Part, Request, Response};
 use squall_sdk::{Error, env, log, sleep, vu};
 
 /// Log messages are cut at 8 KiB; no test shows more of a body than this.
@@ -84,7 +84,47 @@ fn request(step: &Value) -> Result<Request<'_>, Error> {
     for status in step["expect"].as_array().into_iter().flatten() {
         request = request.expect_status(status.as_u64().unwrap_or_default() as u16);
     }
-    with_session(request, step)
+    with_body(with_session(request, step)?, step)
+}
+
+fn with_body<'a>(mut request: Request<'a>, step: &'a Value) -> Result<Request<'a>, Error> {
+    if let Some(name) = step["body_file"].as_str() {
+        request = request.body_file(name);
+    }
+    if let Some(length) = step["body_length"].as_u64() {
+        request = request.body((0..length).map(|at| (at % 251) as u8).collect::<Vec<_>>());
+    }
+    if let Some(parts) = step["multipart"].as_array() {
+        request = request.multipart(parts.iter().fold(Multipart::new(), |form, part| {
+            let text = |key: &str| part[key].as_str();
+            let name = text("name").unwrap_or_default();
+            let mut made = match text("file") {
+                Some(granted) => Part::file(name, granted),
+                None => Part::bytes(name, text("text").unwrap_or_default().as_bytes()),
+            };
+            if let Some(filename) = text("filename") {
+                made = made.filename(filename);
+            }
+            if let Some(content_type) = text("content_type") {
+                made = made.content_type(content_type);
+            }
+            form.part(made)
+        }));
+    }
+    if let Some(codings) = step["compress"].as_array() {
+        let coding = |name: &Value| match name.as_str() {
+            Some("gzip") => Ok(Coding::Gzip),
+            Some("deflate") => Ok(Coding::Deflate),
+            Some("br") => Ok(Coding::Brotli),
+            Some("zstd") => Ok(Coding::Zstd),
+            other => Err(Error::new(format!("nothing encodes `{other:?}`"))),
+        };
+        request = request.compress(&codings.iter().map(coding).collect::<Result<Vec<_>, _>>()?);
+    }
+    if let Some(discard) = step["discard"].as_bool() {
+        request = request.discard_body(discard);
+    }
+    Ok(request)
 }
 
 fn with_session<'a>(mut request: Request<'a>, step: &'a Value) -> Result<Request<'a>, Error> {
@@ -134,6 +174,8 @@ fn tell(number: usize, step: &Value, answer: Result<Response, Error>) -> Result<
 fn shown(response: &Response, what: &str) -> Result<Value, Error> {
     Ok(match what {
         "body" => json!(response.text()?.chars().take(SHOWN).collect::<String>()),
+        // FNV-1a of the whole body.
+        "sum" => json!(sum(0x811c_9dc5, &response.body()?)),
         "headers" => json!(response.headers()?),
         "url" => json!(response.url()?),
         "cookies" => {
@@ -173,6 +215,11 @@ fn shown(response: &Response, what: &str) -> Result<Value, Error> {
         }
         other => return Err(Error::new(format!("nothing shows `{other}`"))),
     })
+}
+
+/// FNV-1a, going on from `sum`.
+fn sum(sum: u32, bytes: &[u8]) -> u32 {
+    bytes.iter().fold(sum, |sum, &byte| (sum ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
 
 squall_sdk::journey!(fetch);

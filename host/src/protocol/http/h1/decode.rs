@@ -2,7 +2,7 @@
 
 use std::mem::MaybeUninit;
 
-use super::super::Error;
+use super::super::{Error, Response};
 
 /// The head of a response, with all interim answers before it, may not be larger than this many bytes.
 const MAX_HEAD: usize = 256 << 10;
@@ -37,6 +37,8 @@ pub(in super::super) struct Decoder {
     ended: bool,
     /// Whether the answer sets cookies.
     has_cookies: bool,
+    /// Whether the answer has a `content-encoding`.
+    is_encoded: bool,
     head_only: bool,
     keep_body: bool,
     max_body: u64,
@@ -65,6 +67,7 @@ struct Framing {
     close: bool,
     keep_alive: bool,
     cookies: bool,
+    encoded: bool,
 }
 
 /// The last transfer coding of a body, which says where it ends.
@@ -91,6 +94,7 @@ impl Decoder {
             reusable: true,
             ended: false,
             has_cookies: false,
+            is_encoded: false,
             head_only: method == "HEAD",
             keep_body,
             max_body,
@@ -107,14 +111,12 @@ impl Decoder {
         self.reusable
     }
 
-    pub(in super::super) fn has_cookies(&self) -> bool {
-        self.has_cookies
-    }
-
+    #[cfg(test)]
     pub(in super::super) fn status(&self) -> u16 {
         self.status
     }
 
+    #[cfg(test)]
     pub(in super::super) fn body_length(&self) -> u64 {
         self.body_length
     }
@@ -129,7 +131,21 @@ impl Decoder {
         self.reusable = false;
     }
 
+    /// The answer, once it is whole.
+    pub(in super::super) fn into_response(self) -> Response {
+        Response {
+            status: self.status,
+            body_length: self.body_length,
+            encoded_length: self.body_length,
+            is_encoded: self.is_encoded,
+            has_cookies: self.has_cookies,
+            raw: self.raw,
+            head_length: self.head_length,
+        }
+    }
+
     /// The head and the body, and where the body starts.
+    #[cfg(test)]
     pub(in super::super) fn into_raw(self) -> (Vec<u8>, usize) {
         (self.raw, self.head_length)
     }
@@ -280,6 +296,7 @@ impl Decoder {
     /// Decides how the body is delimited (RFC 9112, 6.3).
     fn frame(&mut self, framing: &Framing) -> Result<(), Error> {
         self.has_cookies = framing.cookies;
+        self.is_encoded = framing.encoded;
         self.reusable = !framing.close && framing.keep_alive;
         self.state = if self.head_only || matches!(self.status, 204 | 304) {
             State::Done
@@ -326,7 +343,12 @@ impl Decoder {
             return Err(too_much_extra());
         }
         if end.is_none() {
-            return Ok(taken);
+            // What is wrong already is told now; the end of the line may never come.
+            return if self.state == State::ChunkSize {
+                check_size_line(&self.line).map(|()| taken)
+            } else {
+                Ok(taken)
+            };
         }
         let mut line = std::mem::take(&mut self.line);
         let text = line
@@ -357,6 +379,17 @@ impl Decoder {
         self.line = line;
         Ok(taken)
     }
+}
+
+/// Whether what is there of a chunk's size line can become one.
+fn check_size_line(line: &[u8]) -> Result<(), Error> {
+    let line = &line[..line.len().min(64)];
+    let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
+    let next = line[digits..].iter().find(|&&byte| byte != b' ' && byte != b'\t');
+    if digits == 0 || next.is_some_and(|next| !matches!(next, b';' | b'\r')) {
+        return Err(Error::Protocol(format!("`{}` is not a chunk size", line.escape_ascii())));
+    }
+    Ok(())
 }
 
 fn too_much_extra() -> Error {
@@ -424,8 +457,14 @@ fn parse_head_with<'b>(
 }
 
 fn framing(version: u8, headers: &[httparse::Header<'_>]) -> Result<Framing, String> {
-    let mut framing =
-        Framing { length: None, coding: Coding::None, close: false, keep_alive: version == 1, cookies: false };
+    let mut framing = Framing {
+        length: None,
+        coding: Coding::None,
+        close: false,
+        keep_alive: version == 1,
+        cookies: false,
+        encoded: false,
+    };
     for header in headers {
         // Compared by length first: most headers are none of these.
         match header.name.len() {
@@ -436,10 +475,12 @@ fn framing(version: u8, headers: &[httparse::Header<'_>]) -> Result<Framing, Str
                 }
                 framing.length = Some(length);
             }
+            16 if header.name.eq_ignore_ascii_case("content-encoding") => framing.encoded = true,
             17 if header.name.eq_ignore_ascii_case("transfer-encoding") => {
                 let last = header.value.rsplit(|&byte| byte == b',').next().unwrap_or_default();
                 let is_chunked = last.trim_ascii().eq_ignore_ascii_case(b"chunked");
-                framing.coding = if is_chunked { Coding::Chunked } else { Coding::Other };
+                // As hyper has it: where the rest is no text, neither is the end.
+                framing.coding = if is_chunked && header.value.is_ascii() { Coding::Chunked } else { Coding::Other };
             }
             10 if header.name.eq_ignore_ascii_case("connection") => {
                 for option in header.value.split(|&byte| byte == b',') {

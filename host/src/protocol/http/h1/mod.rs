@@ -3,6 +3,7 @@
 mod decode;
 #[cfg(test)]
 mod differential;
+mod unsent;
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -10,7 +11,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
+use tokio::io::{AsyncRead as _, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
 pub(super) use decode::{Decoder, MAX_HEADERS};
@@ -18,16 +19,13 @@ pub(super) use decode::{Decoder, MAX_HEADERS};
 use super::stream::Stream;
 use super::{Error, Progress, Request};
 use crate::plan::Http;
+use unsent::Unsent;
 
 thread_local! {
-    /// What is being read and what is being written now, on this thread. An idle connection owns no buffer, which is
-    /// most of what a waiting VU would cost.
+    /// What is being read now, on this thread. An idle connection owns no buffer, which is most of what a waiting VU
+    /// would cost.
     static INCOMING: RefCell<Vec<u8>> = RefCell::new(vec![0; 64 << 10]);
-    static OUTGOING: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
-
-/// The largest capacity the outgoing buffer keeps between requests, in bytes.
-const KEEP_OUTGOING: usize = 256 << 10;
 
 /// How long a server that has answered may take nothing of the rest of a request.
 const GRACE: Duration = Duration::from_millis(100);
@@ -58,56 +56,26 @@ impl Connection {
         decoder: &mut Decoder,
         progress: &mut Progress,
     ) -> Result<(), Error> {
-        // What the first write left over keeps the thread's buffer; others get a new one in the meantime.
-        let mut rest: Option<(Vec<u8>, usize)> = None;
+        let mut unsent: Option<Unsent<'_>> = None;
         let mut grace = None;
         poll_fn(|context| {
-            if rest.is_none() {
-                let unsent = OUTGOING.with_borrow_mut(|outgoing| {
-                    outgoing.clear();
-                    request.write(settings, outgoing)?;
-                    let written = match Pin::new(&mut self.stream).poll_write(context, outgoing) {
-                        Poll::Ready(written) => written.map_err(|error| Error::from_io(&error))?,
-                        Poll::Pending => 0,
-                    };
-                    progress.sent += written as u64;
-                    if written < outgoing.len() {
-                        return Ok((std::mem::take(outgoing), written));
-                    }
-                    outgoing.shrink_to(KEEP_OUTGOING);
-                    Ok::<_, Error>((Vec::new(), 0))
-                })?;
-                rest = Some(unsent);
+            let unsent = match &mut unsent {
+                Some(unsent) => unsent,
+                None => unsent.insert(Unsent::begin(request, settings, &mut self.stream, context)?),
+            };
+            let result = unsent.poll(&mut self.stream, context);
+            let written = unsent.take_written();
+            progress.sent += written;
+            if let Poll::Ready(result) = result {
+                return Poll::Ready(result.or_else(|error| self.last_words(context, error, decoder, progress)));
             }
-            let (bytes, sent) = rest.get_or_insert_default();
-            let before = *sent;
-            match self.poll_send(context, bytes, sent) {
-                Poll::Ready(result) => {
-                    progress.sent += (*sent - before) as u64;
-                    Poll::Ready(result.or_else(|error| self.last_words(context, error, decoder, progress)))
-                }
-                Poll::Pending => {
-                    progress.sent += (*sent - before) as u64;
-                    let grace = grace.get_or_insert_with(|| Box::pin(sleep(GRACE)));
-                    if *sent > before {
-                        grace.as_mut().reset(tokio::time::Instant::now() + GRACE);
-                    }
-                    self.poll_early_answer(context, grace.as_mut(), decoder, progress)
-                }
+            let grace = grace.get_or_insert_with(|| Box::pin(sleep(GRACE)));
+            if written > 0 {
+                grace.as_mut().reset(tokio::time::Instant::now() + GRACE);
             }
+            self.poll_early_answer(context, grace.as_mut(), decoder, progress)
         })
         .await
-    }
-
-    fn poll_send(&mut self, context: &mut Context<'_>, bytes: &[u8], sent: &mut usize) -> Poll<Result<(), Error>> {
-        while *sent < bytes.len() {
-            match ready!(Pin::new(&mut self.stream).poll_write(context, &bytes[*sent..])) {
-                Ok(0) => return Poll::Ready(Err(Error::Reset)),
-                Ok(written) => *sent += written,
-                Err(error) => return Poll::Ready(Err(Error::from_io(&error))),
-            }
-        }
-        Pin::new(&mut self.stream).poll_flush(context).map_err(|error| Error::from_io(&error))
     }
 
     /// Takes in what the server says while it does not read on. Ready when that was the answer and the request need not

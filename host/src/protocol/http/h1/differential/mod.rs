@@ -22,14 +22,14 @@ const ON_PURPOSE: &[(&str, fn(&Outcome, &Outcome) -> bool)] = &[
         says(ours, "status 101") && theirs.as_ref().is_ok_and(|seen| seen.status == 101)
     }),
     (
-        "hyper does not look at the framing where there is no body; we refuse a wrong one in any answer",
+        "hyper does not look at a length where there is no body, or where there are chunks; we refuse a wrong one in any answer",
         |ours, theirs| {
             let wrong = ["is not a length", "an empty `content-length`", "of HTTP/1.0", "two different"];
-            wrong.iter().any(|why| says(ours, why)) && theirs.as_ref().is_ok_and(|seen| seen.body.is_empty())
+            wrong.iter().any(|why| says(ours, why)) && theirs.is_ok()
         },
     ),
-    ("hyper lets a line of the trailers end with LF alone", |ours, theirs| {
-        says(ours, "does not end with CRLF") && theirs.is_ok()
+    ("hyper lets a line of the trailers end with LF alone, and waits for the next CR", |ours, _| {
+        says(ours, "does not end with CRLF")
     }),
     ("we drop trailers without looking at what they are, or how many", |ours, theirs| {
         ours.is_ok()
@@ -66,11 +66,6 @@ fn compare(case: &Case) -> TestCaseResult {
     let unseen = matches!((&cut, &whole), (Err(Fault::Waiting), Err(Fault::Invalid(_)))) && pieces.len() > 1;
     prop_assert!(same(&cut, &whole) || unseen, "in pieces {cut:?}, whole {whole:?}");
     let theirs = hypers(method, &pieces, *ends);
-    if !(same(&theirs, &whole) || ON_PURPOSE.iter().any(|(_, applies)| applies(&whole, &theirs))) && same(&cut, &whole)
-    {
-        eprintln!("DIFF {method} {ends} {:?}\n   hyper {theirs:?}\n   ours {whole:?}", String::from_utf8_lossy(answer));
-        return Ok(());
-    }
     prop_assert!(
         same(&theirs, &whole) || ON_PURPOSE.iter().any(|(_, applies)| applies(&whole, &theirs)),
         "{:?}\nhyper {theirs:?}\nours {whole:?}",
