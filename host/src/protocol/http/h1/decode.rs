@@ -344,11 +344,14 @@ impl Decoder {
         }
         if end.is_none() {
             // What is wrong already is told now; the end of the line may never come.
-            return if self.state == State::ChunkSize {
-                check_size_line(&self.line).map(|()| taken)
-            } else {
-                Ok(taken)
-            };
+            let fresh = &self.line[(self.line.len() - taken).saturating_sub(1)..];
+            if fresh.iter().rev().skip(1).any(|&byte| byte == b'\r') {
+                return Err(inner_cr());
+            }
+            if self.state == State::ChunkSize {
+                check_size_line(&self.line)?;
+            }
+            return Ok(taken);
         }
         let mut line = std::mem::take(&mut self.line);
         let text = line
@@ -356,7 +359,7 @@ impl Decoder {
             .ok_or_else(|| Error::Protocol("a line of the chunked body does not end with CRLF".to_owned()))?;
         // Where one side takes a CR alone for the end of a line and the other does not, answers can be smuggled.
         if text.contains(&b'\r') {
-            return Err(Error::Protocol("a CR inside of a line of the chunked body".to_owned()));
+            return Err(inner_cr());
         }
         self.state = match self.state {
             State::ChunkSize => {
@@ -386,10 +389,15 @@ fn check_size_line(line: &[u8]) -> Result<(), Error> {
     let line = &line[..line.len().min(64)];
     let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
     let next = line[digits..].iter().find(|&&byte| byte != b' ' && byte != b'\t');
-    if digits == 0 || next.is_some_and(|next| !matches!(next, b';' | b'\r')) {
+    let zeros = line.iter().take_while(|&&byte| byte == b'0').count();
+    if digits == 0 || digits - zeros > 16 || next.is_some_and(|next| !matches!(next, b';' | b'\r')) {
         return Err(Error::Protocol(format!("`{}` is not a chunk size", line.escape_ascii())));
     }
     Ok(())
+}
+
+fn inner_cr() -> Error {
+    Error::Protocol("a CR inside of a line of the chunked body".to_owned())
 }
 
 fn too_much_extra() -> Error {
