@@ -1,0 +1,316 @@
+//! Bytes of an HTTP/1.1 response into a message (RFC 9112), however they are cut.
+
+mod chunks;
+mod head;
+
+use head::{Coding, Framing, blank_lines, may_end, parse_head};
+
+use super::super::{Error, Response};
+
+/// The head of a response, with all interim answers before it, may not be larger than this many bytes.
+const MAX_HEAD: usize = 256 << 10;
+/// Nor come after more interim answers than this.
+const MAX_INTERIM: u8 = 100;
+/// Nor have more headers than this.
+pub(in super::super) const MAX_HEADERS: usize = 256;
+
+/// Takes the bytes of one response in.
+#[expect(clippy::struct_excessive_bools, reason = "facts about an answer; none excludes another")]
+#[derive(Debug)]
+pub(in super::super) struct Decoder {
+    state: State,
+    /// The head, then the decoded body.
+    raw: Vec<u8>,
+    /// How many bytes of an unfinished head were parsed in vain.
+    tried: usize,
+    /// Bytes that came before the head: interim answers and empty lines.
+    skipped: usize,
+    interim: u8,
+    head_length: usize,
+    status: u16,
+    body_length: u64,
+    /// Whether the connection may carry another exchange.
+    reusable: bool,
+    /// Whether the stream has ended.
+    ended: bool,
+    /// Whether the answer sets cookies.
+    has_cookies: bool,
+    /// Whether the answer has a `content-encoding`.
+    is_encoded: bool,
+    head_only: bool,
+    keep_body: bool,
+    max_body: u64,
+    /// What an unfinished line of the chunked coding holds so far.
+    line: Vec<u8>,
+    /// Bytes of extensions and trailers so far.
+    extra: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Head,
+    Length(u64),
+    ChunkSize,
+    ChunkData(u64),
+    ChunkEnd,
+    Trailers,
+    UntilClose,
+    Done,
+}
+
+impl Decoder {
+    /// Expects the answer to a request with this method. `raw` is a buffer to reuse.
+    pub(in super::super) fn new(method: &str, max_body: u64, keep_body: bool, mut raw: Vec<u8>) -> Self {
+        raw.clear();
+        Self {
+            state: State::Head,
+            raw,
+            tried: 0,
+            skipped: 0,
+            interim: 0,
+            head_length: 0,
+            status: 0,
+            body_length: 0,
+            reusable: true,
+            ended: false,
+            has_cookies: false,
+            is_encoded: false,
+            head_only: method == "HEAD",
+            keep_body,
+            max_body,
+            line: Vec::new(),
+            extra: 0,
+        }
+    }
+
+    pub(in super::super) fn is_done(&self) -> bool {
+        self.state == State::Done
+    }
+
+    pub(in super::super) fn is_reusable(&self) -> bool {
+        self.reusable
+    }
+
+    #[cfg(test)]
+    pub(in super::super) fn status(&self) -> u16 {
+        self.status
+    }
+
+    #[cfg(test)]
+    pub(in super::super) fn body_length(&self) -> u64 {
+        self.body_length
+    }
+
+    /// Whether the stream had to end for the answer to be complete.
+    pub(in super::super) fn ended_with_stream(&self) -> bool {
+        self.ended
+    }
+
+    /// Rules out another exchange on the connection, because the request was not written to its end.
+    pub(in super::super) fn forbid_reuse(&mut self) {
+        self.reusable = false;
+    }
+
+    /// The answer, once it is whole.
+    pub(in super::super) fn into_response(self) -> Response {
+        Response {
+            status: self.status,
+            body_length: self.body_length,
+            encoded_length: self.body_length,
+            is_encoded: self.is_encoded,
+            has_cookies: self.has_cookies,
+            raw: self.raw,
+            head_length: self.head_length,
+        }
+    }
+
+    /// The head and the body, and where the body starts.
+    #[cfg(test)]
+    pub(in super::super) fn into_raw(self) -> (Vec<u8>, usize) {
+        (self.raw, self.head_length)
+    }
+
+    /// Takes the end of the stream in.
+    pub(in super::super) fn end(&mut self) -> Result<(), Error> {
+        self.reusable = false;
+        self.ended = true;
+        match self.state {
+            State::UntilClose | State::Done => {
+                self.state = State::Done;
+                Ok(())
+            }
+            // What was not parsed yet may be wrong already.
+            State::Head if self.raw.len() > self.tried => parse_head(&self.raw).and(Err(Error::Reset)),
+            _ => Err(Error::Reset),
+        }
+    }
+
+    /// Takes bytes in.
+    pub(in super::super) fn feed(&mut self, mut bytes: &[u8]) -> Result<(), Error> {
+        while !bytes.is_empty() {
+            let taken = match self.state {
+                State::Head => self.head(bytes)?,
+                State::Length(left) => {
+                    let taken = left.min(bytes.len() as u64);
+                    self.body(&bytes[..taken as usize])?;
+                    self.state = if taken == left { State::Done } else { State::Length(left - taken) };
+                    taken as usize
+                }
+                State::ChunkData(left) => {
+                    let taken = left.min(bytes.len() as u64);
+                    self.body(&bytes[..taken as usize])?;
+                    self.state = if taken == left { State::ChunkEnd } else { State::ChunkData(left - taken) };
+                    taken as usize
+                }
+                State::ChunkSize | State::ChunkEnd | State::Trailers => self.chunk_line(bytes)?,
+                State::UntilClose => {
+                    self.body(bytes)?;
+                    bytes.len()
+                }
+                State::Done => {
+                    // Bytes that nobody asked for: whatever they are, the next answer would start with them.
+                    self.reusable = false;
+                    bytes.len()
+                }
+            };
+            bytes = &bytes[taken..];
+        }
+        Ok(())
+    }
+
+    /// Takes bytes of the head in and returns how many belonged to it.
+    fn head(&mut self, bytes: &[u8]) -> Result<usize, Error> {
+        let before = self.raw.len();
+        // Most heads arrive whole: they are parsed where they lie and copied once.
+        if before == 0 {
+            let blank = blank_lines(bytes);
+            if blank > 0 {
+                return self.skip(blank);
+            }
+            let Some(parsed) = parse_head(bytes)? else {
+                self.raw.extend_from_slice(bytes);
+                self.tried = bytes.len();
+                return self.unfinished(bytes.len());
+            };
+            return self.complete(bytes, 0, parsed);
+        }
+        self.raw.extend_from_slice(bytes);
+        let blank = blank_lines(&self.raw);
+        if blank > 0 {
+            // Only a CR can have been waiting for its LF.
+            self.raw.clear();
+            self.tried = 0;
+            return self.skip(blank).map(|_| blank - before);
+        }
+        // A head that comes in tiny pieces is not parsed for each of them, or its cost would grow with the square of its
+        // length: only where it may be complete, and when it has doubled, so that what is wrong early is told early.
+        if !may_end(&self.raw, before) && self.raw.len() < 2 * self.tried {
+            return self.unfinished(bytes.len());
+        }
+        self.tried = self.raw.len();
+        match parse_head(&self.raw)? {
+            None => self.unfinished(bytes.len()),
+            Some(parsed) => self.complete(&[], before, parsed),
+        }
+    }
+
+    /// Waits for the rest of a head, if it may still become one.
+    fn unfinished(&mut self, taken: usize) -> Result<usize, Error> {
+        self.check_head(self.raw.len())?;
+        Ok(taken)
+    }
+
+    fn check_head(&self, length: usize) -> Result<(), Error> {
+        if self.skipped + length > MAX_HEAD {
+            return Err(Error::Protocol(format!("the head is larger than {MAX_HEAD} bytes")));
+        }
+        Ok(())
+    }
+
+    /// Leaves out what is no part of the answer's own head.
+    fn skip(&mut self, length: usize) -> Result<usize, Error> {
+        self.check_head(length)?;
+        self.skipped += length;
+        Ok(length)
+    }
+
+    /// Goes by a head that is complete, in `bytes` or, where some of it came before, in `raw`.
+    fn complete(&mut self, bytes: &[u8], before: usize, parsed: (usize, u16, Framing)) -> Result<usize, Error> {
+        let (length, status, framing) = parsed;
+        let taken = length - before;
+        self.check_head(length)?;
+        if status < 100 {
+            return Err(Error::Protocol(format!("`{status:03}` is not a status")));
+        }
+        if status < 200 {
+            return self.interim(status, length).map(|()| taken);
+        }
+        if before == 0 {
+            let body = framing.length.unwrap_or(0).min(1 << 20) as usize;
+            self.raw.reserve_exact(length + if self.keep_body { body } else { 0 });
+            self.raw.extend_from_slice(&bytes[..length]);
+        } else {
+            self.raw.truncate(length);
+        }
+        self.head_length = length;
+        self.status = status;
+        self.frame(&framing)?;
+        Ok(taken)
+    }
+
+    /// Skips an interim answer (RFC 9110, 15.2), which is followed by the real one.
+    fn interim(&mut self, status: u16, length: usize) -> Result<(), Error> {
+        // 101 would change the protocol, which was not asked for.
+        if status == 101 {
+            return Err(Error::Protocol("status 101 without a request to upgrade".to_owned()));
+        }
+        if self.interim == MAX_INTERIM {
+            return Err(Error::Protocol(format!("more than {MAX_INTERIM} interim answers")));
+        }
+        self.interim += 1;
+        self.raw.clear();
+        self.tried = 0;
+        self.skip(length).map(|_| ())
+    }
+
+    /// Decides how the body is delimited (RFC 9112, 6.3).
+    fn frame(&mut self, framing: &Framing) -> Result<(), Error> {
+        self.has_cookies = framing.cookies;
+        self.is_encoded = framing.encoded;
+        self.reusable = !framing.close && framing.keep_alive;
+        self.state = if self.head_only || matches!(self.status, 204 | 304) {
+            State::Done
+        } else if framing.coding == Coding::Chunked {
+            // Both framings at once is how requests are smuggled: the answer is read, the connection is not trusted again.
+            self.reusable &= framing.length.is_none();
+            State::ChunkSize
+        } else if framing.coding == Coding::Other {
+            State::UntilClose
+        } else {
+            match framing.length {
+                Some(0) => State::Done,
+                Some(length) if length > self.max_body && self.keep_body => return Err(Error::TooLarge(self.max_body)),
+                Some(length) => State::Length(length),
+                None => State::UntilClose,
+            }
+        };
+        if self.state == State::UntilClose {
+            self.reusable = false;
+        }
+        Ok(())
+    }
+
+    fn body(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.body_length += bytes.len() as u64;
+        if self.keep_body {
+            if self.body_length > self.max_body {
+                return Err(Error::TooLarge(self.max_body));
+            }
+            self.raw.extend_from_slice(bytes);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;
