@@ -68,7 +68,7 @@ fn cookies_can_outlive_the_iteration() {
 fn a_cookie_goes_where_and_as_long_as_it_says() {
     let target = practice();
     let set = |cookie: &str| {
-        let cookie: String = cookie.bytes().map(|byte| format!("%{byte:02x}")).collect();
+        let cookie: String = url::form_urlencoded::byte_serialize(cookie.as_bytes()).collect();
         json!({ "url": target.url() + "/response-headers?set-cookie=" + &cookie, "show": ["cookies"] })
     };
     let steps = json!([
