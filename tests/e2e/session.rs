@@ -263,6 +263,8 @@ fn a_request_without_an_answer_can_fail_its_iteration() {
     // An answer is no failure of the iteration, whatever its status.
     let (count, run) = failed(json!([{ "url": target.url() + "/status/500" }]), "throw = true");
     assert_eq!(count, 0, "{run}");
+    let run = Squall::fetch(&json!([])).grant("SETUP_STEPS", json!([{ "url": refuses, "throw": true }]).to_string());
+    run.finish().expect(exit::JOURNEY).says(&["setup", "connection refused"]);
     // The journey went on: whoever asks for `throw` is told at the end.
     assert_eq!(target.stats().requests, 2);
 }
