@@ -124,9 +124,8 @@ impl Client {
             // Boxed, or every request of HTTP/1.1 would have to make room for it.
             return SendWrapper::new(Box::pin(self.by_stream(request, target, progress, started))).await;
         }
-        let (stream, peer) = self.open(target, progress).await?;
-        let http = h1::Connection::new(stream);
-        self.once(Idle { target: Arc::clone(target), peer, http }, request, progress, started).await
+        let connection = self.open(target, progress).await?;
+        self.once(connection, request, progress, started).await
     }
 
     /// Whether HTTP/2 may be spoken there.
@@ -138,8 +137,9 @@ impl Client {
         }
     }
 
-    /// Connects to a target, shakes hands, and finds out which HTTP is spoken there.
-    async fn open(&self, target: &Target, progress: &mut Progress) -> Result<(Stream, Peer), Error> {
+    /// Connects to a target, shakes hands, and finds out which HTTP is spoken there: HTTP/2 only where
+    /// [`may_multiplex`](Self::may_multiplex) says so.
+    async fn open(&self, target: &Arc<Target>, progress: &mut Progress) -> Result<Idle, Error> {
         let dialled = dial::dial(&self.shared, target, progress).await?;
         let only_http2 = self.shared.settings().version == Version::Http2;
         let mut peer = Peer { remote: dialled.remote, ..Peer::default() };
@@ -160,7 +160,7 @@ impl Client {
             }
             Stream::Plain(dialled.socket)
         };
-        Ok((stream, peer))
+        Ok(Idle { target: Arc::clone(target), peer, http: h1::Connection::new(stream) })
     }
 
     /// Sends a request where HTTP/2 may be spoken.
@@ -207,10 +207,10 @@ impl Client {
             None
         };
         let opened = async {
-            let (stream, peer) = self.open(target, progress).await?;
+            let Idle { target, peer, http } = self.open(target, progress).await?;
             Ok(match peer.protocol {
-                Protocol::Http1 => Err(Idle { target: Arc::clone(target), peer, http: h1::Connection::new(stream) }),
-                Protocol::Http2 => Ok(h2::Connection::open(stream, self.shared.settings(), peer).await?),
+                Protocol::Http1 => Err(Idle { target, peer, http }),
+                Protocol::Http2 => Ok(h2::Connection::open(http.into_stream(), self.shared.settings(), peer).await?),
             })
         };
         match (opened.await, opening) {
