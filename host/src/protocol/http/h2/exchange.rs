@@ -8,7 +8,7 @@ use std::time::Instant;
 use ::h2::client::{ResponseFuture, SendRequest};
 use ::h2::{RecvStream, SendStream};
 use bytes::Bytes;
-use http::header::CONTENT_LENGTH;
+use http::header::{CONTENT_LENGTH, SET_COOKIE};
 
 use super::{Failure, Slot, error, head};
 use crate::plan::Http;
@@ -42,6 +42,7 @@ struct Taken<'a> {
     raw: Vec<u8>,
     head_length: usize,
     body_length: u64,
+    has_cookies: bool,
 }
 
 impl Slot {
@@ -64,16 +65,29 @@ impl Slot {
             Err(error) => return Err(Failure::unsent(&error)),
         };
         let sent = body.is_none().then_some(begun);
-        let taken =
-            Taken { settings, head_only: request.method == "HEAD", status: 0, raw, head_length: 0, body_length: 0 };
+        let taken = Taken {
+            settings,
+            head_only: request.method == "HEAD",
+            status: 0,
+            raw,
+            head_length: 0,
+            body_length: 0,
+            has_cookies: false,
+        };
         let upload = body.map(|body| (upload, body));
         let mut running = Running { slot: &self, send, upload, answer, body: None, progress, begun, sent, taken };
         let first = poll_fn(|context| running.poll_head(context)).await?;
         poll_fn(|context| running.poll_body(context)).await.map_err(Failure::last)?;
         running.progress.timings.receiving = first.elapsed();
         connection.state.used.set(true);
-        let Taken { status, body_length, head_length, .. } = running.taken;
-        Ok(Response { status, body_length, raw: std::mem::take(&mut running.taken.raw), head_length })
+        let taken = &mut running.taken;
+        Ok(Response {
+            status: taken.status,
+            body_length: taken.body_length,
+            has_cookies: taken.has_cookies,
+            raw: std::mem::take(&mut taken.raw),
+            head_length: taken.head_length,
+        })
     }
 }
 
@@ -152,6 +166,7 @@ impl Drop for Running<'_> {
 impl Taken<'_> {
     fn head(&mut self, answer: &http::Response<RecvStream>) -> Result<(), Error> {
         self.status = answer.status().as_u16();
+        self.has_cookies = answer.headers().contains_key(SET_COOKIE);
         let length = answer.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
         let mut body = length.unwrap_or(0);
         if !self.may_have_body() || self.settings.discard_bodies {
