@@ -13,6 +13,7 @@ mod config;
 mod executors;
 mod guests;
 mod http;
+mod http2;
 mod output;
 mod run;
 mod session;

@@ -456,6 +456,26 @@ mod tests {
     }
 
     #[test]
+    fn what_goes_beyond_a_request_reaches_the_host_and_nothing_else_does() {
+        assert!(Request::get("http://h/").bearer("t").options.is_none());
+        let request = Request::get("http://h/")
+            .basic_auth("ada", String::from("secret"))
+            .cookie("a", "1")
+            .replace_cookie("b", "2")
+            .jar(Jar(7))
+            .discard_body(false)
+            .throw(true);
+        let options = request.options.as_deref().expect("options were set");
+        let cookies = options.cookies();
+        let lowered = options.lowered(&cookies);
+        let Some(host::Auth::Basic(credentials)) = &lowered.auth else { panic!("not basic: {:?}", lowered.auth) };
+        assert_eq!((credentials.username, credentials.password), ("ada", "secret"));
+        let cookies: Vec<_> = lowered.cookies.iter().map(|one| (one.name, one.value, one.replace)).collect();
+        assert_eq!(cookies, [("a", "1", false), ("b", "2", true)]);
+        assert_eq!((lowered.jar, lowered.discard_body, lowered.throw), (7, Some(false), Some(true)));
+    }
+
+    #[test]
     fn a_body_that_is_no_json_is_an_error_of_its_own_request_only() {
         let keys_that_are_not_text = std::collections::BTreeMap::from([([1], 1)]);
         let problem = Request::post("http://h/").json(&keys_that_are_not_text).problem;

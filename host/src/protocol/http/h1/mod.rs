@@ -10,7 +10,7 @@ use std::pin::Pin;
 use std::task::{Poll, ready};
 use std::time::Instant;
 
-use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
+use tokio::io::{AsyncRead as _, AsyncWrite as _, AsyncWriteExt as _, ReadBuf};
 
 pub(super) use decode::{Decoder, MAX_HEADERS};
 
@@ -40,6 +40,11 @@ impl Connection {
     /// Takes over a stream on which nothing was said yet.
     pub(super) fn new(stream: Stream) -> Self {
         Self { stream }
+    }
+
+    /// Hands the stream over to whoever speaks another version on it.
+    pub(super) fn into_stream(self) -> Stream {
+        self.stream
     }
 
     /// Whether an idle connection still seems open.
@@ -103,6 +108,44 @@ impl Connection {
         })
         .await?;
         Ok(total as u64)
+    }
+
+    /// Reads until the head is there, or a piece of the body that was not taken yet, or the end. Returns when the first
+    /// byte of it came; `None` if all of it was here before.
+    pub(super) async fn receive_piece(
+        &mut self,
+        decoder: &mut Decoder,
+        progress: &mut Progress,
+    ) -> Result<Option<Instant>, Error> {
+        let had_head = decoder.has_head();
+        let mut first = None;
+        poll_fn(|context| {
+            while !decoder.is_done() && decoder.held() == 0 && (had_head || !decoder.has_head()) {
+                ready!(INCOMING.with_borrow_mut(|incoming| {
+                    let mut buffer = ReadBuf::new(incoming);
+                    match ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer)) {
+                        Err(error) => return Poll::Ready(Err(Error::from_io(&error))),
+                        Ok(()) if buffer.filled().is_empty() => return Poll::Ready(decoder.end()),
+                        Ok(()) => {}
+                    }
+                    first.get_or_insert_with(Instant::now);
+                    progress.received += buffer.filled().len() as u64;
+                    Poll::Ready(decoder.feed(buffer.filled()))
+                }))?;
+            }
+            Poll::Ready(Ok(()))
+        })
+        .await?;
+        Ok(first)
+    }
+
+    /// Writes bytes of a body.
+    pub(super) async fn write_all(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        let written = async {
+            self.stream.write_all(bytes).await?;
+            self.stream.flush().await
+        };
+        written.await.map_err(|error| Error::from_io(&error))
     }
 
     /// Reads one answer. Returns when the first byte came.
