@@ -18,5 +18,6 @@ mod output;
 mod run;
 mod session;
 mod signals;
+mod streams;
 mod support;
 mod thresholds;

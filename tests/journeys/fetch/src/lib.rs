@@ -18,6 +18,7 @@
 //! Every answer is one line, `answer {"step": 0, "status": 200, ...}` or `answer {"step": 0, "error": "..."}`; `show` asks
 //! for more of it. A `repeat` does a step several times.
 
+use std::io::Write as _;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -63,10 +64,68 @@ fn run(number: usize, step: &Value) -> Result<(), Error> {
         for (answer, step) in http::batch(requests).into_iter().zip(steps) {
             tell(number, step, answer)?;
         }
+    } else if step["stream"] != Value::Null {
+        let read = read_stream(step);
+        let told = read.unwrap_or_else(|error| json!({ "error": error.to_string() }));
+        let mut told =
+            Map::from_iter(told.as_object().into_iter().flatten().map(|(key, value)| (key.clone(), value.clone())));
+        told.insert("step".to_owned(), json!(number));
+        log::info(&format!("answer {}", Value::Object(told)));
+    } else if let Some(pieces) = step["upload"].as_array() {
+        tell(number, step, upload(step, pieces))?;
     } else {
         tell(number, step, request(step)?.send())?;
     }
     Ok(())
+}
+
+/// Reads an answer as it comes, or so many pieces of it: lengths, when they arrived, what they were.
+fn read_stream(step: &Value) -> Result<Value, Error> {
+    let mut stream = request(step)?.stream()?;
+    let most = step["stream"].as_u64().unwrap_or(u64::MAX);
+    let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
+    let head = milliseconds(stream.arrived());
+    let (mut pieces, mut arrived, mut text, mut problem) = (Vec::new(), Vec::new(), String::new(), Value::Null);
+    let mut total = 0x811c_9dc5;
+    while (pieces.len() as u64) < most {
+        match stream.read_piece() {
+            Ok(Some(piece)) => {
+                pieces.push(piece.len());
+                arrived.push(milliseconds(stream.arrived()));
+                total = sum(total, &piece);
+                text.push_str(&String::from_utf8_lossy(&piece[..piece.len().min(SHOWN)]));
+            }
+            Ok(None) => break,
+            Err(error) => {
+                problem = json!(error.to_string());
+                break;
+            }
+        }
+    }
+    let length = pieces.iter().sum::<usize>();
+    (pieces.truncate(50), arrived.truncate(50));
+    // What is not text would be escaped twice on its way to the test.
+    let is_text = !text.contains(char::is_control);
+    let text: String = text.chars().take(if is_text { SHOWN } else { 0 }).collect();
+    let (status, url, timings) = (stream.status(), stream.response().url()?, shown(stream.response(), "timings")?);
+    if step["leave_open"].as_bool() == Some(true) {
+        std::mem::forget(stream);
+    }
+    Ok(json!({ "status": status, "url": url, "head": head, "pieces": pieces, "arrived": arrived, "length": length,
+        "sum": total, "text": text, "problem": problem, "timings": timings }))
+}
+
+/// Sends texts one after the other as one body.
+fn upload(step: &Value, pieces: &[Value]) -> Result<Response, Error> {
+    let length = step["upload_length"].as_u64().map(|length| length as u32);
+    let mut upload = request(step)?.upload(length)?;
+    for piece in pieces {
+        upload
+            .write_all(piece.as_str().unwrap_or_default().as_bytes())
+            .map_err(|error| Error::new(error.to_string()))?;
+        sleep(Duration::from_millis(step["pause_ms"].as_u64().unwrap_or_default()));
+    }
+    upload.finish()
 }
 
 fn request(step: &Value) -> Result<Request<'_>, Error> {
