@@ -31,7 +31,7 @@ use crate::protocol::http::{Client, Error, Owner};
 use crate::wit;
 use check::Groups;
 use cookies::Jars;
-use http::{Failures, Responses};
+use http::{Failures, Responses, Streams};
 use random::Random;
 
 /// How a journey reaches the person who runs it, and the run.
@@ -93,6 +93,7 @@ pub struct Host {
     groups: Groups,
     client: Client,
     responses: Responses,
+    streams: Streams,
     jars: Jars,
     failures: Failures,
     /// The statuses that the guest said are no failure.
@@ -129,6 +130,7 @@ impl Host {
             iteration: (0, 0),
             groups: Groups::default(),
             responses: Responses::default(),
+            streams: Streams::default(),
             jars: Jars::default(),
             failures: Failures::default(),
             expected: None,
@@ -152,6 +154,7 @@ impl Host {
     /// says that it did not: a request without an answer, where that is to be told (`throw`).
     #[must_use]
     pub fn end(&mut self) -> Option<String> {
+        self.end_streams();
         self.close_groups();
         if let Some(response) = self.responses.clear() {
             self.client.recycle(response);

@@ -22,6 +22,7 @@ mod form;
 mod multipart;
 mod request;
 mod response;
+mod streaming;
 
 use serde::Serialize;
 
@@ -32,6 +33,7 @@ pub use cookies::{Cookie, Jar};
 pub use multipart::{Multipart, Part};
 pub use request::{Coding, Request, Statuses};
 pub use response::{Details, Response, Timings};
+pub use streaming::{Streaming, Upload};
 
 /// Sends a GET.
 pub fn get(url: impl AsRef<str>) -> Result<Response, Error> {

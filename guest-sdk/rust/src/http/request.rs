@@ -7,9 +7,9 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::multipart::Content;
-use super::{Jar, Multipart, Response, form, send};
+use super::{Jar, Multipart, Response, Streaming, Upload, form, send};
 use crate::Error;
-use crate::bindings::squall::journey::http as host;
+use crate::bindings::squall::journey::{http as host, streams};
 use crate::vu::milliseconds;
 
 /// One request. Texts are borrowed where they can be.
@@ -266,6 +266,32 @@ impl<'a> Request<'a> {
                 Ok(Response::new(answer?))
             }
         }
+    }
+
+    /// Sends the request and returns when the head of the answer has come. A timeout covers everything up to the last
+    /// byte; without one, the run's default covers this call and each read on its own.
+    pub fn stream(self) -> Result<Streaming, Error> {
+        self.with_options(|request, options| Ok(Streaming::new(streams::open(request, options)?)))
+    }
+
+    /// Sends the head of the request and returns what its body is written to. With a length, exactly so many bytes must
+    /// follow; without one, HTTP/1.1 sends the body in chunks. Redirects are not followed.
+    pub fn upload(self, length: Option<u32>) -> Result<Upload, Error> {
+        self.with_options(|request, options| Ok(Upload::new(streams::start(request, options, length)?)))
+    }
+
+    /// Gives the request and its options, lowered, to a function of the host.
+    fn with_options<T>(
+        mut self,
+        call: impl FnOnce(host::Request<'_>, host::RequestOptions<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        if let Some(problem) = self.problem.take() {
+            return Err(problem.into());
+        }
+        let none = Options::default();
+        let options = self.options.as_deref().unwrap_or(&none);
+        let (headers, tags, (cookies, parts)) = (pairs(&self.headers), pairs(&self.tags), options.lists());
+        call(self.lowered(&headers, &tags), options.lowered(&cookies, &parts))
     }
 
     fn options(&mut self) -> &mut Options<'a> {

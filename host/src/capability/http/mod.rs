@@ -8,6 +8,7 @@ mod payload;
 mod responses;
 mod sender;
 mod session;
+mod streams;
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -21,6 +22,7 @@ pub(super) use failures::Failures;
 use responses::Answer;
 pub(super) use responses::Responses;
 use sender::{Asked, Sender};
+pub(super) use streams::Streams;
 
 impl http::Host for Host {
     async fn send(&mut self, request: http::Request) -> Result<http::Response, http::Error> {

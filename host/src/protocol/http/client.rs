@@ -8,7 +8,6 @@ use std::time::Instant;
 use send_wrapper::SendWrapper;
 
 use super::h1::Decoder;
-use super::h2::Again;
 use super::pool::{Idle, Pool, Turn};
 use super::shared::Shared;
 use super::stream::Stream;
@@ -47,7 +46,7 @@ enum Held {
 }
 
 /// Which way a request goes when no idle connection takes it.
-enum Way {
+pub(super) enum Way {
     /// On a connection of its own.
     Alone(Idle),
     /// On a stream among others.
@@ -98,8 +97,7 @@ impl Client {
         let mut progress = Progress::default();
         let attempt = self.attempt(request, target, &mut progress);
         let result = tokio::time::timeout_at(deadline, attempt).await.unwrap_or(Err(Error::Timeout));
-        let Progress { timings, sent, received, peer, retried, .. } = progress;
-        Exchange { result, timings, sent, received, peer, retried }
+        progress.into_exchange(result)
     }
 
     async fn attempt(
@@ -124,13 +122,12 @@ impl Client {
             // Boxed, or every request of HTTP/1.1 would have to make room for it.
             return SendWrapper::new(Box::pin(self.by_stream(request, target, progress, started))).await;
         }
-        let (stream, peer) = self.open(target, progress).await?;
-        let http = h1::Connection::new(stream);
-        self.once(Idle { target: Arc::clone(target), peer, http }, request, progress, started).await
+        let connection = self.open(target, progress).await?;
+        self.once(connection, request, progress, started).await
     }
 
     /// Whether HTTP/2 may be spoken there.
-    fn may_multiplex(&self, target: &Target) -> bool {
+    pub(super) fn may_multiplex(&self, target: &Target) -> bool {
         match self.shared.settings().version {
             Version::Http1 => false,
             Version::Http2 => true,
@@ -138,8 +135,9 @@ impl Client {
         }
     }
 
-    /// Connects to a target, shakes hands, and finds out which HTTP is spoken there.
-    async fn open(&self, target: &Target, progress: &mut Progress) -> Result<(Stream, Peer), Error> {
+    /// Connects to a target, shakes hands, and finds out which HTTP is spoken there: HTTP/2 only where
+    /// [`may_multiplex`](Self::may_multiplex) says so.
+    pub(super) async fn open(&self, target: &Arc<Target>, progress: &mut Progress) -> Result<Idle, Error> {
         let dialled = dial::dial(&self.shared, target, progress).await?;
         let only_http2 = self.shared.settings().version == Version::Http2;
         let mut peer = Peer { remote: dialled.remote, ..Peer::default() };
@@ -160,7 +158,7 @@ impl Client {
             }
             Stream::Plain(dialled.socket)
         };
-        Ok((stream, peer))
+        Ok(Idle { target: Arc::clone(target), peer, http: h1::Connection::new(stream) })
     }
 
     /// Sends a request where HTTP/2 may be spoken.
@@ -182,12 +180,7 @@ impl Client {
                 Ok(response) => return Ok(response),
                 Err(failure) => failure,
             };
-            let again = match failure.again {
-                Again::NotProcessed => true,
-                Again::Closed => progress.peer.reused && request.is_idempotent(),
-                Again::No => false,
-            };
-            if progress.retried || !again {
+            if progress.retried || !failure.may_be_repeated(request, progress) {
                 return Err(failure.error);
             }
             progress.retried = true;
@@ -195,7 +188,7 @@ impl Client {
     }
 
     /// Finds the way for a request where HTTP/2 may be spoken: a stream, or a new connection.
-    async fn way(&self, target: &Arc<Target>, progress: &mut Progress) -> Result<Way, Error> {
+    pub(super) async fn way(&self, target: &Arc<Target>, progress: &mut Progress) -> Result<Way, Error> {
         let is_kept = self.owner.connections != Connections::PerRequest;
         let opening = if is_kept && !self.shared.speaks_http1(target) {
             let may_grow = matches!(self.owner.connections, Connections::Shared(_));
@@ -207,10 +200,10 @@ impl Client {
             None
         };
         let opened = async {
-            let (stream, peer) = self.open(target, progress).await?;
+            let Idle { target, peer, http } = self.open(target, progress).await?;
             Ok(match peer.protocol {
-                Protocol::Http1 => Err(Idle { target: Arc::clone(target), peer, http: h1::Connection::new(stream) }),
-                Protocol::Http2 => Ok(h2::Connection::open(stream, self.shared.settings(), peer).await?),
+                Protocol::Http1 => Err(Idle { target, peer, http }),
+                Protocol::Http2 => Ok(h2::Connection::open(http.into_stream(), self.shared.settings(), peer).await?),
             })
         };
         match (opened.await, opening) {
@@ -262,14 +255,19 @@ impl Client {
         let first = progress.first_byte.map_or(sent, |first| first.max(sent));
         progress.timings.waiting = first - sent;
         progress.timings.receiving = first.elapsed();
-        if decoder.is_reusable() && self.owner.connections != Connections::PerRequest {
-            connection.peer.reused = true;
-            self.pool().put_idle(connection);
-        }
+        self.keep(connection, decoder.is_reusable());
         Ok(decoder.into_response())
     }
 
-    fn pool(&self) -> &Pool {
+    /// Keeps a connection for the next request, if it may have one.
+    pub(super) fn keep(&self, mut connection: Idle, is_reusable: bool) {
+        if is_reusable && self.owner.connections != Connections::PerRequest {
+            connection.peer.reused = true;
+            self.pool().put_idle(connection);
+        }
+    }
+
+    pub(super) fn pool(&self) -> &Pool {
         match &*self.connections {
             Held::Own(pool) => pool,
             Held::Shared(pool) => pool,

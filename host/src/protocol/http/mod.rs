@@ -2,7 +2,8 @@
 //!
 //! The HTTP/1.1 exchange is written over `httparse` on the VU's own stream (ADR 0002). Bytes are read into one scratch
 //! buffer per thread and written from another, so an idle connection owns no buffer. HTTP/2 is the `h2` crate's (ADR
-//! 0008). How requests are made is the plan's to say. Nothing here follows redirects or records samples: `capability::http` does both.
+//! 0008). How requests are made is the plan's to say. Nothing here follows redirects or records samples:
+//! `capability::http` does both.
 
 mod auth;
 mod client;
@@ -19,8 +20,10 @@ mod request;
 mod response;
 mod shared;
 mod stream;
+mod streaming;
 mod target;
 mod tls;
+mod upload;
 
 pub use auth::{Credentials, basic, digest};
 pub use client::{Client, Owner};
@@ -32,6 +35,8 @@ pub use multipart::{Part, boundary, multipart};
 pub use request::{Body, Header, Request};
 pub use response::Response;
 pub use shared::Shared;
+pub use streaming::Streaming;
 pub use target::{Target, without_userinfo};
+pub use upload::Upload;
 
 use exchange::Progress;

@@ -130,7 +130,10 @@ impl Pool {
             at += 1;
         }
         origin.connections.retain(|connection| !connection.is_useless());
-        let full = origin.connections.first().cloned();
+        // One that the server has not named its limit for may soon have room for many, so that is worth a wait.
+        let unsettled = origin.connections.iter().find(|connection| !connection.is_settled());
+        let may_grow = may_grow && unsettled.is_none();
+        let full = unsettled.or(origin.connections.first()).cloned();
         if origin.flight.is_none() && (full.is_none() || may_grow) {
             let flight = Rc::<Flight>::default();
             origin.flight = Some(Rc::clone(&flight));

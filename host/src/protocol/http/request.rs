@@ -37,6 +37,8 @@ pub enum Body<'a> {
     Whole(&'a [u8]),
     /// These, one after the other. Large ones are not copied on their way.
     Pieces(&'a [Cow<'a, [u8]>]),
+    /// Bytes that follow later: so many, or as many as come.
+    Later(Option<u64>),
 }
 
 impl<'a> Body<'a> {
@@ -45,6 +47,7 @@ impl<'a> Body<'a> {
         match self {
             Self::Whole(bytes) => (index == 0).then_some(bytes),
             Self::Pieces(pieces) => pieces.get(index).map(|piece| &**piece),
+            Self::Later(_) => None,
         }
     }
 
@@ -53,7 +56,7 @@ impl<'a> Body<'a> {
         (0..).map_while(move |index| self.piece(index))
     }
 
-    /// How many bytes it has.
+    /// How many bytes of it are here.
     #[must_use]
     pub fn length(self) -> usize {
         self.pieces().map(<[u8]>::len).sum()
@@ -65,6 +68,7 @@ impl<'a> Body<'a> {
         match self {
             Self::Whole(bytes) => Cow::Borrowed(bytes),
             Self::Pieces(pieces) => Cow::Owned(pieces.concat()),
+            Self::Later(_) => Cow::Borrowed(&[]),
         }
     }
 }
@@ -106,6 +110,7 @@ impl Request<'_> {
             Some(length) => {
                 put(out, &[b"content-length: ", decimal(length, &mut [0; 20]), b"\r\n\r\n"]);
             }
+            None if self.body.is_some() => out.extend_from_slice(b"transfer-encoding: chunked\r\n\r\n"),
             None => out.extend_from_slice(b"\r\n"),
         }
         Ok(())
@@ -114,6 +119,7 @@ impl Request<'_> {
     /// What the `content-length` header says, if there is one.
     pub(super) fn content_length(&self) -> Option<usize> {
         match self.body {
+            Some(Body::Later(length)) => length.map(|length| length as usize),
             Some(body) => Some(body.length()),
             // Methods that usually have a body say that this one has none (RFC 9110, 8.6).
             None => matches!(self.method, "POST" | "PUT" | "PATCH").then_some(0),

@@ -40,6 +40,19 @@ impl Response {
         }
     }
 
+    /// An answer of which only the status is known any more.
+    pub(super) fn bare(status: u16) -> Self {
+        Self {
+            status,
+            body_length: 0,
+            encoded_length: 0,
+            is_encoded: false,
+            has_cookies: false,
+            raw: Vec::new(),
+            head_length: 0,
+        }
+    }
+
     /// The body; empty if it was thrown away.
     #[must_use]
     pub fn body(&self) -> &[u8] {

@@ -13,9 +13,12 @@
 //! request's options. `{"set_cookie": {"url": …, "name": …, "value": …}}`, `{"clear_cookies": url}` and `{"expect_from_now": [404]}` are
 //! steps of their own.
 //!
+//! `SETUP_STEPS` are done once, in `setup`.
+//!
 //! Every answer is one line, `answer {"step": 0, "status": 200, ...}` or `answer {"step": 0, "error": "..."}`; `show` asks
 //! for more of it. A `body_size` sends so many bytes. A `repeat` does a step several times.
 
+use std::io::Write as _;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -25,8 +28,15 @@ use squall_sdk::{Error, env, log, sleep, vu};
 /// Log messages are cut at 8 KiB; no test shows more of a body than this.
 const SHOWN: usize = 2000;
 
+fn set_up() -> Result<(), Error> {
+    env("SETUP_STEPS").map_or(Ok(()), |steps| follow(&steps))
+}
+
 fn fetch() -> Result<(), Error> {
-    let text = env("STEPS").ok_or_else(|| Error::new("the variable `STEPS` is missing"))?;
+    follow(&env("STEPS").ok_or_else(|| Error::new("the variable `STEPS` is missing"))?)
+}
+
+fn follow(text: &str) -> Result<(), Error> {
     let text = text.replace("{vu}", &vu::id().to_string()).replace("{iteration}", &vu::iteration().to_string());
     let steps: Vec<Value> = serde_json::from_str(&text)?;
     for (number, step) in steps.iter().enumerate() {
@@ -54,10 +64,68 @@ fn run(number: usize, step: &Value) -> Result<(), Error> {
         for (answer, step) in http::batch(requests).into_iter().zip(steps) {
             tell(number, step, answer)?;
         }
+    } else if step["stream"] != Value::Null {
+        let read = read_stream(step);
+        let told = read.unwrap_or_else(|error| json!({ "error": error.to_string() }));
+        let mut told =
+            Map::from_iter(told.as_object().into_iter().flatten().map(|(key, value)| (key.clone(), value.clone())));
+        told.insert("step".to_owned(), json!(number));
+        log::info(&format!("answer {}", Value::Object(told)));
+    } else if let Some(pieces) = step["upload"].as_array() {
+        tell(number, step, upload(step, pieces))?;
     } else {
         tell(number, step, request(step)?.send())?;
     }
     Ok(())
+}
+
+/// Reads an answer as it comes, or so many pieces of it: lengths, when they arrived, what they were.
+fn read_stream(step: &Value) -> Result<Value, Error> {
+    let mut stream = request(step)?.stream()?;
+    let most = step["stream"].as_u64().unwrap_or(u64::MAX);
+    let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
+    let head = milliseconds(stream.arrived());
+    let (mut pieces, mut arrived, mut text, mut problem) = (Vec::new(), Vec::new(), String::new(), Value::Null);
+    let mut total = 0x811c_9dc5;
+    while (pieces.len() as u64) < most {
+        match stream.read_piece() {
+            Ok(Some(piece)) => {
+                pieces.push(piece.len());
+                arrived.push(milliseconds(stream.arrived()));
+                total = sum(total, &piece);
+                text.push_str(&String::from_utf8_lossy(&piece[..piece.len().min(SHOWN)]));
+            }
+            Ok(None) => break,
+            Err(error) => {
+                problem = json!(error.to_string());
+                break;
+            }
+        }
+    }
+    let length = pieces.iter().sum::<usize>();
+    (pieces.truncate(50), arrived.truncate(50));
+    // What is not text would be escaped twice on its way to the test.
+    let is_text = !text.contains(char::is_control);
+    let text: String = text.chars().take(if is_text { SHOWN } else { 0 }).collect();
+    let (status, url, timings) = (stream.status(), stream.response().url()?, shown(stream.response(), "timings")?);
+    if step["leave_open"].as_bool() == Some(true) {
+        std::mem::forget(stream);
+    }
+    Ok(json!({ "status": status, "url": url, "head": head, "pieces": pieces, "arrived": arrived, "length": length,
+        "sum": total, "text": text, "problem": problem, "timings": timings }))
+}
+
+/// Sends texts one after the other as one body.
+fn upload(step: &Value, pieces: &[Value]) -> Result<Response, Error> {
+    let length = step["upload_length"].as_u64().map(|length| length as u32);
+    let mut upload = request(step)?.upload(length)?;
+    for piece in pieces {
+        upload
+            .write_all(piece.as_str().unwrap_or_default().as_bytes())
+            .map_err(|error| Error::new(error.to_string()))?;
+        sleep(Duration::from_millis(step["pause_ms"].as_u64().unwrap_or_default()));
+    }
+    upload.finish()
 }
 
 fn request(step: &Value) -> Result<Request<'_>, Error> {
@@ -222,4 +290,7 @@ fn sum(sum: u32, bytes: &[u8]) -> u32 {
     bytes.iter().fold(sum, |sum, &byte| (sum ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
 
-squall_sdk::journey!(fetch);
+squall_sdk::journey! {
+    setup: set_up,
+    scenarios: { default: fetch },
+}

@@ -30,6 +30,9 @@ thread_local! {
 /// How long a server that has answered may take nothing of the rest of a request.
 const GRACE: Duration = Duration::from_millis(100);
 
+/// How much of an answer is taken in while the request is still written, in bytes.
+const EARLY: usize = 64 << 20;
+
 /// An open connection that speaks HTTP/1.1.
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -40,6 +43,11 @@ impl Connection {
     /// Takes over a stream on which nothing was said yet.
     pub(super) fn new(stream: Stream) -> Self {
         Self { stream }
+    }
+
+    /// Hands the stream over to whoever speaks another version on it.
+    pub(super) fn into_stream(self) -> Stream {
+        self.stream
     }
 
     /// Whether an idle connection still seems open.
@@ -63,19 +71,44 @@ impl Connection {
                 Some(unsent) => unsent,
                 None => unsent.insert(Unsent::begin(request, settings, &mut self.stream, context)?),
             };
-            let result = unsent.poll(&mut self.stream, context);
-            let written = unsent.take_written();
-            progress.sent += written;
-            if let Poll::Ready(result) = result {
-                return Poll::Ready(result.or_else(|error| self.last_words(context, error, decoder, progress)));
-            }
-            let grace = grace.get_or_insert_with(|| Box::pin(sleep(GRACE)));
-            if written > 0 {
-                grace.as_mut().reset(tokio::time::Instant::now() + GRACE);
-            }
-            self.poll_early_answer(context, grace.as_mut(), decoder, progress)
+            self.poll_send(context, unsent, &mut grace, decoder, progress)
         })
         .await
+    }
+
+    /// Writes bytes of a body that follows its head; nothing where the answer has made the rest needless.
+    pub(super) async fn send_more(
+        &mut self,
+        bytes: &[u8],
+        decoder: &mut Decoder,
+        progress: &mut Progress,
+    ) -> Result<(), Error> {
+        if decoder.is_done() && !decoder.is_reusable() {
+            return Ok(());
+        }
+        let (mut unsent, mut grace) = (Unsent::of(bytes), None);
+        poll_fn(|context| self.poll_send(context, &mut unsent, &mut grace, decoder, progress)).await
+    }
+
+    fn poll_send(
+        &mut self,
+        context: &mut Context<'_>,
+        unsent: &mut Unsent<'_>,
+        grace: &mut Option<Pin<Box<Sleep>>>,
+        decoder: &mut Decoder,
+        progress: &mut Progress,
+    ) -> Poll<Result<(), Error>> {
+        let result = unsent.poll(&mut self.stream, context);
+        let written = unsent.take_written();
+        progress.sent += written;
+        if let Poll::Ready(result) = result {
+            return Poll::Ready(result.or_else(|error| self.last_words(context, error, decoder, progress)));
+        }
+        let grace = grace.get_or_insert_with(|| Box::pin(sleep(GRACE)));
+        if written > 0 {
+            grace.as_mut().reset(tokio::time::Instant::now() + GRACE);
+        }
+        self.poll_early_answer(context, grace.as_mut(), decoder, progress)
     }
 
     /// Takes in what the server says while it does not read on. Ready when that was the answer and the request need not
@@ -88,7 +121,12 @@ impl Connection {
         progress: &mut Progress,
     ) -> Poll<Result<(), Error>> {
         if !decoder.is_done() {
-            ready!(self.poll_answer(context, decoder, progress))?;
+            while decoder.held() < EARLY && !decoder.is_done() {
+                ready!(self.poll_read(context, decoder, progress))?;
+            }
+            if !decoder.is_done() {
+                return Poll::Pending;
+            }
             grace.as_mut().reset(tokio::time::Instant::now() + GRACE);
         }
         if decoder.is_reusable() {
@@ -120,6 +158,18 @@ impl Connection {
         poll_fn(|context| self.poll_answer(context, decoder, progress)).await
     }
 
+    /// Reads until the head is there, or a piece of the body that was not taken yet, or the end.
+    pub(super) async fn receive_piece(&mut self, decoder: &mut Decoder, progress: &mut Progress) -> Result<(), Error> {
+        let had_head = decoder.has_head();
+        poll_fn(|context| {
+            while !decoder.is_done() && decoder.held() == 0 && (had_head || !decoder.has_head()) {
+                ready!(self.poll_read(context, decoder, progress))?;
+            }
+            Poll::Ready(Ok(()))
+        })
+        .await
+    }
+
     fn poll_answer(
         &mut self,
         context: &mut Context<'_>,
@@ -127,18 +177,28 @@ impl Connection {
         progress: &mut Progress,
     ) -> Poll<Result<(), Error>> {
         while !decoder.is_done() {
-            ready!(INCOMING.with_borrow_mut(|incoming| {
-                let mut buffer = ReadBuf::new(incoming);
-                match ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer)) {
-                    Err(error) => return Poll::Ready(Err(Error::from_io(&error))),
-                    Ok(()) if buffer.filled().is_empty() => return Poll::Ready(decoder.end()),
-                    Ok(()) => {}
-                }
-                progress.first_byte.get_or_insert_with(Instant::now);
-                progress.received += buffer.filled().len() as u64;
-                Poll::Ready(decoder.feed(buffer.filled()))
-            }))?;
+            ready!(self.poll_read(context, decoder, progress))?;
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Reads what there is, or the end of the stream.
+    fn poll_read(
+        &mut self,
+        context: &mut Context<'_>,
+        decoder: &mut Decoder,
+        progress: &mut Progress,
+    ) -> Poll<Result<(), Error>> {
+        INCOMING.with_borrow_mut(|incoming| {
+            let mut buffer = ReadBuf::new(incoming);
+            match ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer)) {
+                Err(error) => return Poll::Ready(Err(Error::from_io(&error))),
+                Ok(()) if buffer.filled().is_empty() => return Poll::Ready(decoder.end()),
+                Ok(()) => {}
+            }
+            progress.first_byte.get_or_insert_with(Instant::now);
+            progress.received += buffer.filled().len() as u64;
+            Poll::Ready(decoder.feed(buffer.filled()))
+        })
     }
 }

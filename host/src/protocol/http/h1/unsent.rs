@@ -71,6 +71,11 @@ impl<'a> Unsent<'a> {
         })
     }
 
+    /// Bytes of a body that follows its head.
+    pub(super) fn of(bytes: &'a [u8]) -> Self {
+        Self { large: Some(Body::Whole(bytes)), ..Self::default() }
+    }
+
     /// Writes on. Ready when all is written.
     pub(super) fn poll(&mut self, stream: &mut Stream, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
         if let Some(error) = self.failed.take() {

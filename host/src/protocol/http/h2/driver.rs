@@ -34,7 +34,7 @@ pub(super) async fn drive(mut connection: Connection<Counted, Bytes>, state: Rc<
         }
         if state.waiting.get() > 0 {
             let now = connection.max_concurrent_send_streams();
-            if now > limit {
+            if now != limit {
                 state.freed.notify_waiters();
             }
             limit = now;

@@ -10,7 +10,7 @@ use ::h2::{RecvStream, SendStream};
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, SET_COOKIE};
 
-use super::{Failure, Slot, error, head};
+use super::{Failure, Incoming, Slot, error, head};
 use crate::plan::Http;
 use crate::protocol::http::{Body, Error, Peer, Progress, Request, Response};
 
@@ -58,6 +58,43 @@ impl Slot {
         raw: Vec<u8>,
         progress: &mut Progress,
     ) -> Result<Response, Failure> {
+        let mut running = self.begin(settings, request, raw, progress)?;
+        let first = poll_fn(|context| running.poll_head(context)).await?;
+        poll_fn(|context| running.poll_body(context)).await.map_err(Failure::last)?;
+        running.progress.timings.receiving = first.elapsed();
+        self.connection.state.used.set(true);
+        Ok(running.taken.response())
+    }
+
+    /// Sends a request and waits for the head of the answer, and until all of the request is sent.
+    pub(in super::super) async fn open(
+        self,
+        settings: &Http,
+        request: &Request<'_>,
+        progress: &mut Progress,
+    ) -> Result<(Incoming, Response), Failure> {
+        let mut running = self.begin(settings, request, Vec::new(), progress)?;
+        // It is not kept, so there is no limit to it.
+        running.taken.keep_body = false;
+        poll_fn(|context| running.poll_head(context)).await?;
+        poll_fn(|context| {
+            running.poll_upload(context);
+            if running.upload.is_some() { Poll::Pending } else { Poll::Ready(()) }
+        })
+        .await;
+        let head = running.taken.response();
+        let (body, send) = (running.body.take(), running.send.clone());
+        drop(running);
+        Ok((Incoming::new(self, body, send), head))
+    }
+
+    fn begin<'a>(
+        &'a self,
+        settings: &'a Http,
+        request: &Request<'a>,
+        raw: Vec<u8>,
+        progress: &'a mut Progress,
+    ) -> Result<Running<'a>, Failure> {
         let connection = &self.connection;
         progress.peer = Peer { reused: connection.state.used.get(), ..connection.peer };
         let head = head::request(settings, request).map_err(Failure::last)?;
@@ -81,22 +118,7 @@ impl Slot {
             keep_body: request.keep_body,
         };
         let upload = body.map(|body| (upload, body));
-        let mut running =
-            Running { slot: &self, send, upload, next: (0, 0), answer, body: None, progress, begun, sent, taken };
-        let first = poll_fn(|context| running.poll_head(context)).await?;
-        poll_fn(|context| running.poll_body(context)).await.map_err(Failure::last)?;
-        running.progress.timings.receiving = first.elapsed();
-        connection.state.used.set(true);
-        let taken = &mut running.taken;
-        Ok(Response {
-            status: taken.status,
-            body_length: taken.body_length,
-            encoded_length: taken.body_length,
-            is_encoded: taken.is_encoded,
-            has_cookies: taken.has_cookies,
-            raw: std::mem::take(&mut taken.raw),
-            head_length: taken.head_length,
-        })
+        Ok(Running { slot: self, send, upload, next: (0, 0), answer, body: None, progress, begun, sent, taken })
     }
 }
 
@@ -181,6 +203,18 @@ impl Drop for Running<'_> {
 }
 
 impl Taken<'_> {
+    fn response(&mut self) -> Response {
+        Response {
+            status: self.status,
+            body_length: self.body_length,
+            encoded_length: self.body_length,
+            is_encoded: self.is_encoded,
+            has_cookies: self.has_cookies,
+            raw: std::mem::take(&mut self.raw),
+            head_length: self.head_length,
+        }
+    }
+
     fn head(&mut self, answer: &http::Response<RecvStream>) -> Result<(), Error> {
         self.status = answer.status().as_u16();
         self.has_cookies = answer.headers().contains_key(SET_COOKIE);

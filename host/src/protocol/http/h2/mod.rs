@@ -9,6 +9,9 @@ mod driver;
 mod error;
 mod exchange;
 mod head;
+mod pieces;
+#[cfg(test)]
+mod tests;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -18,7 +21,8 @@ use ::h2::client::{Builder, SendRequest};
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-pub(super) use error::{Again, unspoken};
+pub(super) use error::unspoken;
+pub(super) use pieces::{Incoming, Outgoing};
 
 use super::stream::Stream;
 use super::{Error, Peer};
@@ -35,9 +39,8 @@ const CONNECTION_WINDOW: u32 = 16 << 20;
 const LEAST_WINDOW: u64 = 65_535;
 /// The largest head of an answer, as in HTTP/1.1.
 const MAX_HEAD: u32 = 256 << 10;
-/// How many streams are opened at once before the server has said how many it takes (RFC 9113, 6.5.2 recommends that
-/// servers allow this many).
-const STREAMS_AT_FIRST: usize = 100;
+/// What the `h2` crate calls the limit of streams before the server has named its own, which has 32 bits.
+const UNKNOWN: usize = usize::MAX - 1;
 /// How many streams that we reset are remembered, so that what still arrives on them is dropped and no error.
 const REMEMBERED_RESETS: usize = 50;
 /// How many streams a server may break by faults of its own before the connection is given up.
@@ -87,7 +90,7 @@ impl Connection {
             .initial_window_size(window)
             .initial_connection_window_size(window.saturating_mul(4).min(CONNECTION_WINDOW))
             .max_header_list_size(MAX_HEAD)
-            .initial_max_send_streams(STREAMS_AT_FIRST)
+            .initial_max_send_streams(UNKNOWN)
             .max_concurrent_reset_streams(REMEMBERED_RESETS)
             .max_local_error_reset_streams(Some(FAULTS));
         let counted = Counted::new(stream, Rc::clone(&state));
@@ -103,7 +106,7 @@ impl Connection {
         !self.state.closed.get() && !matches!(self.send.borrow_mut().poll_ready(&mut context), Poll::Ready(Err(_)))
     }
 
-    /// Whether the server allows no stream at all and none is open.
+    /// Whether the server allows no stream at all, and none is open.
     pub(super) fn is_useless(&self) -> bool {
         self.state.active.get() == 0 && self.limit() == 0
     }
@@ -131,9 +134,18 @@ impl Connection {
         freed.await;
     }
 
-    /// How many streams the server allows at once.
+    /// Whether the server has said how many streams it allows.
+    pub(super) fn is_settled(&self) -> bool {
+        self.send.borrow().current_max_send_streams() != UNKNOWN
+    }
+
+    /// How many streams the server allows at once. Until it has said so, one: a server refuses what is too much, and a
+    /// refusal costs more than the wait for its first frame, which comes unasked.
     fn limit(&self) -> usize {
-        self.send.borrow().current_max_send_streams()
+        match self.send.borrow().current_max_send_streams() {
+            UNKNOWN => 1,
+            limit => limit,
+        }
     }
 }
 

@@ -87,6 +87,33 @@ impl Decoder {
         self.state == State::Done
     }
 
+    pub(in super::super) fn has_head(&self) -> bool {
+        self.head_length > 0
+    }
+
+    /// Bytes of the body that are here.
+    pub(in super::super) fn held(&self) -> usize {
+        if self.has_head() { self.raw.len() - self.head_length } else { 0 }
+    }
+
+    /// Takes what is here of the body.
+    pub(in super::super) fn take_body(&mut self) -> Vec<u8> {
+        self.raw.split_off(self.head_length)
+    }
+
+    /// The answer without its body, which is read as it comes.
+    pub(in super::super) fn bodiless(&self) -> Response {
+        Response {
+            status: self.status,
+            body_length: 0,
+            encoded_length: 0,
+            is_encoded: self.is_encoded,
+            has_cookies: self.has_cookies,
+            raw: self.raw[..self.head_length].to_vec(),
+            head_length: self.head_length,
+        }
+    }
+
     pub(in super::super) fn is_reusable(&self) -> bool {
         self.reusable
     }
