@@ -2,6 +2,7 @@
 //!
 //! Connecting cannot be delayed on loopback: the kernel answers for the server.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -54,33 +55,34 @@ fn close(figure: f64, truth: Duration) -> bool {
     (figure - milliseconds(truth)).abs() <= (milliseconds(truth) * 0.02).max(2.0)
 }
 
+/// Compares until every phase was right once. What is wrong is wrong every time; a busy machine is not.
 #[track_caller]
 fn compare(script: Script, body: u64) {
-    let mut lines = Vec::new();
+    let mut rows = BTreeMap::new();
     for _ in 0..ATTEMPTS {
         let attempt = attempt(script, body);
         let Measured { tls_handshaking, sending, waiting, receiving } = attempt.server;
-        let phases = [
+        for (phase, scripted, truth) in [
             ("tls_handshaking", script.tls_handshaking.unwrap_or_default(), tls_handshaking),
             ("sending", script.sending, sending),
             ("waiting", script.waiting, waiting),
             ("receiving", script.receiving, receiving),
-        ];
-        lines.clear();
-        let mut right = true;
-        for (phase, scripted, truth) in phases {
+        ] {
             let timing = attempt.timings[phase].as_f64().unwrap();
-            let sample = attempt.sample(&format!("http_req_{phase}"));
-            right &= close(timing, truth) && close(sample, truth);
+            let right = close(timing, truth) && close(attempt.sample(&format!("http_req_{phase}")), truth);
             let (scripted, truth) = (milliseconds(scripted), milliseconds(truth));
-            lines.push(format!("| `{phase}` | {scripted:.0} ms | {truth:.2} ms | {timing:.2} ms |"));
+            let row = format!("| `{phase}` | {scripted:.0} ms | {truth:.2} ms | {timing:.2} ms |");
+            if !rows.get(phase).is_some_and(|&(right, _)| right) {
+                rows.insert(phase, (right, row));
+            }
         }
-        if right {
-            println!("{}", lines.join("\n"));
-            return;
+        if rows.values().all(|&(right, _)| right) {
+            break;
         }
     }
-    panic!("not once in {ATTEMPTS} attempts\n{}", lines.join("\n"));
+    let lines: Vec<&str> = rows.values().map(|(_, row)| row.as_str()).collect();
+    println!("\n{}", lines.join("\n"));
+    assert!(rows.values().all(|&(right, _)| right), "a phase was wrong in each of {ATTEMPTS} attempts: {rows:#?}");
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! The project's own chores, run as `cargo xtask NAME`.
 //!
 //! `check` is the whole gate, `demo` shows squall at work, `journeys` builds the guests, `bench` measures squall beside
-//! its peers, `fuzz` looks for answers that squall and hyper read differently, `layers` checks which module uses which. Everything here is plain processes and text, so that it compiles
-//! in seconds.
+//! its peers, `fuzz` looks for answers that squall and hyper read differently, `layers` checks which module uses which.
+//! Everything here is plain processes and text, so that it compiles in seconds.
 
 mod bench;
 mod check;

@@ -132,7 +132,7 @@ impl Outcome {
 
     fn row(self, outcome: &str) -> Self {
         let peak = self.run.peak.map_or_else(|| "-".to_owned(), |peak| format!("{:.1} MiB", peak as f64 / 1024.0));
-        println!("| {} | {outcome} | {:.0} ms | {peak} |", self.name, self.milliseconds);
+        println!("\n| {} | {outcome} | {:.0} ms | {peak} |", self.name, self.milliseconds);
         self
     }
 }

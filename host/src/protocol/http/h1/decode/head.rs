@@ -9,6 +9,7 @@ use super::MAX_HEADERS;
 const FEW_HEADERS: usize = 32;
 
 /// What the head of a response says about its body.
+#[expect(clippy::struct_excessive_bools, reason = "facts about an answer; none excludes another")]
 pub(super) struct Framing {
     pub(super) length: Option<u64>,
     pub(super) coding: Coding,

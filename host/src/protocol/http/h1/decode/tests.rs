@@ -183,7 +183,7 @@ fn what_the_chunked_coding_adds_is_limited_in_total() {
     // Without an end of the line in sight.
     let mut decoder = Decoder::new("GET", 1 << 20, true, Vec::new());
     decoder.feed(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1;").unwrap();
-    assert!(matches!(decoder.feed(&[b'x'; 20_000]), Err(Error::Protocol(_))));
+    assert!(matches!(decoder.feed(&vec![b'x'; 20_000]), Err(Error::Protocol(_))));
 }
 
 #[test]

@@ -44,14 +44,23 @@ const ON_PURPOSE: &[(&str, fn(&Outcome, &Outcome) -> bool)] = &[
     ),
     ("a body that is announced to be larger than the limit is not read", |ours, _| says(ours, "response body larger")),
     ("we take 256 headers, hyper 100", |_, theirs| says(theirs, "TooLarge")),
-    ("hyper does not look at a `connection` that is not ASCII", |ours, theirs| match (ours, theirs) {
-        (Ok(ours), Ok(theirs)) => {
-            let mut headers = ours.headers.iter().filter(|(name, _)| name == "connection");
-            headers.any(|(_, value)| !value.is_ascii()) && *theirs == Seen { reusable: theirs.reusable, ..ours.clone() }
-        }
-        _ => false,
+    ("hyper does not look at a `connection` that is not ASCII", |ours, theirs| {
+        only_reuse_differs(ours, theirs, |headers| {
+            headers.iter().any(|(name, value)| name == "connection" && !value.is_ascii())
+        })
+    }),
+    ("we do not trust a connection whose answer has a length and chunks at once (RFC 9112, 6.3)", |ours, theirs| {
+        only_reuse_differs(ours, theirs, |headers| {
+            ["content-length", "transfer-encoding"].iter().all(|one| headers.iter().any(|(name, _)| name == one))
+        })
     }),
 ];
+
+/// Whether both saw the same answer, whose headers are like this, and only one would use the connection again.
+fn only_reuse_differs(ours: &Outcome, theirs: &Outcome, is_so: fn(&[(String, Vec<u8>)]) -> bool) -> bool {
+    let (Ok(ours), Ok(theirs)) = (ours, theirs) else { return false };
+    is_so(&ours.headers) && *theirs == Seen { reusable: theirs.reusable, ..ours.clone() }
+}
 
 fn says(outcome: &Outcome, text: &str) -> bool {
     matches!(outcome, Err(Fault::Invalid(why)) if why.contains(text))
