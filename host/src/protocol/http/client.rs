@@ -1,5 +1,8 @@
 //! One VU's client: its connections, and one exchange after another.
 
+#[cfg(test)]
+mod tests;
+
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
