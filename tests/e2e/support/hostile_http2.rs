@@ -95,7 +95,7 @@ impl HostileHttp2 {
 
     /// A server that answers as it should.
     pub fn behaves(streams: u32) -> Self {
-        Self::start(streams, |turn| turn.answer())
+        Self::start(streams, Turn::answer)
     }
 
     /// Its URL, without a slash at the end.

@@ -67,7 +67,7 @@ impl Slot {
             Ok(opened) => opened,
             Err(error) => return Err(Failure::unsent(&error)),
         };
-        let sent = body.is_none().then_some(begun);
+        let handed_over = body.is_none().then_some(begun);
         let taken = Taken {
             settings,
             head_only: request.method == "HEAD",
@@ -79,8 +79,18 @@ impl Slot {
         };
         let upload = body.map(|body| (upload, body));
         let silence = settings.read_timeout.map(|limit| (limit, Box::pin(sleep(limit))));
-        let mut running =
-            Running { slot: &self, send, upload, answer, body: None, progress, begun, sent, taken, silence };
+        let mut running = Running {
+            slot: &self,
+            send,
+            upload,
+            answer,
+            body: None,
+            progress,
+            begun,
+            sent: handed_over,
+            taken,
+            silence,
+        };
         let first = poll_fn(|context| running.poll_head(context)).await?;
         poll_fn(|context| running.poll_body(context)).await.map_err(Failure::last)?;
         running.progress.timings.receiving = first.elapsed();

@@ -275,7 +275,7 @@ async fn silence_and_idleness_have_their_limits() {
             spawn_local(async move {
                 let mut stream = respond.send_response(Response::new(()), false).unwrap();
                 stream.send_data(Bytes::from_static(b"and then"), false).unwrap();
-                sleep(Duration::from_secs(60)).await;
+                sleep(Duration::from_mins(1)).await;
             });
         })
         .await;
