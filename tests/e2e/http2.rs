@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::hostile_http2::{ENHANCE_YOUR_CALM, INTERNAL_ERROR, REFUSED_STREAM, Turn};
+use crate::support::hostile_http2::{self, ENHANCE_YOUR_CALM, INTERNAL_ERROR, REFUSED_STREAM};
 use crate::support::{Authority, Finished, HostileHttp2, Nginx, Squall, exit, practice};
 
 /// What all runs against HTTP/2 without TLS need.
@@ -252,8 +252,8 @@ fn a_server_that_never_answers_is_left_at_the_deadline_and_its_connection_is_kep
 fn bombs_and_floods_are_errors_within_bounded_time() {
     let step = |target: &HostileHttp2| json!([{ "url": target.url(), "timeout_ms": 3000 }]);
     for (what, code, target) in [
-        ("a bomb", "1632", HostileHttp2::start(100, Turn::header_bomb)),
-        ("a head without end", "1662", HostileHttp2::start(100, Turn::endless_head)),
+        ("a bomb", "1632", HostileHttp2::start(100, hostile_http2::header_bomb)),
+        ("a head without end", "1662", HostileHttp2::start(100, hostile_http2::endless_head)),
         ("settings", "1220", HostileHttp2::start(100, |turn| turn.flood_settings(Duration::from_secs(1)))),
     ] {
         let (run, tags) = with_tags(&step(&target), PRIOR_KNOWLEDGE);
