@@ -14,6 +14,7 @@ mod guests;
 mod http;
 mod output;
 mod run;
+mod session;
 mod signals;
 mod support;
 mod thresholds;
