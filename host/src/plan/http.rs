@@ -11,7 +11,6 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 /// How requests are made.
-#[expect(clippy::struct_excessive_bools, reason = "switches that the user sets one by one; none excludes another")]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Http {
     /// The `user-agent` header where the journey sets none; empty sends none.
