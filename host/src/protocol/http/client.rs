@@ -10,7 +10,7 @@ use send_wrapper::SendWrapper;
 use super::h1::Decoder;
 use super::shared::Shared;
 use super::stream::Stream;
-use super::{Error, Exchange, Peer, Progress, Protocol, Request, Response, Target, dial, h1, tls};
+use super::{Error, Exchange, IdentityError, Peer, Progress, Protocol, Request, Response, Target, dial, h1, tls};
 use crate::plan::http::Connections;
 
 /// A response buffer up to this size serves the VU's next exchange.
@@ -33,6 +33,7 @@ pub struct Client {
     // A VU lives on one thread; the wrappers exist because wasmtime wants a store's data to be `Send`.
     idle: SendWrapper<RefCell<Vec<Connection>>>,
     spare: SendWrapper<RefCell<Vec<u8>>>,
+    tls: tls::Own,
 }
 
 /// An open connection to one origin.
@@ -52,6 +53,7 @@ impl Client {
             shared: SendWrapper::new(Rc::clone(shared)),
             idle: SendWrapper::new(RefCell::default()),
             spare: SendWrapper::new(RefCell::default()),
+            tls: tls::Own::default(),
         }
     }
 
@@ -64,6 +66,28 @@ impl Client {
     /// Closes all connections.
     pub fn close_all(&self) {
         self.idle.borrow_mut().clear();
+    }
+
+    /// Shows this certificate, PEM as its key is, to servers that ask for one and whose host is one of `domains`; to all
+    /// where there are none. Closes connections that were opened without it.
+    pub fn use_certificate(
+        &self,
+        certificate: &str,
+        key: &str,
+        password: Option<&str>,
+        domains: &[String],
+    ) -> Result<(), IdentityError> {
+        self.tls.add(certificate, key, password, domains)?;
+        self.close_all();
+        Ok(())
+    }
+
+    /// Forgets the certificates of `use_certificate` and closes the connections that were opened with them.
+    pub fn clear_certificates(&self) {
+        if self.tls.has_identities() {
+            self.tls.clear();
+            self.close_all();
+        }
     }
 
     /// Takes an answer's buffer back for the next exchange.
@@ -115,10 +139,13 @@ impl Client {
         let mut peer = Peer { remote: dialled.remote, protocol: Protocol::Http1, ..Peer::default() };
         let stream = if target.is_tls() {
             let started = Instant::now();
-            let stream = self.shared.tls().connect(target.host(), dialled.socket).await?;
+            // Boxed, so that requests without TLS do not carry a handshake's state.
+            let secured = Box::pin(self.shared.tls().connect(&self.tls, target.host(), dialled.socket)).await?;
             progress.timings.tls_handshaking = started.elapsed();
-            peer.tls_version = Some(tls::version(&stream));
-            Stream::Tls(Box::new(stream))
+            peer.protocol = secured.protocol;
+            peer.tls_version = Some(secured.version);
+            peer.tls_cipher = secured.cipher;
+            Stream::Tls(secured.stream)
         } else {
             Stream::Plain(dialled.socket)
         };
@@ -158,7 +185,7 @@ impl Client {
         let mut idle = self.idle.borrow_mut();
         loop {
             let at = idle.iter().rposition(|connection| connection.leads_to(target))?;
-            let connection = idle.swap_remove(at);
+            let mut connection = idle.swap_remove(at);
             if connection.http.is_open() {
                 return Some(connection);
             }

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use super::tls;
+
 /// Why a request has no response.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -111,7 +113,7 @@ impl Error {
             | io::ErrorKind::BrokenPipe
             | io::ErrorKind::UnexpectedEof => Self::Reset,
             io::ErrorKind::TimedOut => Self::Timeout,
-            _ => Self::Other(error.to_string()),
+            _ => tls::failure_of_stream(error).unwrap_or_else(|| Self::Other(error.to_string())),
         }
     }
 }

@@ -23,5 +23,6 @@ pub use request::{Header, Request};
 pub use response::Response;
 pub use shared::Shared;
 pub use target::Target;
+pub use tls::IdentityError;
 
 use exchange::Progress;

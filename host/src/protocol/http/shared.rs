@@ -9,7 +9,7 @@ use std::time::Instant;
 use rustc_hash::FxHashMap;
 use send_wrapper::SendWrapper;
 
-use super::tls::Tls;
+use super::tls::{self, Tls};
 use super::{Error, Target};
 use crate::plan::Http;
 
@@ -32,13 +32,18 @@ impl Shared {
     /// Makes a worker's part.
     #[must_use]
     pub fn new(settings: Arc<Http>) -> Self {
-        let tls = Tls::new(settings.tls.skip_verify);
+        let tls = Tls::new(&settings);
         Self {
             settings,
             tls,
             names: SendWrapper::new(RefCell::default()),
             targets: SendWrapper::new(RefCell::default()),
         }
+    }
+
+    /// Finds what is wrong with the settings, before anything depends on them.
+    pub fn check(settings: &Http) -> Result<(), Error> {
+        tls::check(settings)
     }
 
     /// Takes a URL apart, or finds it taken apart already.
