@@ -17,3 +17,4 @@ mod run;
 mod signals;
 mod support;
 mod thresholds;
+mod tls;

@@ -40,6 +40,11 @@ impl Authority {
         self.issuer.pem()
     }
 
+    /// The authority's key, PEM, for others that sign in its name.
+    pub fn key(&self) -> String {
+        self.issuer.key().serialize_pem()
+    }
+
     /// Signs a certificate for a server of these names and addresses.
     pub fn issue(&self, names: &[&str]) -> Issued {
         self.sign(params(names))

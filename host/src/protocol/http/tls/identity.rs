@@ -5,12 +5,12 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use pkcs8::EncryptedPrivateKeyInfo;
-use tokio_rustls::rustls;
 use tokio_rustls::rustls::client::ResolvesClientCert;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio_rustls::rustls::sign::{CertifiedKey, SingleCertAndKey};
+use tokio_rustls::rustls::{self, CertificateError};
 
 use super::Error;
 use crate::plan;
@@ -55,11 +55,9 @@ impl Identity {
             return Err(IdentityError::Certificate("there is no `BEGIN CERTIFICATE` in it".to_owned()));
         }
         let key = read_key(key, password).map_err(IdentityError::Key)?;
-        let certified = CertifiedKey::from_der(chain, key, &ring::default_provider()).map_err(|error| match error {
-            rustls::Error::InconsistentKeys(_) => IdentityError::Key("it is not the certificate's".to_owned()),
-            rustls::Error::InvalidCertificate(why) => IdentityError::Certificate(why.to_string()),
-            other => IdentityError::Key(other.to_string()),
-        })?;
+        let key = ring::default_provider().key_provider.load_private_key(key);
+        let certified = CertifiedKey::new(chain, key.map_err(|error| IdentityError::Key(error.to_string()))?);
+        check(&certified)?;
         Ok(Self { domains, resolver: Arc::new(SingleCertAndKey::from(certified)) })
     }
 
@@ -91,6 +89,23 @@ pub(super) fn choose<'a>(identities: &'a [Arc<Identity>], host: &str) -> Option<
     let fitting = identities.iter().map(|identity| (identity.fits(host), identity)).filter(|(fit, _)| *fit > 0);
     // `max_by_key` takes the last of several.
     fitting.rev().max_by_key(|(fit, _)| *fit).map(|(_, identity)| identity)
+}
+
+/// Whether certificate and key belong together.
+fn check(certified: &CertifiedKey) -> Result<(), IdentityError> {
+    match certified.keys_match() {
+        Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::KeyMismatch)) => {
+            Err(IdentityError::Key("it is not the certificate's".to_owned()))
+        }
+        // A certificate of version 1, as `openssl x509 -req` makes them, cannot be compared. The server judges it.
+        Err(rustls::Error::InvalidCertificate(CertificateError::Other(why)))
+            if why.to_string() == "UnsupportedCertVersion" =>
+        {
+            Ok(())
+        }
+        Err(rustls::Error::InvalidCertificate(why)) => Err(IdentityError::Certificate(why.to_string())),
+        _ => Ok(()),
+    }
 }
 
 /// Those of the plan; an error says which one it is.
