@@ -28,8 +28,11 @@ pub enum IdentityError {
     /// A domain that is none.
     #[error("`{0}` is neither a host nor a domain like `*.example.com`")]
     Domain(String),
+    /// The VU's connections are others' too.
+    #[error("connections are shared among virtual users (`shared`), so none of them can have a certificate of its own")]
+    Shared,
     /// The VU has as many as it may.
-    #[error("a VU can hold {0} certificates, and has them")]
+    #[error("a virtual user can hold {0} certificates, and this one does")]
     TooMany(usize),
 }
 

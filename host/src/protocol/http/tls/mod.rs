@@ -177,15 +177,12 @@ fn server_name(name: &str) -> Result<ServerName<'static>, Error> {
 /// The protocols offered to the server, the dearest first.
 fn offered(version: Version) -> Vec<Vec<u8>> {
     let names: &[&str] = match version {
-        Version::Auto => AUTO,
+        Version::Auto => &["h2", "http/1.1"],
         Version::Http1 => &["http/1.1"],
         Version::Http2 => &["h2"],
     };
     names.iter().map(|name| name.as_bytes().to_vec()).collect()
 }
-
-/// What is offered where the user leaves the choice to the server.
-const AUTO: &[&str] = &["http/1.1"];
 
 /// What the server chose of what was offered.
 fn agreed(version: Version, chosen: Option<&[u8]>) -> Result<Protocol, Error> {
