@@ -146,7 +146,9 @@ fn versions_that_do_not_meet_are_an_error_and_those_that_do_are_a_tag() {
 #[test]
 fn only_the_cipher_suites_named_are_offered() {
     let Some(site) = Site::start("") else { return };
-    site.get().flags("--tls-cipher-suites TLS_CHACHA20_POLY1305_SHA256").finish().expect(exit::PASSED);
+    let step = json!([{ "url": site.url(), "show": ["details"] }]);
+    let run = site.fetch(&step).flags("--tls-cipher-suites TLS_CHACHA20_POLY1305_SHA256").finish();
+    assert_eq!(run.answers()[0]["details"]["tls_cipher_suite"], "TLS_CHACHA20_POLY1305_SHA256", "{run}");
     let older = "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256";
     site.get().arg("--tls-cipher-suites").arg(older).finish().expect(exit::PASSED);
     let seen = site.nginx.seen(2);
@@ -206,6 +208,9 @@ fn a_certificate_that_cannot_be_used_is_told_to_the_journey_without_its_key() {
     assert!(!run.stderr.contains(other.key.lines().nth(1).unwrap()), "{run}");
     let run = site.fetch(&json!([{ "certificate": { "cert": "none", "key": other.key } }])).finish();
     run.says(&["the client's certificate is invalid: "]);
+    let step = json!([{ "certificate": { "cert": one.certificate, "key": one.key } }]);
+    let run = site.fetch(&step).flags("--connections shared:2").finish();
+    run.says(&["connections are shared among virtual users"]);
 }
 
 #[test]

@@ -10,6 +10,9 @@ use rcgen::{
 
 use super::write;
 
+/// Authorities made so far: two of one name would be one that lost its key.
+static MADE: AtomicU32 = AtomicU32::new(0);
+
 /// Who signs certificates.
 pub struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
@@ -25,8 +28,6 @@ impl Authority {
     /// Makes an authority that nobody trusts yet.
     pub fn new() -> Self {
         let mut params = CertificateParams::default();
-        // Two of one name would be one that lost its key.
-        static MADE: AtomicU32 = AtomicU32::new(0);
         let name = format!("authority {}", MADE.fetch_add(1, Ordering::Relaxed));
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

@@ -2,8 +2,6 @@
 
 use std::io;
 
-use super::tls;
-
 /// Why a request has no response.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -113,7 +111,8 @@ impl Error {
             | io::ErrorKind::BrokenPipe
             | io::ErrorKind::UnexpectedEof => Self::Reset,
             io::ErrorKind::TimedOut => Self::Timeout,
-            _ => tls::failure_of_stream(error).unwrap_or_else(|| Self::Other(error.to_string())),
+            io::ErrorKind::InvalidData => Self::Tls(error.to_string()),
+            _ => Self::Other(error.to_string()),
         }
     }
 }

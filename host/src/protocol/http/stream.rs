@@ -8,6 +8,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::client::TlsStream;
 
 use super::dial::Socket;
+use super::tls;
 
 /// A connected socket, secured or not.
 #[derive(Debug)]
@@ -35,7 +36,7 @@ impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
-            Self::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
+            Self::Tls(stream) => Pin::new(stream).poll_read(context, buffer).map_err(tls::in_our_words),
         }
     }
 }
@@ -71,7 +72,7 @@ impl AsyncWrite for Stream {
 fn why_closed(stream: &mut TlsStream<Socket>, context: &mut Context<'_>, error: io::Error) -> io::Error {
     let mut buffer = [0; 1];
     match Pin::new(stream).poll_read(context, &mut ReadBuf::new(&mut buffer)) {
-        Poll::Ready(Err(reason)) if reason.get_ref().is_some() => reason,
-        _ => error,
+        Poll::Ready(Err(reason)) if reason.get_ref().is_some() => tls::in_our_words(reason),
+        _ => tls::in_our_words(error),
     }
 }

@@ -177,6 +177,7 @@ fn shown(response: &Response, what: &str) -> Result<Value, Error> {
                 "remote_ip": details.remote_ip,
                 "remote_port": details.remote_port,
                 "tls_version": details.tls_version,
+                "tls_cipher_suite": details.tls_cipher_suite,
                 "reused": details.reused,
                 "encoded_len": details.encoded_len,
                 "redirects": details.redirects,

@@ -17,10 +17,16 @@ pub(super) fn of(error: &io::Error) -> Error {
     }
 }
 
-/// Sorts what a secured stream failed with after the handshake; `None` if it is not TLS that failed. In TLS 1.3 this is
-/// how a client learns that its certificate was refused.
-pub(in super::super) fn of_stream(error: &io::Error) -> Option<Error> {
-    inner(error).map(sort)
+/// Puts what a secured stream failed with after the handshake in our words: in TLS 1.3 this is how a client learns that
+/// its certificate was refused. The words are all that is left of an error that went through `h2`, beside its kind,
+/// `InvalidData`, which nothing but TLS fails with.
+pub(in super::super) fn in_our_words(error: io::Error) -> io::Error {
+    match inner(&error).map(sort) {
+        Some(Error::Tls(words) | Error::UnknownAuthority(words) | Error::WrongHost(words)) => {
+            io::Error::new(io::ErrorKind::InvalidData, words)
+        }
+        _ => error,
+    }
 }
 
 fn inner(error: &io::Error) -> Option<&rustls::Error> {

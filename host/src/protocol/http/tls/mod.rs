@@ -26,7 +26,7 @@ use tokio_rustls::rustls::client::danger::ServerCertVerifier;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{ClientConfig, ProtocolVersion};
 
-pub(super) use failure::of_stream as failure_of_stream;
+pub(super) use failure::in_our_words;
 use identity::Identity;
 pub use identity::IdentityError;
 use key_log::KeyLogFile;

@@ -1,8 +1,10 @@
 //! Against a TLS server in the same process.
 
 use std::net::Ipv4Addr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use rcgen::{CertificateParams, CertifiedIssuer, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -15,8 +17,9 @@ use tokio_rustls::rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion
 
 use super::*;
 use crate::plan::http;
-use crate::plan::http::{Identity, Secret, TlsVersion};
+use crate::plan::http::{Connections, Identity, Secret, TlsVersion};
 use crate::protocol::http::stream::Stream;
+use crate::protocol::http::{Client, Owner, Request, Shared};
 
 /// An authority that trusts itself.
 struct Authority(CertifiedIssuer<'static, KeyPair>);
@@ -74,7 +77,7 @@ struct Server<'a> {
     clients_of: Option<&'a Authority>,
 }
 
-impl<'a> Server<'a> {
+impl Server<'_> {
     fn of(certificate: (rcgen::Certificate, KeyPair)) -> Self {
         Self { certificate, versions: BOTH, alpn: &[], clients_of: None }
     }
@@ -128,7 +131,7 @@ async fn meet(server: &Server<'_>, settings: http::Tls, version: Version) -> Res
         let Stream::Tls(stream) = stream else { unreachable!("it was made so") };
         Ok(Secured { stream, protocol, version, cipher })
     };
-    let (_, asked) = tokio::join!(serve, ask);
+    let ((), asked) = tokio::join!(serve, ask);
     asked
 }
 
@@ -195,6 +198,32 @@ async fn a_refused_client_is_an_error_of_tls_in_both_versions() {
 }
 
 #[tokio::test]
+async fn a_refused_client_is_an_error_of_tls_over_http2_too() {
+    let authority = Authority::new();
+    let server = Server {
+        versions: &[&version::TLS13],
+        alpn: &["h2"],
+        clients_of: Some(&authority),
+        ..Server::of(authority.issue(&["localhost"]))
+    };
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let url = format!("https://localhost:{}/", listener.local_addr().unwrap().port());
+    let acceptor = TlsAcceptor::from(server.config());
+    let serve = async { assert!(acceptor.accept(listener.accept().await.unwrap().0).await.is_err()) };
+    let shared = Rc::new(Shared::new(Arc::new(Http { tls: authority.settings(), ..Http::default() })));
+    let client = Client::new(&shared, Owner { vu: 1, connections: Connections::PerVu }, "");
+    let target = shared.target(&url).unwrap();
+    let request = Request { method: "GET", target: &target, headers: &[], body: None };
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+    let local = tokio::task::LocalSet::new();
+    let ((), exchange) =
+        local.run_until(async { tokio::join!(serve, client.exchange(&request, &target, deadline)) }).await;
+    assert_eq!(exchange.peer.protocol, Protocol::Http2);
+    let error = exchange.result.unwrap_err();
+    assert_eq!(error, Error::Tls("the server sent the alert `certificate_required`".to_owned()));
+}
+
+#[tokio::test]
 async fn http2_is_demanded_of_a_server_that_may_not_speak_it() {
     let authority = Authority::new();
     let silent = Server::of(authority.issue(&["localhost"]));
@@ -220,7 +249,7 @@ async fn what_is_not_tls_is_told_from_what_hangs_up() {
             let _ = peer.write_all(answer).await;
         };
         let (tls, own) = (Tls::new(&settings), Own::default());
-        let (_, error) = tokio::join!(serve, tls.connect(&own, "localhost", socket));
+        let ((), error) = tokio::join!(serve, tls.connect(&own, "localhost", socket));
         assert_eq!(error.unwrap_err().code(), code, "{answer:?}");
     }
 }
