@@ -19,3 +19,4 @@ mod session;
 mod signals;
 mod support;
 mod thresholds;
+mod tls;

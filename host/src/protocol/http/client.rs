@@ -15,7 +15,7 @@ use super::h2::Again;
 use super::pool::{Idle, Pool, Turn};
 use super::shared::Shared;
 use super::stream::Stream;
-use super::{Error, Exchange, Peer, Progress, Protocol, Request, Response, Target, dial, h1, h2, tls};
+use super::{Error, Exchange, IdentityError, Peer, Progress, Protocol, Request, Response, Target, dial, h1, h2, tls};
 use crate::plan::http::{Connections, Version};
 
 /// A response buffer up to this size serves the VU's next exchange.
@@ -38,6 +38,7 @@ pub struct Client {
     // A VU lives on one thread; the wrappers exist because wasmtime wants a store's data to be `Send`.
     connections: SendWrapper<Held>,
     spare: SendWrapper<RefCell<Vec<u8>>>,
+    tls: tls::Own,
 }
 
 /// Whose connections a VU uses.
@@ -70,6 +71,7 @@ impl Client {
             shared: SendWrapper::new(Rc::clone(shared)),
             connections: SendWrapper::new(held),
             spare: SendWrapper::new(RefCell::default()),
+            tls: tls::Own::default(),
         }
     }
 
@@ -82,6 +84,31 @@ impl Client {
     /// Closes all connections.
     pub fn close_all(&self) {
         self.pool().close_all();
+    }
+
+    /// Shows this certificate, PEM as its key is, to servers that ask for one and whose host is one of `domains`; to all
+    /// where there are none. Closes connections that were opened without it.
+    pub fn use_certificate(
+        &self,
+        certificate: &str,
+        key: &str,
+        password: Option<&str>,
+        domains: &[String],
+    ) -> Result<(), IdentityError> {
+        if let Held::Shared(_) = *self.connections {
+            return Err(IdentityError::Shared);
+        }
+        self.tls.add(certificate, key, password, domains)?;
+        self.close_all();
+        Ok(())
+    }
+
+    /// Forgets the certificates of `use_certificate` and closes the connections that were opened with them.
+    pub fn clear_certificates(&self) {
+        if self.tls.has_identities() {
+            self.tls.clear();
+            self.close_all();
+        }
     }
 
     /// Takes an answer's buffer back for the next exchange.
@@ -158,15 +185,13 @@ impl Client {
         let mut peer = Peer { remote: dialled.remote, ..Peer::default() };
         let stream = if target.is_tls() {
             let started = Instant::now();
-            let stream = self.shared.tls().connect(target.host(), dialled.socket).await?;
+            // Boxed, so that requests without TLS do not carry a handshake's state.
+            let secured = Box::pin(self.shared.tls().connect(&self.tls, target.host(), dialled.socket)).await?;
             progress.timings.tls_handshaking = started.elapsed();
-            peer.tls_version = Some(tls::version(&stream));
-            if tls::agreed_on_http2(&stream) {
-                peer.protocol = Protocol::Http2;
-            } else if only_http2 {
-                return Err(h2::unspoken());
-            }
-            Stream::Tls(Box::new(stream))
+            peer.protocol = secured.protocol;
+            peer.tls_version = Some(secured.version);
+            peer.tls_cipher = secured.cipher;
+            Stream::Tls(secured.stream)
         } else {
             if only_http2 {
                 peer.protocol = Protocol::Http2;
