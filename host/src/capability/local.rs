@@ -3,13 +3,14 @@
 //! A sample's tags are put together once, when the combination is first seen; after that it is a look-up of a few
 //! integers, or of one hash for a request.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::hash::{Hash, Hasher};
 use std::rc::Rc;
 use std::sync::Arc;
 
 use rustc_hash::{FxHashMap, FxHasher};
 
+use super::extract::Kept;
 use crate::metrics::{MetricId, Recorder, Registry, SeriesId, SystemTags, Tags, builtin};
 use crate::plan::Http;
 use crate::protocol::http::{Exchange, Peer, Protocol, Shared};
@@ -24,6 +25,8 @@ pub struct Local {
     registry: Arc<Registry>,
     system: SystemTags,
     http: Rc<Shared>,
+    extract: Kept,
+    hosts: Cell<u32>,
     names: RefCell<Names>,
     series: RefCell<Series>,
 }
@@ -115,6 +118,8 @@ impl Local {
             registry,
             system,
             http: Rc::new(Shared::new(http)),
+            extract: Kept::default(),
+            hosts: Cell::new(0),
             names: RefCell::new(names),
             series: RefCell::default(),
         }
@@ -122,6 +127,18 @@ impl Local {
 
     pub(super) fn http(&self) -> &Rc<Shared> {
         &self.http
+    }
+
+    pub(super) fn extract(&self) -> &Kept {
+        &self.extract
+    }
+
+    /// Gives a host a number of its own.
+    pub(super) fn number_host(&self) -> u32 {
+        let number = self.hosts.get();
+        // Only after four billion instances in one thread does a number come again.
+        self.hosts.set(number.wrapping_add(1));
+        number
     }
 
     /// Numbers a set of tags.

@@ -4,6 +4,7 @@
 //! series a sample goes to: looked up once, then an index.
 
 mod check;
+mod extract;
 mod http;
 mod local;
 mod log;
@@ -84,6 +85,8 @@ pub struct Host {
     identity: Identity,
     /// The identity's tags as [`Local`] numbers them.
     scope: u32,
+    /// This host's number in its thread, which no other has.
+    serial: u32,
     iteration: (u32, u64),
     random: Random,
     groups: Groups,
@@ -113,6 +116,7 @@ impl Host {
             client: Client::new(local.http(), Owner { vu: identity.vu, connections: identity.connections }),
             local: SendWrapper::new(Rc::clone(local)),
             scope,
+            serial: local.number_host(),
             identity,
             iteration: (0, 0),
             groups: Groups::default(),
@@ -136,6 +140,7 @@ impl Host {
     /// Ends an iteration: closes its groups and frees its answers.
     pub fn end(&mut self) {
         self.close_groups();
+        self.local.extract().forget(self.serial, None);
         if let Some(response) = self.responses.clear() {
             self.client.recycle(response);
         }
