@@ -32,6 +32,8 @@ routes! {
     Redirect = "/redirect/{n}";
     Cookies = "/cookies";
     SetCookies = "/cookies/set";
+    Html = "/html";
+    LargeJson = "/json/large";
     Limited = "/limited";
     Unknown = "unknown";
     Stats = "/__stats";
@@ -77,6 +79,8 @@ pub(super) fn find(path: &str) -> Found<'_> {
         ("redirect", Some(n), None, _) => (Route::Redirect, n),
         ("cookies", None, ..) => (Route::Cookies, ""),
         ("cookies", Some("set"), None, _) => (Route::SetCookies, ""),
+        ("html", None, ..) => (Route::Html, ""),
+        ("json", Some("large"), None, _) => (Route::LargeJson, ""),
         ("limited", None, ..) => (Route::Limited, ""),
         ("__stats", None, ..) => (Route::Stats, ""),
         ("__stats", Some("reset"), None, _) => (Route::ResetStats, ""),
@@ -90,7 +94,7 @@ impl Route {
     pub(super) fn methods(self) -> Option<&'static [Method]> {
         match self {
             Self::Login | Self::Execute | Self::ResetStats => Some(&[Method::POST]),
-            Self::Workflows => Some(&[Method::GET, Method::HEAD, Method::POST]),
+            Self::Html | Self::Workflows => Some(&[Method::GET, Method::HEAD, Method::POST]),
             Self::Workflow => Some(&[Method::GET, Method::HEAD, Method::PUT, Method::DELETE]),
             Self::Status
             | Self::Delay
