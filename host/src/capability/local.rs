@@ -5,6 +5,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::hash::{Hash, Hasher};
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -24,11 +25,14 @@ pub struct Local {
     recorder: Recorder,
     registry: Arc<Registry>,
     system: SystemTags,
+    /// Whether the target's address is a tag.
+    with_ip: bool,
     http: Rc<Shared>,
     extract: Kept,
     hosts: Cell<u32>,
     names: RefCell<Names>,
     series: RefCell<Series>,
+    has_warned_of_redirects: Cell<bool>,
 }
 
 #[derive(Default)]
@@ -67,6 +71,8 @@ struct Known {
     status: u16,
     error_code: u16,
     expected: bool,
+    /// Where the answer came from, if that is a tag.
+    ip: Option<IpAddr>,
     tls: Option<&'static str>,
     protocol: Protocol,
     method: Box<str>,
@@ -114,6 +120,7 @@ impl Local {
     pub fn new(recorder: Recorder, registry: Arc<Registry>, system: SystemTags, http: Arc<Http>) -> Self {
         let names = Names { groups: vec![Arc::from("")], ..Names::default() };
         Self {
+            with_ip: system.has("ip"),
             recorder,
             registry,
             system,
@@ -122,6 +129,7 @@ impl Local {
             hosts: Cell::new(0),
             names: RefCell::new(names),
             series: RefCell::default(),
+            has_warned_of_redirects: Cell::new(false),
         }
     }
 
@@ -139,6 +147,11 @@ impl Local {
         // Only after four billion instances in one thread does a number come again.
         self.hosts.set(number.wrapping_add(1));
         number
+    }
+
+    /// Whether this is the first time that somebody asks.
+    pub(super) fn is_first_redirect_too_many(&self) -> bool {
+        !self.has_warned_of_redirects.replace(true)
     }
 
     /// Numbers a set of tags.
@@ -222,25 +235,28 @@ impl Local {
     /// Records a request.
     pub(super) fn add_request(&self, label: &Label<'_>, exchange: &Exchange) {
         let series = self.request_series(label, exchange);
-        let add = |series, value| self.recorder.add(series, value);
         let timings = &exchange.timings;
-        let milliseconds = |time: std::time::Duration| time.as_nanos() as f64 * 1e-6;
-        add(series.requests, 1.0);
-        add(series.failed, f64::from(u8::from(!label.expected)));
-        add(series.duration, milliseconds(timings.duration()));
-        add(series.blocked, milliseconds(timings.blocked));
-        add(series.looking_up, milliseconds(timings.looking_up));
-        add(series.connecting, milliseconds(timings.connecting));
-        add(series.tls_handshaking, milliseconds(timings.tls_handshaking));
-        add(series.sending, milliseconds(timings.sending));
-        add(series.waiting, milliseconds(timings.waiting));
-        add(series.receiving, milliseconds(timings.receiving));
-        add(series.total, milliseconds(timings.total()));
+        // A duration's nanoseconds as one number have 128 bits, which no processor turns into a float at once.
+        let milliseconds =
+            |time: std::time::Duration| time.as_secs() as f64 * 1e3 + f64::from(time.subsec_nanos()) * 1e-6;
+        self.recorder.add_all(&[
+            (series.requests, 1.0),
+            (series.failed, f64::from(u8::from(!label.expected))),
+            (series.duration, milliseconds(timings.duration())),
+            (series.blocked, milliseconds(timings.blocked)),
+            (series.looking_up, milliseconds(timings.looking_up)),
+            (series.connecting, milliseconds(timings.connecting)),
+            (series.tls_handshaking, milliseconds(timings.tls_handshaking)),
+            (series.sending, milliseconds(timings.sending)),
+            (series.waiting, milliseconds(timings.waiting)),
+            (series.receiving, milliseconds(timings.receiving)),
+            (series.total, milliseconds(timings.total())),
+            (series.bytes_sent, exchange.sent as f64),
+            (series.bytes_received, exchange.received as f64),
+        ]);
         if exchange.retried {
-            add(series.retries, 1.0);
+            self.recorder.add(series.retries, 1.0);
         }
-        add(series.bytes_sent, exchange.sent as f64);
-        add(series.bytes_received, exchange.received as f64);
     }
 
     fn in_group(&self, metric: MetricId, scope: u32, group: u32) -> SeriesId {
@@ -278,6 +294,7 @@ impl Local {
         let (status, error_code, error) = outcome(exchange);
         let pairs = || label.tags.iter().map(|tag| (tag.name.as_str(), tag.value.as_str()));
         let error = error.map(ToString::to_string);
+        let ip = if self.with_ip { exchange.peer.remote.map(|remote| remote.ip()) } else { None };
         let hash = hash_of(|hasher| {
             (label.scope, label.group, status, error_code).hash(hasher);
             (label.method, label.name.unwrap_or(label.url), &error).hash(hasher);
@@ -290,6 +307,7 @@ impl Local {
                     == (label.scope, label.group, status, error_code)
                     && (known.expected, known.tls, known.protocol)
                         == (label.expected, exchange.peer.tls_version, exchange.peer.protocol)
+                    && known.ip == ip
                     && *known.method == *label.method
                     && known.name.as_deref() == label.name
                     && (label.name.is_some() || *known.url == *label.url)
@@ -308,6 +326,7 @@ impl Local {
             status,
             error_code,
             expected: label.expected,
+            ip,
             tls: exchange.peer.tls_version,
             protocol: exchange.peer.protocol,
             method: Box::from(label.method),
@@ -330,6 +349,7 @@ impl Local {
     ) -> RequestSeries {
         let name = label.name.unwrap_or(label.url);
         let (status, code) = (status.to_string(), error_code.to_string());
+        let ip = peer.remote.map(|remote| remote.ip().to_string());
         let mut all = vec![
             ("proto", peer.protocol.as_str()),
             ("status", &status),
@@ -340,6 +360,7 @@ impl Local {
             ("expected_response", if label.expected { "true" } else { "false" }),
         ];
         all.extend(peer.tls_version.map(|version| ("tls_version", version)));
+        all.extend(ip.as_deref().map(|ip| ("ip", ip)));
         all.extend(error.map(|text| ("error", text)));
         all.extend((error_code != 0).then_some(("error_code", code.as_str())));
         all.retain(|(tag, _)| self.system.has(tag));

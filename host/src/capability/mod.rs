@@ -4,6 +4,7 @@
 //! series a sample goes to: looked up once, then an index.
 
 mod check;
+mod cookies;
 mod extract;
 mod http;
 mod local;
@@ -30,7 +31,8 @@ use crate::plan::http::Connections;
 use crate::protocol::http::{Client, Error, Owner};
 use crate::wit;
 use check::Groups;
-use http::Responses;
+use cookies::Jars;
+use http::{Failures, Responses};
 use random::Random;
 
 /// How a journey reaches the person who runs it, and the run.
@@ -92,6 +94,10 @@ pub struct Host {
     groups: Groups,
     client: Client,
     responses: Responses,
+    jars: Jars,
+    failures: Failures,
+    /// The statuses that the guest said are no failure.
+    expected: Option<Box<[(u16, u16)]>>,
     wasi: Option<Box<wasi::Wasi>>,
     activity: Activity,
 }
@@ -113,7 +119,11 @@ impl Host {
         Self {
             random: Random::new(run.seed, &identity.scenario),
             run,
-            client: Client::new(local.http(), Owner { vu: identity.vu, connections: identity.connections }),
+            client: Client::new(
+                local.http(),
+                Owner { vu: identity.vu, connections: identity.connections },
+                &identity.scenario,
+            ),
             local: SendWrapper::new(Rc::clone(local)),
             scope,
             serial: local.number_host(),
@@ -121,6 +131,9 @@ impl Host {
             iteration: (0, 0),
             groups: Groups::default(),
             responses: Responses::default(),
+            jars: Jars::default(),
+            failures: Failures::default(),
+            expected: None,
             wasi: None,
             activity: Activity::default(),
         }
@@ -137,8 +150,10 @@ impl Host {
         wit::group::Host::begin(self, group.to_owned());
     }
 
-    /// Ends an iteration: closes its groups and frees its answers.
-    pub fn end(&mut self) {
+    /// Ends an iteration: closes its groups, frees its answers and its cookies. Returns why it failed even if the guest
+    /// says that it did not: a request without an answer, where that is to be told (`throw`).
+    #[must_use]
+    pub fn end(&mut self) -> Option<String> {
         self.close_groups();
         self.local.extract().forget(self.serial, None);
         if let Some(response) = self.responses.clear() {
@@ -147,6 +162,8 @@ impl Host {
         if self.identity.connections == Connections::PerIteration {
             self.client.close_all();
         }
+        self.jars.end_iteration(self.run.http.keep_cookies);
+        self.failures.end_iteration()
     }
 
     /// Returns what the guest did since the last call, and forgets it.

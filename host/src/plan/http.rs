@@ -11,7 +11,6 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 /// How requests are made.
-#[expect(clippy::struct_excessive_bools, reason = "switches that the user sets one by one; none excludes another")]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Http {
     /// The `user-agent` header where the journey sets none; empty sends none.
@@ -221,6 +220,24 @@ pub struct Secret(pub String);
 impl fmt::Debug for Secret {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("Secret(hidden)")
+    }
+}
+
+impl Http {
+    /// The same with something else in the place of every secret, to be shown.
+    #[must_use]
+    pub fn without_secrets(&self) -> Self {
+        let hidden = || Secret("(hidden)".to_owned());
+        let mut shown = self.clone();
+        if let Some((user, password)) = shown.proxy.as_mut().and_then(|proxy| proxy.credentials.as_mut()) {
+            "(hidden)".clone_into(user);
+            *password = hidden();
+        }
+        for identity in &mut shown.tls.identities {
+            identity.key = hidden();
+            identity.password = identity.password.as_ref().map(|_| hidden());
+        }
+        shown
     }
 }
 

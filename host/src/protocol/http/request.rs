@@ -35,11 +35,17 @@ impl Request<'_> {
         matches!(self.method, "GET" | "HEAD" | "PUT" | "DELETE" | "OPTIONS" | "TRACE")
     }
 
+    /// The request line and the headers in the form of HTTP/1.1.
+    pub fn head(&self, settings: &Http) -> Result<Vec<u8>, Error> {
+        let mut out = Vec::new();
+        self.write(settings, &mut out)?;
+        out.truncate(out.len() - self.body.map_or(0, <[u8]>::len));
+        Ok(out)
+    }
+
     /// Appends the request in HTTP/1.1 form (RFC 9112).
     pub(super) fn write(&self, settings: &Http, out: &mut Vec<u8>) -> Result<(), Error> {
-        if !is_token(self.method) {
-            return Err(Error::InvalidRequest(format!("`{}` is not a method", self.method.escape_debug())));
-        }
+        self.check_method()?;
         put(out, &[self.method.as_bytes(), b" ", self.target.path_and_query().as_bytes(), b" HTTP/1.1\r\nhost: "]);
         put(out, &[self.target.authority().as_bytes(), b"\r\n"]);
         let mut has_agent = settings.user_agent.is_empty();
@@ -54,17 +60,36 @@ impl Request<'_> {
         if settings.connections == Connections::PerRequest {
             out.extend_from_slice(b"connection: close\r\n");
         }
-        match self.body {
-            Some(body) => {
-                put(out, &[b"content-length: ", decimal(body.len(), &mut [0; 20]), b"\r\n\r\n", body]);
-            }
-            // Methods that usually have a body say that this one has none (RFC 9110, 8.6).
-            None if matches!(self.method, "POST" | "PUT" | "PATCH") => {
-                out.extend_from_slice(b"content-length: 0\r\n\r\n");
+        match self.content_length() {
+            Some(length) => {
+                let body = self.body.unwrap_or_default();
+                put(out, &[b"content-length: ", decimal(length, &mut [0; 20]), b"\r\n\r\n", body]);
             }
             None => out.extend_from_slice(b"\r\n"),
         }
         Ok(())
+    }
+
+    /// What the `content-length` header says, if there is one.
+    pub(super) fn content_length(&self) -> Option<usize> {
+        match self.body {
+            Some(body) => Some(body.len()),
+            // Methods that usually have a body say that this one has none (RFC 9110, 8.6).
+            None => matches!(self.method, "POST" | "PUT" | "PATCH").then_some(0),
+        }
+    }
+
+    /// Refuses what could not be sent as it is, or would make another request of it.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        self.check_method()?;
+        self.headers.iter().try_for_each(check)
+    }
+
+    fn check_method(&self) -> Result<(), Error> {
+        if is_token(self.method) {
+            return Ok(());
+        }
+        Err(Error::InvalidRequest(format!("`{}` is not a method", self.method.escape_debug())))
     }
 }
 
@@ -95,14 +120,14 @@ fn check(header: &Header<'_>) -> Result<(), Error> {
     }
     // A line break in a value would let it write further headers (RFC 9110, 5.5).
     if header.value.bytes().any(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
-        let value = header.value.escape_debug();
-        return Err(Error::InvalidRequest(format!("header `{}` has a line break or a NUL in `{value}`", header.name)));
+        // The value may be a secret, and this text becomes a tag.
+        return Err(Error::InvalidRequest(format!("header `{}` has a line break or a NUL in its value", header.name)));
     }
     Ok(())
 }
 
 /// A token of RFC 9110, 5.6.2.
-fn is_token(text: &str) -> bool {
+pub(super) fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
 

@@ -3,12 +3,14 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use send_wrapper::SendWrapper;
 
+use super::pool::{Groups, Pool};
 use super::tls::Tls;
 use super::{Error, Target};
 use crate::plan::Http;
@@ -26,18 +28,23 @@ pub struct Shared {
     tls: Tls,
     names: SendWrapper<RefCell<Names>>,
     targets: SendWrapper<RefCell<FxHashMap<Box<str>, Arc<Target>>>>,
+    groups: SendWrapper<RefCell<Groups>>,
+    /// Where TLS did not agree on HTTP/2 when it was last asked.
+    http1: SendWrapper<RefCell<FxHashSet<Box<str>>>>,
 }
 
 impl Shared {
     /// Makes a worker's part.
     #[must_use]
     pub fn new(settings: Arc<Http>) -> Self {
-        let tls = Tls::new(settings.tls.skip_verify);
+        let tls = Tls::new(settings.tls.skip_verify, settings.version);
         Self {
             settings,
             tls,
             names: SendWrapper::new(RefCell::default()),
             targets: SendWrapper::new(RefCell::default()),
+            groups: SendWrapper::new(RefCell::default()),
+            http1: SendWrapper::new(RefCell::default()),
         }
     }
 
@@ -64,6 +71,30 @@ impl Shared {
 
     pub(super) fn tls(&self) -> &Tls {
         &self.tls
+    }
+
+    /// The connections that a VU shares with others of its scenario, so many together.
+    pub(super) fn pool(&self, scenario: &str, vu: u32, members: u32) -> Rc<Pool> {
+        self.groups.borrow_mut().pool(scenario, vu, members)
+    }
+
+    /// Whether an origin is known not to speak HTTP/2: nobody needs to wait for what another finds out about it.
+    pub(super) fn speaks_http1(&self, target: &Target) -> bool {
+        self.http1.borrow().contains(target.authority())
+    }
+
+    pub(super) fn note_http1(&self, target: &Target) {
+        let mut http1 = self.http1.borrow_mut();
+        if http1.len() >= KEPT_TARGETS {
+            http1.clear();
+        }
+        if !http1.contains(target.authority()) {
+            http1.insert(target.authority().into());
+        }
+    }
+
+    pub(super) fn forget_http1(&self, target: &Target) {
+        self.http1.borrow_mut().remove(target.authority());
     }
 
     pub(super) fn known_addresses(&self, host: &str) -> Option<Vec<IpAddr>> {

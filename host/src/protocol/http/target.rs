@@ -1,31 +1,42 @@
 //! A URL taken apart once.
 
+use std::borrow::Cow;
+use std::sync::OnceLock;
+
+use http::Uri;
 use url::Url;
 
 use super::Error;
 
 /// Where a request goes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Target {
     url: Url,
     tls: bool,
     host: String,
     port: u16,
     authority: String,
+    /// Made when HTTP/2 first needs it.
+    uri: OnceLock<Uri>,
+    /// Name and password, which are kept out of `url`.
+    credentials: Option<Box<(String, String)>>,
 }
 
 impl Target {
     /// Takes an absolute `http:` or `https:` URL apart, by the WHATWG rules.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        Url::parse(text).map_err(|error| Error::InvalidUrl(format!("`{text}`: {error}"))).and_then(Self::of)
+        let wrong = |error| Error::InvalidUrl(format!("`{}`: {error}", without_userinfo(text)));
+        Url::parse(text).map_err(wrong).and_then(Self::of)
     }
 
     /// Resolves a `Location` against this target.
     pub fn join(&self, location: &str) -> Result<Self, Error> {
-        self.url.join(location).map_err(|error| Error::InvalidUrl(format!("`{location}`: {error}"))).and_then(Self::of)
+        let wrong = |error| Error::InvalidUrl(format!("`{}`: {error}", without_userinfo(location)));
+        self.url.join(location).map_err(wrong).and_then(Self::of)
     }
 
     fn of(mut url: Url) -> Result<Self, Error> {
+        let credentials = take_credentials(&mut url);
         let tls = match url.scheme() {
             "http" => false,
             "https" => true,
@@ -42,13 +53,30 @@ impl Target {
             None => host.to_owned(),
         };
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        Ok(Self { url, tls, host, port, authority })
+        Ok(Self { url, tls, host, port, authority, credentials, uri: OnceLock::new() })
     }
 
-    /// The whole URL without its fragment.
+    /// The whole URL without its fragment and without name and password.
     #[must_use]
     pub fn url(&self) -> &str {
         self.url.as_str()
+    }
+
+    pub(super) fn as_url(&self) -> &Url {
+        &self.url
+    }
+
+    /// Name and password, if the URL had them.
+    #[must_use]
+    pub fn credentials(&self) -> Option<(&str, &str)> {
+        self.credentials.as_deref().map(|(username, password)| (username.as_str(), password.as_str()))
+    }
+
+    /// Takes over another's name and password, unless it has its own.
+    pub fn inherit_credentials(&mut self, from: &Self) {
+        if self.credentials.is_none() {
+            self.credentials.clone_from(&from.credentials);
+        }
     }
 
     /// Whether it is `https:`.
@@ -81,10 +109,64 @@ impl Target {
         &self.url[url::Position::BeforePath..url::Position::AfterQuery]
     }
 
+    /// The URL as HTTP/2 takes it: without fragment, user and password.
+    pub(super) fn uri(&self) -> Result<&Uri, Error> {
+        if let Some(uri) = self.uri.get() {
+            return Ok(uri);
+        }
+        let scheme = if self.tls { "https" } else { "http" };
+        let uri = Uri::builder().scheme(scheme).authority(self.authority()).path_and_query(self.path_and_query());
+        let uri = uri.build().map_err(|error| Error::InvalidUrl(format!("`{}`: {error}", self.url)))?;
+        Ok(self.uri.get_or_init(|| uri))
+    }
+
     /// Returns whether both name the same scheme, host and port.
     #[must_use]
     pub fn same_origin(&self, other: &Self) -> bool {
         self.tls == other.tls && self.port == other.port && self.host == other.host
+    }
+}
+
+/// Takes name and password out of a URL, decoded.
+fn take_credentials(url: &mut Url) -> Option<Box<(String, String)>> {
+    let password = url.password().map(decoded);
+    if url.username().is_empty() && password.is_none() {
+        return None;
+    }
+    let credentials = (decoded(url.username()), password.unwrap_or_default());
+    // Neither can fail: what has a name has a host.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    Some(Box::new(credentials))
+}
+
+/// Undoes percent-encoding. Bytes that are not UTF-8 become U+FFFD.
+fn decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        let digit = |at: usize| after.get(at).and_then(|&byte| char::from(byte).to_digit(16));
+        if let (b'%', Some(high), Some(low)) = (first, digit(0), digit(1)) {
+            bytes.push((high * 16 + low) as u8);
+            rest = &after[2..];
+        } else {
+            bytes.push(first);
+            rest = after;
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// A URL as text with name and password masked, also where it cannot be parsed.
+#[must_use]
+pub fn without_userinfo(url: &str) -> Cow<'_, str> {
+    // Parsers of URLs take backslashes for slashes and any number of them; here, too little is not shown.
+    let Some(colon) = url.find(':').filter(|_| url.contains('@')) else { return Cow::Borrowed(url) };
+    let start = url[colon + 1..].find(|char| !matches!(char, '/' | '\\')).map_or(url.len(), |at| colon + 1 + at);
+    let end = url[start..].find(['/', '\\', '?', '#']).map_or(url.len(), |at| start + at);
+    match url[start..end].rfind('@') {
+        Some(at) => Cow::Owned(format!("{}***{}", &url[..start], &url[start + at..])),
+        None => Cow::Borrowed(url),
     }
 }
 
@@ -106,6 +188,32 @@ mod tests {
         for bad in ["ftp://a/", "/relative", "http://", "mailto:a@b", ""] {
             assert!(matches!(Target::parse(bad), Err(Error::InvalidUrl(_))), "{bad}");
         }
+    }
+
+    #[test]
+    fn http_2_takes_the_same_url() {
+        for (text, uri) in [
+            ("http://u:p@127.0.0.1:8080/a?b=`{|}^\\#c", "http://127.0.0.1:8080/a?b=`{|}^\\"),
+            ("https://[::1]", "https://[::1]/"),
+            ("https://a.test/%C3%A4/ä?ö", "https://a.test/%C3%A4/%C3%A4?%C3%B6"),
+        ] {
+            assert_eq!(Target::parse(text).unwrap().uri().unwrap(), uri, "{text}");
+        }
+    }
+
+    #[test]
+    fn name_and_password_are_no_part_of_the_url() {
+        let target = Target::parse("http://ada:p%40ss%2f@a.test/x").unwrap();
+        assert_eq!((target.url(), target.credentials()), ("http://a.test/x", Some(("ada", "p@ss/"))));
+        assert_eq!(Target::parse("http://ada@a.test/").unwrap().credentials(), Some(("ada", "")));
+        assert_eq!(Target::parse("http://a.test/@x:y").unwrap().credentials(), None);
+        for bad in
+            ["http://ada:secret@", "http://ada:secret@a:99999/", "ftp://ada:secret@a/", "http:\\\\ada:secret@a b/"]
+        {
+            let error = Target::parse(bad).unwrap_err().to_string();
+            assert!(!error.contains("secret"), "{error}");
+        }
+        assert_eq!(without_userinfo("http://a.test/?mail=a@b"), "http://a.test/?mail=a@b");
     }
 
     #[test]

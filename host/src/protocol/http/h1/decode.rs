@@ -14,6 +14,7 @@ const FEW_HEADERS: usize = 32;
 const MAX_LINE: usize = 8 << 10;
 
 /// Takes the bytes of one response in.
+#[expect(clippy::struct_excessive_bools, reason = "facts about an answer; none excludes another")]
 #[derive(Debug)]
 pub(in super::super) struct Decoder {
     state: State,
@@ -24,6 +25,8 @@ pub(in super::super) struct Decoder {
     body_length: u64,
     /// Whether the connection may carry another exchange.
     reusable: bool,
+    /// Whether the answer sets cookies.
+    has_cookies: bool,
     head_only: bool,
     keep_body: bool,
     max_body: u64,
@@ -49,6 +52,7 @@ struct Framing {
     coding: Coding,
     close: bool,
     keep_alive: bool,
+    cookies: bool,
 }
 
 /// The last transfer coding of a body, which says where it ends.
@@ -70,6 +74,7 @@ impl Decoder {
             status: 0,
             body_length: 0,
             reusable: true,
+            has_cookies: false,
             head_only: method == "HEAD",
             keep_body,
             max_body,
@@ -83,6 +88,10 @@ impl Decoder {
 
     pub(in super::super) fn is_reusable(&self) -> bool {
         self.reusable
+    }
+
+    pub(in super::super) fn has_cookies(&self) -> bool {
+        self.has_cookies
     }
 
     pub(in super::super) fn status(&self) -> u16 {
@@ -189,6 +198,7 @@ impl Decoder {
 
     /// Decides how the body is delimited (RFC 9112, 6.3).
     fn frame(&mut self, framing: &Framing) -> Result<(), Error> {
+        self.has_cookies = framing.cookies;
         self.reusable = !framing.close && framing.keep_alive;
         self.state = if self.head_only || matches!(self.status, 204 | 304) {
             State::Done
@@ -301,9 +311,10 @@ fn parse_head_with<'b>(
 }
 
 fn framing(version: u8, headers: &[httparse::Header<'_>]) -> Result<Framing, String> {
-    let mut framing = Framing { length: None, coding: Coding::None, close: false, keep_alive: version == 1 };
+    let mut framing =
+        Framing { length: None, coding: Coding::None, close: false, keep_alive: version == 1, cookies: false };
     for header in headers {
-        // Compared by length first: most headers are none of the three.
+        // Compared by length first: most headers are none of these.
         match header.name.len() {
             14 if header.name.eq_ignore_ascii_case("content-length") => {
                 let length = content_length(header.value)?;
@@ -323,6 +334,7 @@ fn framing(version: u8, headers: &[httparse::Header<'_>]) -> Result<Framing, Str
                     framing.keep_alive |= option.trim_ascii().eq_ignore_ascii_case(b"keep-alive");
                 }
             }
+            10 if header.name.eq_ignore_ascii_case("set-cookie") => framing.cookies = true,
             _ => {}
         }
     }

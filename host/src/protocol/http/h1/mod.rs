@@ -40,6 +40,11 @@ impl Connection {
         Self { stream }
     }
 
+    /// Hands the stream over to whoever speaks another version on it.
+    pub(super) fn into_stream(self) -> Stream {
+        self.stream
+    }
+
     /// Whether an idle connection still seems open.
     pub(super) fn is_open(&self) -> bool {
         self.stream.is_open()
