@@ -293,8 +293,8 @@ fn a_form_is_taken_with_the_token_of_its_page_only() {
     let page = String::from_utf8(page.body).unwrap();
     let token = page.split("name=\"csrf\" value=\"").nth(1).unwrap().split('"').next().unwrap();
     let order = |body: &str| send(server.addr(), "POST", "/html", "", body);
-    let taken = order(&format!("item=3&csrf={token}"));
-    assert_eq!((taken.status, &taken.json()["order"]["id"]), (201, &json!("order-3")));
+    let ordered = order(&format!("item=3&csrf={token}"));
+    assert_eq!((ordered.status, &ordered.json()["order"]["id"]), (201, &json!("order-3")));
     assert_eq!(order(&format!("csrf={token}")).status, 400);
     assert_eq!((order("item=3").status, order("item=3&csrf=00.00").status), (403, 403));
 }

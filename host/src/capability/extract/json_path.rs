@@ -266,9 +266,8 @@ mod tests {
         let segments = |selector: BoxedStrategy<String>| {
             let brackets = prop::collection::vec(selector, 1..4).prop_map(|all| format!("[{}]", all.join(", ")));
             let segment = prop_oneof![Just(".a".to_owned()), Just("..b".to_owned()), Just("..*".to_owned()), brackets];
-            let descends = (any::<bool>(), segment).prop_map(|(descends, segment)| match segment.starts_with('[') {
-                true if descends => format!("..{segment}"),
-                _ => segment,
+            let descends = (any::<bool>(), segment).prop_map(|(descends, segment)| {
+                if descends && segment.starts_with('[') { format!("..{segment}") } else { segment }
             });
             prop::collection::vec(descends, 0..4).prop_map(|all| all.concat())
         };

@@ -125,4 +125,34 @@ mod tests {
     fn a_hash_is_lower_case_hexadecimal() {
         assert_eq!(hexadecimal(&md5::Md5::digest(b"")), "d41d8cd98f00b204e9800998ecf8427e");
     }
+
+    #[test]
+    fn deep_bodies_and_expressions_fit_into_the_stack_that_a_guest_leaves() {
+        let deep = || {
+            let body = format!("{}1{}", r#"{"a":["#.repeat(63), "]}".repeat(63));
+            let document = json_path::Document::parse(body.as_bytes()).unwrap();
+            let nested = format!("$..[?@..{}a{}", "a[?@.".repeat(6), "]".repeat(7));
+            assert!(JsonPath::new(&nested).is_ok());
+            for path in ["$..*", "$..a..a", "$..[?@.a]"] {
+                assert!(JsonPath::new(path).unwrap().find(path, &document, 1).is_ok(), "{path}");
+            }
+            let endless = "[".repeat(1 << 20);
+            assert!(json_path::Document::parse(endless.as_bytes()).is_err());
+            let list = format!("{endless}{}", "]".repeat(1 << 20));
+            assert!(find_pointer(list.as_bytes(), &"/0".repeat(100)).is_ok_and(|found| found.is_some()));
+            assert!(find_pointer(list.as_bytes(), &"/0".repeat(1000)).is_err());
+
+            let pattern = format!("{}a{}", "(?:b|".repeat(15), ")+".repeat(15));
+            assert!(Pattern::new(&pattern).unwrap().find(b"ba", "0", 1).is_ok());
+            let page = css::parse("<div>".repeat(1000).as_bytes()).unwrap();
+            for selector in
+                ["* ".repeat(510) + "*", ":not(".repeat(16) + "a" + &")".repeat(16), "div > ".repeat(150) + "div"]
+            {
+                assert!(Css::new(&selector).unwrap().find(&page, None, 1).is_ok(), "{selector}");
+            }
+        };
+        // A guest may have taken all of its own part; the host's part is as large.
+        let thread = std::thread::Builder::new().stack_size(384 << 10).spawn(deep);
+        thread.unwrap().join().unwrap();
+    }
 }
