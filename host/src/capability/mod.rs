@@ -12,6 +12,7 @@ mod log;
 mod metric;
 mod random;
 mod time;
+mod tls;
 mod wasi;
 
 pub use local::Local;

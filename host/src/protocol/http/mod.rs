@@ -30,5 +30,6 @@ pub use request::{Header, Request};
 pub use response::Response;
 pub use shared::Shared;
 pub use target::{Target, without_userinfo};
+pub use tls::IdentityError;
 
 use exchange::Progress;
