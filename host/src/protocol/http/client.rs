@@ -39,7 +39,7 @@ pub struct Client {
     // A VU lives on one thread; the wrappers exist because wasmtime wants a store's data to be `Send`.
     connections: SendWrapper<Held>,
     spare: SendWrapper<RefCell<Vec<u8>>>,
-    alarm: SendWrapper<Alarm>,
+    alarm: Alarm,
     tls: tls::Own,
 }
 
@@ -73,7 +73,7 @@ impl Client {
             shared: SendWrapper::new(Rc::clone(shared)),
             connections: SendWrapper::new(held),
             spare: SendWrapper::new(RefCell::default()),
-            alarm: SendWrapper::new(Alarm::default()),
+            alarm: Alarm::default(),
             tls: tls::Own::default(),
         }
     }
