@@ -1,6 +1,7 @@
 //! `http`: requests for guests. Follows redirects, records samples, and keeps the answers of an iteration.
 
 mod batch;
+mod pace;
 mod responses;
 mod sender;
 
@@ -12,6 +13,7 @@ use super::{Host, to_guest};
 use crate::protocol::http::Error;
 use crate::wit::http;
 use batch::batch;
+pub use pace::Pace;
 use responses::Answer;
 pub(super) use responses::Responses;
 use sender::Sender;

@@ -41,10 +41,14 @@ impl Sender<'_> {
             Ok((hop, deadline)) => (hop, deadline),
             Err(error) => return Err(self.refuse(request, error)),
         };
-        let (hop, deadline) = (&mut hop.0, hop.1);
+        let (hop, mut deadline) = (&mut hop.0, hop.1);
         let mut left = request.redirects.unwrap_or(self.run.http.max_redirects);
         let mut first = true;
         loop {
+            if let Some(pace) = &self.run.pace {
+                // As in k6, a request begins when it may: its timeout and its times do not count the wait.
+                deadline += pace.wait().await;
+            }
             let sent = Request { method: hop.method, target: &hop.target, headers: &hop.headers, body: hop.body };
             let exchange = self.client.exchange(&sent, &hop.target, deadline).await;
             let expected = exchange.result.as_ref().is_ok_and(|response| self.is_expected(request, response.status));

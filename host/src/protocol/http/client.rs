@@ -10,7 +10,7 @@ use send_wrapper::SendWrapper;
 use super::h1::Decoder;
 use super::shared::Shared;
 use super::stream::Stream;
-use super::{Error, Exchange, Peer, Progress, Protocol, Request, Response, Target, dial, h1, tls};
+use super::{Error, Exchange, Peer, Progress, Protocol, Request, Response, Target, h1, tls};
 use crate::plan::http::Connections;
 
 /// A response buffer up to this size serves the VU's next exchange.
@@ -40,6 +40,8 @@ pub struct Client {
 struct Connection {
     target: Arc<Target>,
     peer: Peer,
+    /// When its last exchange ended.
+    idle_since: Instant,
     http: h1::Connection,
 }
 
@@ -99,19 +101,23 @@ impl Client {
             match self.once(connection, request, progress, started).await {
                 // The server closed the connection while it was idle; the request may not even have reached it. It is
                 // sent again only where doing it twice is doing it once (RFC 9110, 9.2.2).
-                Err(Error::Reset) if progress.received == received && request.is_idempotent() => {
+                Err(Error::Reset | Error::BrokenPipe) if progress.received == received && request.is_idempotent() => {
                     progress.retried = true;
                 }
                 result => return result,
             }
         }
-        let connection = self.open(target, progress).await?;
-        self.once(connection, request, progress, started).await
+        let limit = self.shared.settings().connect_timeout;
+        let opened = tokio::time::timeout(limit, self.open(target, progress)).await.unwrap_or(Err(Error::DialTimeout));
+        if opened.is_err() {
+            progress.timings.blocked = started.elapsed();
+        }
+        self.once(opened?, request, progress, started).await
     }
 
     /// Connects to a target and shakes hands.
     async fn open(&self, target: &Arc<Target>, progress: &mut Progress) -> Result<Connection, Error> {
-        let dialled = dial::dial(&self.shared, target, progress).await?;
+        let dialled = self.shared.dialler().dial(target, self.owner.vu, progress).await?;
         let mut peer = Peer { remote: dialled.remote, protocol: Protocol::Http1, ..Peer::default() };
         let stream = if target.is_tls() {
             let started = Instant::now();
@@ -122,7 +128,8 @@ impl Client {
         } else {
             Stream::Plain(dialled.socket)
         };
-        Ok(Connection { target: Arc::clone(target), peer, http: h1::Connection::new(stream) })
+        let http = h1::Connection::new(stream, dialled.via);
+        Ok(Connection { target: Arc::clone(target), peer, idle_since: Instant::now(), http })
     }
 
     async fn once(
@@ -141,11 +148,13 @@ impl Client {
         progress.timings.sending = sent - ready;
         let spare = std::mem::take(&mut *self.spare.borrow_mut());
         let mut decoder = Decoder::new(request.method, settings.max_body, !settings.discard_bodies, spare);
-        let first = connection.http.receive(&mut decoder, progress).await?;
+        let first = connection.http.receive(&mut decoder, settings.read_timeout, progress).await?;
+        let ended = Instant::now();
         progress.timings.waiting = first - sent;
-        progress.timings.receiving = first.elapsed();
+        progress.timings.receiving = ended - first;
         if decoder.is_reusable() && self.owner.connections != Connections::PerRequest {
             connection.peer.reused = true;
+            connection.idle_since = ended;
             self.idle.borrow_mut().push(connection);
         }
         let (status, body_length) = (decoder.status(), decoder.body_length());
@@ -153,13 +162,15 @@ impl Client {
         Ok(Response { status, body_length, raw, head_length })
     }
 
-    /// Takes a connection that leads where the request goes; drops those that were closed meanwhile.
+    /// Takes a connection that leads where the request goes; drops those that were closed meanwhile, or lay idle for
+    /// too long.
     fn take_idle(&self, target: &Arc<Target>) -> Option<Connection> {
+        let limit = self.shared.settings().idle_timeout;
         let mut idle = self.idle.borrow_mut();
         loop {
             let at = idle.iter().rposition(|connection| connection.leads_to(target))?;
             let connection = idle.swap_remove(at);
-            if connection.http.is_open() {
+            if connection.http.is_open() && limit.is_none_or(|limit| connection.idle_since.elapsed() < limit) {
                 return Some(connection);
             }
         }

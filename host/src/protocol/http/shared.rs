@@ -1,14 +1,12 @@
 //! What all clients of a worker thread share.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Instant;
 
 use rustc_hash::FxHashMap;
 use send_wrapper::SendWrapper;
 
+use super::dial::Dialler;
 use super::tls::Tls;
 use super::{Error, Target};
 use crate::plan::Http;
@@ -16,15 +14,12 @@ use crate::plan::Http;
 /// How many parsed URLs a worker keeps. Journeys ask for the same few again and again.
 const KEPT_TARGETS: usize = 1024;
 
-/// Addresses by name, and when they were looked up.
-type Names = HashMap<String, (Vec<IpAddr>, Instant)>;
-
 /// What all clients of a worker thread share.
 #[derive(Debug)]
 pub struct Shared {
     settings: Arc<Http>,
     tls: Tls,
-    names: SendWrapper<RefCell<Names>>,
+    dialler: Dialler,
     targets: SendWrapper<RefCell<FxHashMap<Box<str>, Arc<Target>>>>,
 }
 
@@ -33,12 +28,8 @@ impl Shared {
     #[must_use]
     pub fn new(settings: Arc<Http>) -> Self {
         let tls = Tls::new(settings.tls.skip_verify);
-        Self {
-            settings,
-            tls,
-            names: SendWrapper::new(RefCell::default()),
-            targets: SendWrapper::new(RefCell::default()),
-        }
+        let dialler = Dialler::new(&settings);
+        Self { settings, tls, dialler, targets: SendWrapper::new(RefCell::default()) }
     }
 
     /// Takes a URL apart, or finds it taken apart already.
@@ -66,13 +57,7 @@ impl Shared {
         &self.tls
     }
 
-    pub(super) fn known_addresses(&self, host: &str) -> Option<Vec<IpAddr>> {
-        let names = self.names.borrow();
-        let (addresses, since) = names.get(host)?;
-        self.settings.dns.ttl.is_none_or(|ttl| since.elapsed() < ttl).then(|| addresses.clone())
-    }
-
-    pub(super) fn keep_addresses(&self, host: &str, addresses: Vec<IpAddr>) {
-        self.names.borrow_mut().insert(host.to_owned(), (addresses, Instant::now()));
+    pub(super) fn dialler(&self) -> &Dialler {
+        &self.dialler
     }
 }

@@ -7,13 +7,16 @@ mod differential;
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::task::{Poll, ready};
-use std::time::Instant;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
+use tokio::time::{Sleep, sleep};
 
 pub(super) use decode::{Decoder, MAX_HEADERS};
 
+use super::dial::Via;
 use super::stream::Stream;
 use super::{Error, Progress, Request};
 use crate::plan::Http;
@@ -32,12 +35,20 @@ const KEEP_OUTGOING: usize = 256 << 10;
 #[derive(Debug)]
 pub(super) struct Connection {
     stream: Stream,
+    via: Option<Arc<Via>>,
+}
+
+/// A limit to how long nothing may arrive.
+struct Silence {
+    limit: Duration,
+    timer: Pin<Box<Sleep>>,
 }
 
 impl Connection {
-    /// Takes over a stream on which nothing was said yet.
-    pub(super) fn new(stream: Stream) -> Self {
-        Self { stream }
+    /// Takes over a stream on which nothing was said yet, and which leads to the target or to a proxy that is told where
+    /// to send what it gets.
+    pub(super) fn new(stream: Stream, via: Option<Arc<Via>>) -> Self {
+        Self { stream, via }
     }
 
     /// Whether an idle connection still seems open.
@@ -54,7 +65,7 @@ impl Connection {
             if rest.is_none() {
                 let unsent = OUTGOING.with_borrow_mut(|outgoing| {
                     outgoing.clear();
-                    request.write(settings, outgoing)?;
+                    request.write(settings, self.via.as_deref(), outgoing)?;
                     total = outgoing.len();
                     let written = match Pin::new(&mut self.stream).poll_write(context, outgoing) {
                         Poll::Ready(written) => written.map_err(|error| Error::from_io(&error))?,
@@ -80,12 +91,18 @@ impl Connection {
         Ok(total as u64)
     }
 
-    /// Reads one answer. Returns when the first byte came.
-    pub(super) async fn receive(&mut self, decoder: &mut Decoder, progress: &mut Progress) -> Result<Instant, Error> {
+    /// Reads one answer, if nothing is ever waited for longer than `silence`. Returns when the first byte came.
+    pub(super) async fn receive(
+        &mut self,
+        decoder: &mut Decoder,
+        silence: Option<Duration>,
+        progress: &mut Progress,
+    ) -> Result<Instant, Error> {
         let mut first = None;
+        let mut silence = silence.map(Silence::new);
         poll_fn(|context| {
             while !decoder.is_done() {
-                ready!(INCOMING.with_borrow_mut(|incoming| {
+                let read = INCOMING.with_borrow_mut(|incoming| {
                     let mut buffer = ReadBuf::new(incoming);
                     match ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer)) {
                         Err(error) => return Poll::Ready(Err(Error::from_io(&error))),
@@ -95,11 +112,33 @@ impl Connection {
                     first.get_or_insert_with(Instant::now);
                     progress.received += buffer.filled().len() as u64;
                     Poll::Ready(decoder.feed(buffer.filled()))
-                }))?;
+                });
+                if let Some(silence) = &mut silence {
+                    silence.watch(&read, context)?;
+                }
+                ready!(read)?;
             }
             Poll::Ready(Ok(()))
         })
         .await?;
         Ok(first.unwrap_or_else(Instant::now))
+    }
+}
+
+impl Silence {
+    fn new(limit: Duration) -> Self {
+        Self { limit, timer: Box::pin(sleep(limit)) }
+    }
+
+    /// Starts anew when something was read, and gives up when it was silent for too long.
+    fn watch<T>(&mut self, read: &Poll<T>, context: &mut Context<'_>) -> Result<(), Error> {
+        if read.is_ready() {
+            self.timer.as_mut().reset(tokio::time::Instant::now() + self.limit);
+            return Ok(());
+        }
+        match self.timer.as_mut().poll(context) {
+            Poll::Ready(()) => Err(Error::Timeout),
+            Poll::Pending => Ok(()),
+        }
     }
 }
