@@ -12,6 +12,7 @@ mod config;
 mod executors;
 mod guests;
 mod http;
+mod network;
 mod output;
 mod run;
 mod signals;

@@ -1,15 +1,21 @@
 //! What the tests share: squall as a process, journeys, servers that behave and servers that do not.
 
+mod dns;
 pub mod exit;
 mod guest;
 mod hostile;
+mod plain;
 mod process;
+mod proxies;
 mod summary;
 mod target;
 
+pub use dns::{DnsServer, Name};
 pub use guest::{Behaviour, Guest, build_component, journey, journey_if_built, target_folder};
 pub use hostile::Hostile;
+pub use plain::Plain;
 pub use process::{Finished, Running, Squall, squall};
+pub use proxies::{http_proxy, socks_proxy};
 pub use summary::Summary;
 pub use target::{TargetProcess, practice, practice_with};
 
