@@ -252,18 +252,14 @@ fn a_host_can_be_a_unix_socket() {
 #[test]
 fn vus_connect_from_the_addresses_they_are_given() {
     let target = Plain::start("127.0.0.1:0");
+    let config = "noConnectionReuse = true\nlocalIPs = [\"127.0.0.2-127.0.0.3\", \"127.0.0.9\"]\n";
     let step = json!({ "url": target.url(), "repeat": 2 });
-    fetch_with(
-        "noConnectionReuse = true\n",
-        "--vus 4 --iterations 4 --local-ips 127.0.0.2-127.0.0.3,127.0.0.9",
-        &json!([step]),
-    )
-    .all_ok(8);
+    fetch_with(config, "--vus 4 --iterations 4", &json!([step])).all_ok(8);
     let peers = target.peers();
     let count = |peer: &str| peers.iter().filter(|other| *other == peer).count();
     // Shared iterations: which VU did how many is not said, but all four may have had one.
     assert_eq!(count("127.0.0.2") + count("127.0.0.3") + count("127.0.0.9"), 8, "{peers:?}");
-    let fetched = fetch_with("", "--local-ips 192.0.2.1", &json!([{ "url": target.url() }]));
+    let fetched = fetch("localIPs = [\"192.0.2.1\"]\n", &json!([{ "url": target.url() }]));
     assert_eq!(fetched.code(0), "1210");
     assert_eq!(fetched.error(0), "dial failed: `192.0.2.1` of `local-ips` is no address of this machine");
 }
@@ -399,7 +395,9 @@ fn a_connection_that_lay_idle_for_too_long_is_not_used_again() {
 #[test]
 fn requests_start_no_more_often_than_the_limit_says() {
     let target = practice();
-    let run = Squall::run(journey("quickstart")).at(&target, "/").flags("--rps 100 --vus 10 --duration 2s");
+    let folder = tempfile::tempdir().unwrap();
+    let config = write(folder.path(), "squall.toml", "rps = 100\nvus = 10\nduration = \"2s\"\n");
+    let run = Squall::run(journey("quickstart")).at(&target, "/").arg("--config").arg(config);
     let summary = run.finish().expect(exit::PASSED).summary();
     let requests = target.stats().requests;
     assert!((150..=210).contains(&requests), "{requests}");

@@ -96,7 +96,10 @@ impl Dialler {
             Some(&Place::Address(address, other)) => Candidates::one(SocketAddr::new(address, other.unwrap_or(port))),
             _ => match host.parse::<IpAddr>() {
                 Ok(address) => Candidates::one(SocketAddr::new(address, port)),
-                Err(_) => self.names.resolve(host, port).await?,
+                Err(_) => match self.names.known(host, port) {
+                    Some(candidates) => candidates,
+                    None => Box::pin(self.names.ask(host, port)).await?,
+                },
             },
         };
         drop(phase);

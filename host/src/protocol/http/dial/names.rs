@@ -70,11 +70,14 @@ impl Names {
         }
     }
 
-    /// The addresses of a host in the order in which they are tried.
-    pub(super) async fn resolve(&self, host: &str, port: u16) -> Result<Candidates, Error> {
-        if let Some(known) = self.state.borrow_mut().fresh(host, self.ttl, self.select) {
-            return Ok(order(&known.0, self.policy, known.1, port));
-        }
+    /// The addresses of a host in the order in which they are tried, if they are known.
+    pub(super) fn known(&self, host: &str, port: u16) -> Option<Candidates> {
+        let (addresses, turn) = self.state.borrow_mut().fresh(host, self.ttl, self.select)?;
+        Some(order(&addresses, self.policy, turn, port))
+    }
+
+    /// Asks for the addresses of a host; returns them in the order in which they are tried.
+    pub(super) async fn ask(&self, host: &str, port: u16) -> Result<Candidates, Error> {
         let ask = || match &self.server {
             Some(server) => server.ask(host, self.policy).boxed(),
             None => system::ask(host).boxed(),
