@@ -79,7 +79,9 @@ impl Plain {
                     serve(&mut stream, &seen);
                 }));
             }
-            peers.into_iter().for_each(|peer| peer.join().unwrap());
+            for peer in peers {
+                peer.join().unwrap();
+            }
         });
         Self { addr: Some(addr), tls, seen, threads: vec![thread] }
     }

@@ -65,12 +65,11 @@ fn socks(stream: &mut TcpStream, seen: &Seen, credentials: Option<(&str, &str)>,
         }
     }
     let kind = seen.read(stream, 4)?[3];
-    let host = match kind {
-        1 => seen.read(stream, 4)?.iter().map(ToString::to_string).collect::<Vec<_>>().join("."),
-        _ => {
-            let length = seen.read(stream, 1)?[0].into();
-            String::from_utf8(seen.read(stream, length)?).ok()?
-        }
+    let host = if kind == 1 {
+        seen.read(stream, 4)?.iter().map(ToString::to_string).collect::<Vec<_>>().join(".")
+    } else {
+        let length = seen.read(stream, 1)?[0].into();
+        String::from_utf8(seen.read(stream, length)?).ok()?
     };
     let port = seen.read(stream, 2)?;
     let port = u16::from_be_bytes([port[0], port[1]]);

@@ -107,7 +107,7 @@ async fn an_answer_is_kept_as_long_as_the_ttl_says() {
     names.share("a.test", || async { Ok(addresses(&["1.0.0.1", "1.0.0.2"])) }).await.unwrap();
     let state = &mut *names.state.borrow_mut();
     assert!(state.fresh("a.test", Some(Duration::ZERO), Select::First).is_none());
-    assert!(state.fresh("a.test", Some(Duration::from_secs(60)), Select::First).is_some());
+    assert!(state.fresh("a.test", Some(Duration::from_mins(1)), Select::First).is_some());
     let turns: Vec<_> = (0..3).filter_map(|_| state.fresh("a.test", None, Select::RoundRobin)).map(|it| it.1).collect();
     assert_eq!(turns, [0, 1, 2]);
 }
