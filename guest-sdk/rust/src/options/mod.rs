@@ -13,6 +13,7 @@
 //!     .threshold("http_req_failed", Threshold::new("rate<0.01").abort_on_fail());
 //! ```
 
+mod network;
 mod scenario;
 mod threshold;
 
@@ -59,6 +60,20 @@ pub struct Options {
     no_connection_reuse: Option<bool>,
     #[serde(rename = "insecureSkipTLSVerify", skip_serializing_if = "Option::is_none")]
     insecure_skip_tls_verify: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_timeout: Option<Text>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connect_timeout: Option<Text>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    read_timeout: Option<Text>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    idle_timeout: Option<Text>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rps: Option<Number>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dns: Option<String>,
+    #[serde(skip_serializing_if = "Named::is_empty")]
+    hosts: Named<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     summary_trend_stats: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
