@@ -15,6 +15,7 @@ mod http;
 mod network;
 mod output;
 mod run;
+mod session;
 mod signals;
 mod support;
 mod thresholds;

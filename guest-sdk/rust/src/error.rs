@@ -4,7 +4,7 @@ use std::fmt;
 use std::num::{ParseFloatError, ParseIntError};
 use std::str::Utf8Error;
 
-use crate::bindings::squall::journey::{http, metric};
+use crate::bindings::squall::journey::{cookies, http, metric};
 
 /// Why something in a journey did not work.
 #[derive(Debug)]
@@ -36,6 +36,8 @@ pub enum Error {
     NotJson(String),
     /// JSON could not be read into, or written from, the type asked for; why.
     Json(String),
+    /// The cookie may not be set; which and why.
+    InvalidCookie(String),
     /// The metric's name cannot be used; why.
     InvalidMetric(String),
     /// The metric exists with another kind or unit; which.
@@ -63,6 +65,7 @@ impl fmt::Display for Error {
                 return write!(f, "response {id} was released or is of an earlier iteration");
             }
             Self::NotJson(why) => ("the body is not JSON: ", why.as_str()),
+            Self::InvalidCookie(why) => ("the cookie is invalid: ", why.as_str()),
             Self::InvalidMetric(why) => ("the metric's name is invalid: ", why.as_str()),
             Self::MetricConflict(why) => ("the metric exists already: ", why.as_str()),
             Self::TooManyMetrics(limit) => {
@@ -110,6 +113,18 @@ impl From<http::LookupError> for Error {
             http::LookupError::Stale(id) => Self::Stale(id),
             http::LookupError::NotJson(why) => Self::NotJson(why),
             http::LookupError::Other(why) => Self::Other(why),
+        }
+    }
+}
+
+impl From<cookies::Error> for Error {
+    #[cold]
+    fn from(error: cookies::Error) -> Self {
+        match error {
+            cookies::Error::InvalidUrl(why) => Self::InvalidUrl(why),
+            cookies::Error::InvalidCookie(why) => Self::InvalidCookie(why),
+            cookies::Error::UnknownJar(jar) => Self::Other(format!("there is no cookie jar {jar} in this iteration")),
+            cookies::Error::Other(why) => Self::Other(why),
         }
     }
 }

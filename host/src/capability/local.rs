@@ -3,8 +3,9 @@
 //! A sample's tags are put together once, when the combination is first seen; after that it is a look-up of a few
 //! integers, or of one hash for a request.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::hash::{Hash, Hasher};
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -23,9 +24,12 @@ pub struct Local {
     recorder: Recorder,
     registry: Arc<Registry>,
     system: SystemTags,
+    /// Whether the target's address is a tag.
+    with_ip: bool,
     http: Rc<Shared>,
     names: RefCell<Names>,
     series: RefCell<Series>,
+    has_warned_of_redirects: Cell<bool>,
 }
 
 #[derive(Default)]
@@ -64,6 +68,8 @@ struct Known {
     status: u16,
     error_code: u16,
     expected: bool,
+    /// Where the answer came from, if that is a tag.
+    ip: Option<IpAddr>,
     tls: Option<&'static str>,
     protocol: Protocol,
     method: Box<str>,
@@ -111,17 +117,24 @@ impl Local {
     pub fn new(recorder: Recorder, registry: Arc<Registry>, system: SystemTags, http: Arc<Http>) -> Self {
         let names = Names { groups: vec![Arc::from("")], ..Names::default() };
         Self {
+            with_ip: system.has("ip"),
             recorder,
             registry,
             system,
             http: Rc::new(Shared::new(http)),
             names: RefCell::new(names),
             series: RefCell::default(),
+            has_warned_of_redirects: Cell::new(false),
         }
     }
 
     pub(super) fn http(&self) -> &Rc<Shared> {
         &self.http
+    }
+
+    /// Whether this is the first time that somebody asks.
+    pub(super) fn is_first_redirect_too_many(&self) -> bool {
+        !self.has_warned_of_redirects.replace(true)
     }
 
     /// Numbers a set of tags.
@@ -264,6 +277,7 @@ impl Local {
         let (status, error_code, error) = outcome(exchange);
         let pairs = || label.tags.iter().map(|tag| (tag.name.as_str(), tag.value.as_str()));
         let error = error.map(ToString::to_string);
+        let ip = if self.with_ip { exchange.peer.remote.map(|remote| remote.ip()) } else { None };
         let hash = hash_of(|hasher| {
             (label.scope, label.group, status, error_code).hash(hasher);
             (label.method, label.name.unwrap_or(label.url), &error).hash(hasher);
@@ -276,6 +290,7 @@ impl Local {
                     == (label.scope, label.group, status, error_code)
                     && (known.expected, known.tls, known.protocol)
                         == (label.expected, exchange.peer.tls_version, exchange.peer.protocol)
+                    && known.ip == ip
                     && *known.method == *label.method
                     && known.name.as_deref() == label.name
                     && (label.name.is_some() || *known.url == *label.url)
@@ -294,6 +309,7 @@ impl Local {
             status,
             error_code,
             expected: label.expected,
+            ip,
             tls: exchange.peer.tls_version,
             protocol: exchange.peer.protocol,
             method: Box::from(label.method),
@@ -316,6 +332,7 @@ impl Local {
     ) -> RequestSeries {
         let name = label.name.unwrap_or(label.url);
         let (status, code) = (status.to_string(), error_code.to_string());
+        let ip = peer.remote.map(|remote| remote.ip().to_string());
         let mut all = vec![
             ("proto", peer.protocol.as_str()),
             ("status", &status),
@@ -326,6 +343,7 @@ impl Local {
             ("expected_response", if label.expected { "true" } else { "false" }),
         ];
         all.extend(peer.tls_version.map(|version| ("tls_version", version)));
+        all.extend(ip.as_deref().map(|ip| ("ip", ip)));
         all.extend(error.map(|text| ("error", text)));
         all.extend((error_code != 0).then_some(("error_code", code.as_str())));
         all.retain(|(tag, _)| self.system.has(tag));

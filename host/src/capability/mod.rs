@@ -4,6 +4,7 @@
 //! series a sample goes to: looked up once, then an index.
 
 mod check;
+mod cookies;
 mod http;
 mod local;
 mod log;
@@ -30,7 +31,8 @@ use crate::plan::http::Connections;
 use crate::protocol::http::{Client, Error, Owner};
 use crate::wit;
 use check::Groups;
-use http::Responses;
+use cookies::Jars;
+use http::{Failures, Responses};
 use random::Random;
 
 /// How a journey reaches the person who runs it, and the run.
@@ -92,6 +94,10 @@ pub struct Host {
     groups: Groups,
     client: Client,
     responses: Responses,
+    jars: Jars,
+    failures: Failures,
+    /// The statuses that the guest said are no failure.
+    expected: Option<Box<[(u16, u16)]>>,
     wasi: Option<Box<wasi::Wasi>>,
     activity: Activity,
 }
@@ -120,6 +126,9 @@ impl Host {
             iteration: (0, 0),
             groups: Groups::default(),
             responses: Responses::default(),
+            jars: Jars::default(),
+            failures: Failures::default(),
+            expected: None,
             wasi: None,
             activity: Activity::default(),
         }
@@ -136,8 +145,10 @@ impl Host {
         wit::group::Host::begin(self, group.to_owned());
     }
 
-    /// Ends an iteration: closes its groups and frees its answers.
-    pub fn end(&mut self) {
+    /// Ends an iteration: closes its groups, frees its answers and its cookies. Returns why it failed even if the guest
+    /// says that it did not: a request without an answer, where that is to be told (`throw`).
+    #[must_use]
+    pub fn end(&mut self) -> Option<String> {
         self.close_groups();
         if let Some(response) = self.responses.clear() {
             self.client.recycle(response);
@@ -145,6 +156,8 @@ impl Host {
         if self.identity.connections == Connections::PerIteration {
             self.client.close_all();
         }
+        self.jars.end_iteration(self.run.http.keep_cookies);
+        self.failures.end_iteration()
     }
 
     /// Returns what the guest did since the last call, and forgets it.

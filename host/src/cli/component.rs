@@ -1,9 +1,11 @@
 //! From what the user typed to a component and a plan.
 
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::Path;
 
 use squall::artifact;
-use squall::config::{self, Lowered, Problem, Sources};
+use squall::config::{self, FileReader, Lowered, Problem, Sources};
 use squall::sandbox::{Cache, Component};
 
 use super::exit;
@@ -54,6 +56,7 @@ pub fn load(args: &RunArgs, style: Style) -> Result<Loaded, Failure> {
     let sources = Sources {
         journey_options: None,
         file: file.as_ref().map(|(path, text)| (path.as_path(), text.as_str())),
+        reader: FileReader::new(&read_file),
         environment: &environment,
         flags: args.flags(&environment),
         scenario: args.scenario().map(str::to_owned),
@@ -71,6 +74,25 @@ pub fn load(args: &RunArgs, style: Style) -> Result<Loaded, Failure> {
         style.warning(&warning.message, warning.place.as_deref(), warning.hint.as_deref());
     }
     Ok(Loaded { component, options, lowered })
+}
+
+/// Reads a file that an option names, of at most so many bytes. Devices, too, end there.
+fn read_file(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let file = File::open(path)?;
+    let metadata = file.metadata()?;
+    if metadata.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    let too_large = |has: String| Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it has {has} bytes")));
+    if metadata.len() > most {
+        return too_large(metadata.len().to_string());
+    }
+    let mut bytes = Vec::new();
+    file.take(most + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > most {
+        return too_large(format!("more than {most}"));
+    }
+    Ok(bytes)
 }
 
 fn compile(journey: &Path, style: Style) -> Result<Component, Failure> {

@@ -1,8 +1,12 @@
 //! `squall inspect`: what a component is, wants and offers, and the plan it would run.
 
+use std::collections::BTreeMap;
+use std::mem;
+
 use anyhow::Context as _;
 use serde_json::json;
 use squall::config;
+use squall::plan::Plan;
 
 use super::component;
 use super::exit;
@@ -34,7 +38,7 @@ pub fn run(args: &Args) -> anyhow::Result<u8> {
             "" => None,
             text => Some(serde_json::from_str(text).context("the options were read once already")?),
         };
-        let json = json!({ "component": inspection, "options": options, "plan": loaded.lowered.plan });
+        let json = json!({ "component": inspection, "options": options, "plan": shown(loaded.lowered.plan) });
         say(&format!("{json:#}\n"));
         return Ok(exit::PASSED);
     }
@@ -47,6 +51,16 @@ pub fn run(args: &Args) -> anyhow::Result<u8> {
     let options = if options.is_empty() { "none" } else { options };
     say(&format!("{text}options   {options}\n\n{}", config::explain(&loaded.lowered)));
     Ok(exit::PASSED)
+}
+
+/// The plan as JSON without secrets, and with the sizes of files instead of their bytes.
+fn shown(mut plan: Plan) -> serde_json::Value {
+    let sizes: BTreeMap<String, usize> =
+        mem::take(&mut plan.files).into_iter().map(|(name, bytes)| (name, bytes.len())).collect();
+    plan.http = plan.http.without_secrets();
+    let mut json = json!(plan);
+    json["files"] = json!(sizes);
+    json
 }
 
 fn list(label: &str, names: &[String]) -> String {

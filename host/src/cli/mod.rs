@@ -2,6 +2,7 @@
 
 mod component;
 mod exit;
+mod http_args;
 mod inspect;
 mod message;
 mod new;

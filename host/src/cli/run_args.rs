@@ -9,6 +9,8 @@ use clap::{ArgAction, Args};
 use squall::config::{Flags, Problem};
 use squall::plan::duration;
 
+use super::http_args::{HttpArgs, NetworkArgs, TlsArgs};
+
 /// The file that is read when none is named.
 const CONFIG_FILE: &str = "squall.toml";
 const CONFIG_VARIABLE: &str = "SQUALL_CONFIG";
@@ -29,6 +31,9 @@ pub struct RunArgs {
     /// Give the journey a variable; without a value, the one of this process. May be repeated
     #[arg(short, long, value_name = "NAME[=VALUE]", help_heading = "Configuration")]
     pub env: Vec<String>,
+    /// Give the journey a file, which it knows by NAME or by the file's own name. May be repeated
+    #[arg(long = "file", value_name = "[NAME=]PATH", help_heading = "Configuration")]
+    files: Vec<String>,
     /// Seed every random choice: the same seed, the same choices
     #[arg(long, value_name = "N", help_heading = "Configuration")]
     pub seed: Option<u64>,
@@ -42,6 +47,10 @@ pub struct RunArgs {
     verdict: VerdictArgs,
     #[command(flatten)]
     http: HttpArgs,
+    #[command(flatten)]
+    network: NetworkArgs,
+    #[command(flatten)]
+    tls: TlsArgs,
     #[command(flatten)]
     limits: LimitArgs,
     #[command(flatten)]
@@ -98,37 +107,6 @@ struct VerdictArgs {
     /// The share of failed iterations above which the run fails, like `5%` or `0.05`
     #[arg(long, value_name = "SHARE")]
     max_failed_iterations: Option<String>,
-}
-
-#[derive(Debug, Args)]
-#[command(next_help_heading = "HTTP")]
-// Each is a flag of its own; there is no state they could be together.
-#[allow(clippy::struct_excessive_bools)]
-struct HttpArgs {
-    /// Redirects to follow where the journey says nothing
-    #[arg(long, value_name = "N")]
-    max_redirects: Option<u32>,
-    /// The `user-agent` header where the journey sets none
-    #[arg(long, value_name = "TEXT")]
-    user_agent: Option<String>,
-    /// Requests of one batch in flight at once
-    #[arg(long, value_name = "N")]
-    batch: Option<u32>,
-    /// Requests of one batch in flight to one host; 0 for no limit
-    #[arg(long, value_name = "N")]
-    batch_per_host: Option<u32>,
-    /// Accept any certificate
-    #[arg(long)]
-    insecure_skip_tls_verify: bool,
-    /// Read the bodies of answers and throw them away
-    #[arg(long)]
-    discard_response_bodies: bool,
-    /// Open a connection for every request
-    #[arg(long)]
-    no_connection_reuse: bool,
-    /// Close connections between iterations
-    #[arg(long)]
-    no_vu_connection_reuse: bool,
 }
 
 #[derive(Debug, Args)]
@@ -204,11 +182,14 @@ impl RunArgs {
         let mut layer = Layer(Flags::default());
         let env: Vec<String> = self.env.iter().map(|pair| granted(pair, environment)).collect();
         layer.0.list("env", "--env", &env);
+        layer.0.list("files", "--file", &self.files);
         layer.value("seed", "--seed", self.seed);
         layer.switch("noColor", "--no-color", self.no_color);
         self.load.add_to(&mut layer);
         self.verdict.add_to(&mut layer);
         self.http.add_to(&mut layer);
+        self.network.add_to(&mut layer);
+        self.tls.add_to(&mut layer);
         self.limits.add_to(&mut layer);
         self.output.add_to(&mut layer);
         layer.0
@@ -224,20 +205,20 @@ fn granted(pair: &str, environment: &[(String, String)]) -> String {
 }
 
 /// Flags that were not given say nothing.
-struct Layer(Flags);
+pub(super) struct Layer(pub Flags);
 
 impl Layer {
-    fn value(&mut self, key: &'static str, flag: &str, value: Option<impl ToString>) {
+    pub fn value(&mut self, key: &'static str, flag: &str, value: Option<impl ToString>) {
         if let Some(value) = value {
             self.0.set(key, flag, value.to_string());
         }
     }
 
-    fn time(&mut self, key: &'static str, flag: &str, span: Option<Duration>) {
+    pub fn time(&mut self, key: &'static str, flag: &str, span: Option<Duration>) {
         self.value(key, flag, span.map(duration::format));
     }
 
-    fn switch(&mut self, key: &'static str, flag: &str, given: bool) {
+    pub fn switch(&mut self, key: &'static str, flag: &str, given: bool) {
         if given {
             self.0.switch(key, flag);
         }
@@ -268,19 +249,6 @@ impl VerdictArgs {
     }
 }
 
-impl HttpArgs {
-    fn add_to(&self, layer: &mut Layer) {
-        layer.value("maxRedirects", "--max-redirects", self.max_redirects);
-        layer.value("userAgent", "--user-agent", self.user_agent.as_ref());
-        layer.value("batch", "--batch", self.batch);
-        layer.value("batchPerHost", "--batch-per-host", self.batch_per_host);
-        layer.switch("insecureSkipTLSVerify", "--insecure-skip-tls-verify", self.insecure_skip_tls_verify);
-        layer.switch("discardResponseBodies", "--discard-response-bodies", self.discard_response_bodies);
-        layer.switch("noConnectionReuse", "--no-connection-reuse", self.no_connection_reuse);
-        layer.switch("noVUConnectionReuse", "--no-vu-connection-reuse", self.no_vu_connection_reuse);
-    }
-}
-
 impl LimitArgs {
     fn add_to(&self, layer: &mut Layer) {
         layer.time("limits.iterationTimeout", "--iteration-timeout", self.iteration_timeout);
@@ -306,6 +274,7 @@ impl OutputArgs {
 mod tests {
     use clap::{CommandFactory, Parser};
     use squall::config::{self, Lowered, Sources};
+    use squall::plan::http::Debug;
 
     use super::*;
 
@@ -342,14 +311,35 @@ mod tests {
             "--threshold=checks: rate>0.9",
             "--allow-invalid",
             "--max-failed-iterations=1%",
+            "--rps=50",
+            "--request-timeout=5s",
+            "--connect-timeout=1s",
+            "--read-timeout=1s",
+            "--idle-timeout=1s",
             "--max-redirects=3",
+            "--expected-statuses=200-299,404",
+            "--throw",
             "--user-agent=me",
-            "--batch=4",
-            "--batch-per-host=2",
-            "--insecure-skip-tls-verify",
-            "--discard-response-bodies",
+            "--http-version=2",
             "--no-connection-reuse",
             "--no-vu-connection-reuse",
+            "--no-cookies-reset",
+            "--batch=4",
+            "--batch-per-host=2",
+            "--discard-response-bodies",
+            "--http-debug=full",
+            "--dns=ttl=1s,select=first,policy=any,server=127.0.0.1",
+            "--host=a.test=127.0.0.1",
+            "--host=*.b.test=unix:/run/b.sock",
+            "--local-ips=127.0.0.1-127.0.0.9,127.1.0.0/24",
+            "--proxy=http://127.0.0.1:1",
+            "--no-proxy=a.test",
+            "--insecure-skip-tls-verify",
+            "--tls-server-name=a.test=b.test",
+            "--tls-server-name=c.test",
+            "--tls-version=tls1.2",
+            "--tls-cipher-suites=TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
+            "--no-tls-session-resumption",
             "--iteration-timeout=1m",
             "--cpu-timeout=2s",
             "--threads=2",
@@ -367,26 +357,37 @@ mod tests {
             "--seed=7",
         ]);
         for origin in &lowered.origins {
-            let last = origin.key.rsplit('.').next().unwrap().replace("VUs", "Vus");
+            let last = origin.key.rsplit('.').next().unwrap().replace("VUs", "Vus").replace("IPs", "Ips");
             let flag = origin.from.strip_prefix("--").map(|flag| flag.replace('-', ""));
             match flag.as_deref() {
-                Some("threshold" | "env" | "tag" | "rate") => {}
+                Some("threshold" | "env" | "tag" | "rate" | "dns" | "host" | "tlsservername") => {}
+                Some("noconnectionreuse") if origin.key == "connections" => {}
                 Some("vus") => assert_eq!(origin.key, "preAllocatedVUs"),
                 Some(flag) => assert_eq!(flag, last.to_lowercase()),
                 None => assert!(
                     ["exec", "startTime", "gracefulStop", "timeUnit", "handleSummaryTimeout"].contains(&&*origin.key)
-                        || ["memory", "responseBytes", "series"].contains(&&*last),
+                        || ["memory", "responseBytes", "series", "tlsRoots", "tlsSystemRoots"].contains(&&*last),
                     "{origin:?}"
                 ),
             }
         }
         assert_eq!(lowered.plan.env["HOME_URL"], "http://home");
         assert_eq!(lowered.presentation.out, ["json=a.json"]);
+        assert_eq!(lowered.plan.http.hosts.len(), 2);
+        assert_eq!(lowered.plan.http.tls.server_names.len(), 2);
+    }
+
+    #[test]
+    fn debugging_alone_shows_headers() {
+        let debug = |line: &[&str]| lowered(line).plan.http.debug;
+        assert_eq!(debug(&["--http-debug"]), Some(Debug::Headers));
+        assert_eq!(debug(&["--http-debug=full"]), Some(Debug::Full));
+        assert_eq!(debug(&[]), None);
     }
 
     #[test]
     fn short_forms_are_k6s() {
-        let lowered = lowered(&["-u3", "-s", "10s:5", "-s", "5s:0", "-e", "A=b,c", "-o", "json=x", "-q", "-v"]);
+        let lowered = lowered(&["-u3", "-s", "10s:5", "-s", "5s:0", "-e", "A=b,c", "-o", "json=x", "-q", "-v", "-w"]);
         assert_eq!(lowered.plan.max_vus(), 5);
         assert_eq!(lowered.plan.env["A"], "b,c");
         assert!(lowered.presentation.quiet && lowered.presentation.verbose);

@@ -11,10 +11,30 @@ use super::exit;
 use super::message::say;
 use super::signals::StopSignals;
 
+/// What it answers, for `--help`.
+const ROUTES: &str = "\
+Routes, also below `/api`:
+  /health                             always 200
+  /auth/login, /auth/profile          a token for a name and a password, and what it opens
+  /workflows, /workflows/{id}         a list to page through; create, read, change, delete
+  /search?q=                          five results
+  /status/{code}, /delay/{ms}         as asked
+  /bytes/{n}, /chunked/{n}            a body of this length, announced or not
+  /echo                               what it was sent, as JSON
+  /redirect/{n}                       so many redirects
+  /redirect-to?url=&status=           one, to anywhere
+  /response-headers?NAME=VALUE        an answer with these headers
+  /cookies, /cookies/set?NAME=VALUE   the cookies it was sent; sets some and redirects
+  /basic-auth/{user}/{password}       200 to basic authentication
+  /digest-auth/{user}/{password}      200 to digest authentication, MD5 or `?algorithm=SHA-256`
+  /limited                            within `--rate-limit`
+  /__stats, POST /__stats/reset       what it saw";
+
 /// Start a server to practise on.
 ///
 /// It behaves like the API people test, misbehaves as told, and counts what it saw (`/__stats`). Ctrl-C ends it.
 #[derive(Debug, Clone, clap::Args)]
+#[command(after_long_help = ROUTES)]
 pub struct Args {
     /// Where to listen; port 0 takes a free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]

@@ -46,6 +46,12 @@ impl Findings {
         Problem::new(format!("{}{message}", self.scope)).at(spot.place())
     }
 
+    /// Reports what is wrong at `spot`, and what to do about it.
+    pub fn refuse(&mut self, spot: &Spot, message: &str, hint: &str) {
+        let problem = self.problem(spot, message).hint(hint);
+        self.error(problem);
+    }
+
     /// Reports a value that is not what it must be.
     pub fn mismatch(&mut self, node: &Node, expected: &str) {
         let message = format!("`{}` must be {expected}, but is {}", self.name(&node.spot), node.found());

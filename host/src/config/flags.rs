@@ -31,6 +31,17 @@ impl Flags {
         }
     }
 
+    /// Sets `tlsAuth` to one certificate for all hosts: the paths of files, or PEM texts. Without a key, it is where the
+    /// certificate is.
+    pub fn identity(&mut self, (cert_flag, cert): (&str, &str), key: Option<(&str, &str)>) {
+        let entry =
+            |name: &str, (flag, text): (&str, &str)| (name.to_owned(), Node::text(flag, Place::CommandLine, text));
+        let entries = [Some(entry("cert", (cert_flag, cert))), key.map(|key| entry("key", key))];
+        let mut node = Node::text(cert_flag, Place::CommandLine, "");
+        node.value = Value::Table(entries.into_iter().flatten().collect());
+        self.push("tlsAuth", node);
+    }
+
     fn push(&mut self, key: &'static str, node: Node) {
         assert!(KEYS.contains(&key), "`{key}` is not an option");
         self.0.push((key, node));

@@ -2,15 +2,19 @@
 
 use std::time::Duration;
 
+use super::choices::{Shows, Statuses, TlsVersions};
+use super::dns::DnsOptions;
 use super::fields::{Fields, Given};
 use super::findings::Findings;
 use super::foreign;
+use super::identities::IdentityOption;
 use super::names;
 use super::node::{Node, Place, Spot, Value};
-use super::pairs::Pairs;
+use super::pairs::{NamedFiles, Pairs, ServerNames};
 use super::scenario_options::ScenarioOptions;
 use super::stage_options::StageOption;
 use super::values::{Bytes, Portion};
+use crate::plan::http::{Connections, Version};
 use crate::verdict::Threshold;
 
 /// Declares the fields, their keys, and what is done to all of them.
@@ -68,6 +72,30 @@ options! {
     insecure_skip_tls_verify: bool = "insecureSkipTLSVerify";
     no_connection_reuse: bool = "noConnectionReuse";
     no_vu_connection_reuse: bool = "noVUConnectionReuse";
+    connections: Connections = "connections";
+    http_version: Version = "httpVersion";
+    request_timeout: Duration = "requestTimeout";
+    connect_timeout: Duration = "connectTimeout";
+    read_timeout: Duration = "readTimeout";
+    idle_timeout: Duration = "idleTimeout";
+    expected_statuses: Statuses = "expectedStatuses";
+    throw: bool = "throw";
+    http_debug: Shows = "httpDebug";
+    no_cookies_reset: bool = "noCookiesReset";
+    rps: f64 = "rps";
+    dns: DnsOptions = "dns";
+    hosts: Pairs = "hosts";
+    local_ips: Vec<String> = "localIPs";
+    proxy: String = "proxy";
+    no_proxy: Vec<String> = "noProxy";
+    tls_version: TlsVersions = "tlsVersion";
+    tls_cipher_suites: Vec<String> = "tlsCipherSuites";
+    tls_auth: Vec<IdentityOption> = "tlsAuth";
+    tls_roots: Vec<String> = "tlsRoots";
+    tls_system_roots: bool = "tlsSystemRoots";
+    tls_server_name: ServerNames = "tlsServerName";
+    no_tls_session_resumption: bool = "noTlsSessionResumption";
+    files: NamedFiles = "files";
     memory: Bytes = "limits.memory";
     iteration_timeout: Duration = "limits.iterationTimeout";
     cpu_timeout: Duration = "limits.cpuTimeout";
@@ -87,13 +115,18 @@ options! {
 pub(super) const WITHOUT_VARIABLE: &[&str] = &["scenarios", "env"];
 
 /// Keys that a journey must not set. A journey is code of someone else in a sandbox; whoever runs it decides what it
-/// may use and which files are written.
+/// may use, which files are read and written, and which way it gets to the network. Parts of `dns`, `hosts`, `tlsAuth`
+/// and `tlsRoots` are refused where they are lowered: the journey chooses neither DNS server, Unix socket nor file.
 const NOT_FOR_JOURNEYS: &[&str] = &[
     "limits.memory",
     "limits.iterationTimeout",
     "limits.cpuTimeout",
     "limits.responseBytes",
     "limits.series",
+    "proxy",
+    "noProxy",
+    "localIPs",
+    "files",
     "summaryExport",
     "out",
     "quiet",

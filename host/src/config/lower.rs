@@ -5,6 +5,7 @@ use std::slice;
 use std::time::Duration;
 
 use super::fields::Given;
+use super::files::Files;
 use super::findings::Findings;
 use super::layer::Layer;
 use super::load;
@@ -15,28 +16,38 @@ use super::scenario::note_pairs;
 use super::values::{Bytes, Portion, Shown};
 use super::{Lowered, Problem};
 use crate::metrics::{Registry, SystemTags, Tags};
-use crate::plan::http::{Connections, Tls};
-use crate::plan::{Http, Limits, Plan};
+use crate::plan::{Limits, Plan};
 use crate::verdict::{Threshold, Warning, check_thresholds};
 
 /// A page of linear memory, of which any journey has one.
 const LEAST_MEMORY: u64 = 64 << 10;
 
 /// Lowers the layer. The result is of use only if nothing was found wrong.
-pub(super) fn lower(layer: &Layer, chosen: Option<&Given<String>>, findings: &mut Findings) -> Lowered {
+pub(super) fn lower(layer: &Layer, beside: &Beside<'_>, findings: &mut Findings) -> Lowered {
     let mut origins = Origins::default();
-    let scenarios = load::lower(layer, chosen, findings, &mut origins);
-    let mut lowering = Lowering { layer, findings, origins: &mut origins };
+    let scenarios = load::lower(layer, beside.chosen.as_ref(), findings, &mut origins);
+    let mut lowering = Lowering { layer, beside, findings, origins: &mut origins };
     let plan = lowering.plan(Plan::new(scenarios));
     let threads = lowering.threads();
     let presentation = presentation::lower(layer, findings, &mut origins);
     Lowered { plan, presentation, threads, origins, warnings: Vec::new() }
 }
 
-struct Lowering<'a> {
-    layer: &'a Layer,
-    findings: &'a mut Findings,
-    origins: &'a mut Origins,
+/// What counts beside the layers.
+pub(super) struct Beside<'a> {
+    /// The only scenario to run.
+    pub chosen: Option<Given<String>>,
+    pub files: Files<'a>,
+    /// What `SSLKEYLOGFILE` says.
+    pub key_log: Option<&'a str>,
+}
+
+/// Options on their way to a plan. `http.rs` and `tls.rs` have its parts for their options.
+pub(super) struct Lowering<'a> {
+    pub layer: &'a Layer,
+    pub beside: &'a Beside<'a>,
+    pub findings: &'a mut Findings,
+    pub origins: &'a mut Origins,
 }
 
 impl Lowering<'_> {
@@ -68,6 +79,7 @@ impl Lowering<'_> {
         plan.system_tags = self.system_tags();
         plan.limits = self.limits();
         plan.http = self.http(plan.limits.response_bytes);
+        plan.files = self.granted_files();
         plan
     }
 
@@ -177,40 +189,6 @@ impl Lowering<'_> {
         }
     }
 
-    fn http(&mut self, response_bytes: u64) -> Http {
-        let (layer, default) = (self.layer, Http::default());
-        let per_host = self.pick("batchPerHost", layer.batch_per_host.as_ref(), default.batch_per_host);
-        if let Some(given) = layer.user_agent.as_ref().filter(|given| given.value.contains(|c: char| c.is_control())) {
-            self.refuse(given, "holds control characters, which no header may");
-        }
-        Http {
-            user_agent: self.pick("userAgent", layer.user_agent.as_ref(), default.user_agent),
-            max_redirects: self.pick("maxRedirects", layer.max_redirects.as_ref(), default.max_redirects),
-            // One answer may be as large as all that an iteration may hold.
-            max_body: response_bytes,
-            batch: self.at_least_one("batch", layer.batch.as_ref(), default.batch),
-            // k6's word for no limit is 0.
-            batch_per_host: if per_host == 0 { u32::MAX } else { per_host },
-            discard_bodies: self.pick("discardResponseBodies", layer.discard_response_bodies.as_ref(), false),
-            connections: self.connections(),
-            tls: Tls {
-                skip_verify: self.pick("insecureSkipTLSVerify", layer.insecure_skip_tls_verify.as_ref(), false),
-                ..default.tls
-            },
-            ..default
-        }
-    }
-
-    fn connections(&mut self) -> Connections {
-        let per_request = self.pick("noConnectionReuse", self.layer.no_connection_reuse.as_ref(), false);
-        let per_iteration = self.pick("noVUConnectionReuse", self.layer.no_vu_connection_reuse.as_ref(), false);
-        match (per_request, per_iteration) {
-            (true, _) => Connections::PerRequest,
-            (false, true) => Connections::PerIteration,
-            (false, false) => Connections::PerVu,
-        }
-    }
-
     fn threads(&mut self) -> Option<usize> {
         let Some(given) = self.layer.threads.as_ref() else {
             self.origins.push(None, "threads", "one per core", "default".to_owned());
@@ -219,26 +197,26 @@ impl Lowering<'_> {
         Some(self.at_least_one("threads", Some(given), 1) as usize)
     }
 
-    fn pick<T: Clone + Shown>(&mut self, key: &str, given: Option<&Given<T>>, default: T) -> T {
+    pub(super) fn pick<T: Clone + Shown>(&mut self, key: &str, given: Option<&Given<T>>, default: T) -> T {
         self.origins.note(None, key, given, &default);
         given.map_or(default, |given| given.value.clone())
     }
 
-    fn positive(&mut self, key: &str, given: Option<&Given<Duration>>, default: Duration) -> Duration {
+    pub(super) fn positive(&mut self, key: &str, given: Option<&Given<Duration>>, default: Duration) -> Duration {
         if let Some(given) = given.filter(|given| given.value.is_zero()) {
             self.refuse(given, "is 0, but must be longer");
         }
         self.pick(key, given, default)
     }
 
-    fn at_least_one(&mut self, key: &str, given: Option<&Given<u32>>, default: u32) -> u32 {
+    pub(super) fn at_least_one(&mut self, key: &str, given: Option<&Given<u32>>, default: u32) -> u32 {
         if let Some(given) = given.filter(|given| given.value == 0) {
             self.refuse(given, "is 0, but must be at least 1");
         }
         self.pick(key, given, default)
     }
 
-    fn refuse<T>(&mut self, given: &Given<T>, is: &str) {
+    pub(super) fn refuse<T>(&mut self, given: &Given<T>, is: &str) {
         let message = format!("`{}` {is}", given.spot.name);
         let problem = self.findings.problem(&given.spot, &message);
         self.findings.error(problem);

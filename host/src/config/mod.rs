@@ -40,11 +40,16 @@
 //! layer alone says what is to run: as in k6, setting any of `duration`, `iterations`, `stages`, `scenarios` (or squall's
 //! `rate`) makes all of them of the lower layers void.
 
+mod choices;
+mod dns;
 mod explain;
 mod fields;
+mod files;
 mod findings;
 mod flags;
 mod foreign;
+mod http;
+mod identities;
 mod layer;
 mod load;
 mod lower;
@@ -52,6 +57,7 @@ mod names;
 mod node;
 mod origins;
 mod pairs;
+mod places;
 mod presentation;
 mod problem;
 mod scenario;
@@ -59,6 +65,7 @@ mod scenario_options;
 mod stack;
 mod stage_options;
 mod thresholds;
+mod tls;
 mod values;
 
 #[cfg(test)]
@@ -68,6 +75,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 pub use explain::explain;
+pub use files::FileReader;
 pub use flags::Flags;
 pub use origins::{Origin, Origins};
 pub use presentation::Presentation;
@@ -75,9 +83,14 @@ pub use problem::{Problem, Problems};
 
 use crate::plan::Plan;
 use fields::Given;
+use files::Files;
 use findings::Findings;
 use layer::Layer;
+use lower::Beside;
 use node::{Place, Spot};
+
+/// The variable that every tool reads that can write down the secrets of TLS sessions.
+const KEY_LOG: &str = "SSLKEYLOGFILE";
 
 /// Everything that says what is to happen.
 #[derive(Debug, Clone, Default)]
@@ -86,7 +99,9 @@ pub struct Sources<'a> {
     pub journey_options: Option<&'a str>,
     /// The configuration file: its name, for messages, and its text.
     pub file: Option<(&'a Path, &'a str)>,
-    /// The environment of the process; only `SQUALL_*` is looked at.
+    /// How files that options name are read.
+    pub reader: FileReader<'a>,
+    /// The environment of the process; only `SQUALL_*` and `SSLKEYLOGFILE` are looked at.
     pub environment: &'a [(String, String)],
     /// The flags that were given.
     pub flags: Flags,
@@ -113,8 +128,7 @@ pub struct Lowered {
 pub fn lower(sources: &Sources<'_>) -> Result<Lowered, Problems> {
     let mut findings = Findings::default();
     let layer = stack::join(layers(sources, &mut findings), &mut findings);
-    let chosen = chosen_scenario(sources);
-    let lowered = lower::lower(&layer, chosen.as_ref(), &mut findings);
+    let lowered = lower::lower(&layer, &beside(sources), &mut findings);
     match Problems::some(findings.errors) {
         Some(problems) => Err(problems),
         None => Ok(Lowered { warnings: findings.warnings, ..lowered }),
@@ -139,6 +153,16 @@ fn layers(sources: &Sources<'_>, findings: &mut Findings) -> [Layer; 4] {
     let environment = Layer::from_environment(sources.environment, findings);
     let flags = Layer::from_flags(&sources.flags, findings);
     [journey.unwrap_or_default(), file.unwrap_or_default(), environment, flags]
+}
+
+fn beside<'a>(sources: &Sources<'a>) -> Beside<'a> {
+    let folder = sources.file.and_then(|(path, _)| path.parent());
+    let mut logs = sources.environment.iter().filter(|(name, value)| name == KEY_LOG && !value.is_empty());
+    Beside {
+        chosen: chosen_scenario(sources),
+        files: Files { reader: sources.reader, folder },
+        key_log: logs.next().map(|(_, path)| path.as_str()),
+    }
 }
 
 fn chosen_scenario(sources: &Sources<'_>) -> Option<Given<String>> {

@@ -51,6 +51,9 @@ impl Lowering<'_> {
         }
         self.note_pairs("env", options.env.as_ref());
         self.note_pairs("tags", options.tags.as_ref());
+        if let Some(given) = &options.connections {
+            self.origins.note(Some(&options.name), "connections", Some(given), &given.value);
+        }
         if self.findings.errors.len() > before {
             return None;
         }
@@ -68,6 +71,7 @@ impl Lowering<'_> {
         let env = options.env.iter().flat_map(|given| given.value.plain());
         scenario.env = env.map(owned).collect();
         scenario.tags = options.tags.iter().flat_map(|given| given.value.plain()).collect();
+        scenario.connections = options.connections.as_ref().map(|given| given.value);
         Some(scenario)
     }
 

@@ -8,6 +8,7 @@ use super::names;
 use super::node::{Node, Spot, Value};
 use super::pairs::Pairs;
 use super::stage_options::StageOption;
+use crate::plan::http::Connections;
 
 /// The user's word for a policy of load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +68,7 @@ pub(super) struct ScenarioOptions {
     pub graceful_stop: Option<Given<Duration>>,
     pub env: Option<Given<Pairs>>,
     pub tags: Option<Given<Pairs>>,
+    pub connections: Option<Given<Connections>>,
     pub vus: Option<Given<u32>>,
     pub iterations: Option<Given<u64>>,
     pub duration: Option<Given<Duration>>,
@@ -94,6 +96,7 @@ impl ScenarioOptions {
             graceful_stop: None,
             env: None,
             tags: None,
+            connections: None,
             vus: None,
             iterations: None,
             duration: None,
@@ -125,6 +128,7 @@ impl ScenarioOptions {
         read.graceful_stop = fields.take("gracefulStop", findings);
         read.env = fields.take("env", findings);
         read.tags = fields.take("tags", findings);
+        read.connections = fields.take("connections", findings);
         if let Some(options) = fields.node("options", findings)
             && options.value != Value::Table(Vec::new())
         {

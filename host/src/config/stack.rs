@@ -1,20 +1,30 @@
 //! Layers on top of each other, and what the user should know of what is covered.
 
+use super::dns::DnsOptions;
 use super::fields::Given;
 use super::findings::Findings;
 use super::layer::Layer;
 use super::node::Spot;
 use super::pairs::Pairs;
+use super::values::Shown;
+use crate::plan::http::Connections;
 
 /// Joins the layers, lowest first.
 pub(super) fn join(layers: impl IntoIterator<Item = Layer>, findings: &mut Findings) -> Layer {
     let mut joined = Layer::default();
     for layer in layers {
         cover_load(&mut joined, &layer, findings);
+        cover_connections(&mut joined, &layer, findings);
         warn_of_covered(&joined, &layer, findings);
-        let env = merged(joined.env.take(), layer.env.clone());
+        let env = merged(joined.env.take(), &layer.env, Pairs::cover);
+        let hosts = merged(joined.hosts.take(), &layer.hosts, Pairs::cover);
+        let files = merged(joined.files.take(), &layer.files, |lower, higher| lower.0.cover(higher.0));
+        let names = merged(joined.tls_server_name.take(), &layer.tls_server_name, |lower, higher| {
+            lower.0.cover(higher.0);
+        });
+        let dns = merged(joined.dns.take(), &layer.dns, DnsOptions::cover);
         joined.cover(layer);
-        joined.env = env;
+        (joined.env, joined.hosts, joined.files, joined.tls_server_name, joined.dns) = (env, hosts, files, names, dns);
     }
     joined
 }
@@ -62,17 +72,40 @@ fn warn_of_covered(lower: &Layer, higher: &Layer, findings: &mut Findings) {
     }
 }
 
-/// Variables add up: one from a flag does not take the others away.
-fn merged(lower: Option<Given<Pairs>>, higher: Option<Given<Pairs>>) -> Option<Given<Pairs>> {
+/// Tables by name add up: a variable from a flag does not take the others away.
+fn merged<T: Clone>(lower: Option<Given<T>>, higher: &Option<Given<T>>, cover: fn(&mut T, T)) -> Option<Given<T>> {
     let (Some(mut merged), Some(higher)) = (lower.clone(), higher.clone()) else {
-        return higher.or(lower);
+        return higher.clone().or(lower);
     };
-    for (name, value) in higher.value.0 {
-        match merged.value.0.iter_mut().find(|(known, _)| *known == name) {
-            Some(pair) => pair.1 = value,
-            None => merged.value.0.push((name, value)),
-        }
-    }
+    cover(&mut merged.value, higher.value);
     merged.spot = higher.spot;
     Some(merged)
+}
+
+/// `connections` and k6's switches say the same thing. A layer must not contradict itself; a higher one replaces all
+/// three.
+fn cover_connections(lower: &mut Layer, higher: &Layer, findings: &mut Findings) {
+    let switches = [
+        (higher.no_connection_reuse.as_ref(), Connections::PerRequest),
+        (higher.no_vu_connection_reuse.as_ref(), Connections::PerIteration),
+    ];
+    let set = switches.into_iter().find_map(|(given, means)| given.filter(|given| given.value).map(|on| (on, means)));
+    match (&higher.connections, set) {
+        (Some(connections), Some((switch, means))) if connections.value != means => {
+            let message = format!(
+                "`{}` is {} but `{}` asks for {}",
+                connections.spot.name,
+                connections.value.shown(),
+                switch.spot.name,
+                means.shown()
+            );
+            findings.refuse(&connections.spot, &message, "keep one of them");
+        }
+        (Some(_), _) => {
+            lower.no_connection_reuse = None;
+            lower.no_vu_connection_reuse = None;
+        }
+        (None, Some(_)) => lower.connections = None,
+        (None, None) => {}
+    }
 }

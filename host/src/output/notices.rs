@@ -6,8 +6,10 @@ use std::sync::Arc;
 use super::{Event, Output, OutputError, Screen};
 use crate::vu::{Notice, NoticeLevel};
 
-/// Longer messages are cut to this many bytes.
+/// Longer messages of the host are cut to this many bytes.
 const LONGEST: usize = 8 << 10;
+/// Longer ones that the journey had a hand in, which was cut before: requests and answers shown by `httpDebug`.
+const LONGEST_LOG: usize = 64 << 10;
 /// Distinct failures that are shown as they happen.
 const SHOWN: usize = 5;
 /// Distinct failures whose repeats are counted apart; those of further ones are counted together.
@@ -103,7 +105,7 @@ fn line(notice: &Notice, repeated: u64, color: bool) -> String {
         }
         line.push_str(": ");
     }
-    escape(&notice.message, &mut line);
+    escape(&notice.message, if notice.from_host { LONGEST } else { LONGEST_LOG }, &mut line);
     if repeated > 0 {
         let _ = write!(line, " … and {} more like it", thousands(repeated));
     }
@@ -111,8 +113,8 @@ fn line(notice: &Notice, repeated: u64, color: bool) -> String {
 }
 
 /// Appends a message so that it cannot move the cursor or forge a line; longer ones are cut.
-fn escape(message: &str, line: &mut String) {
-    let cut = message.floor_char_boundary(LONGEST);
+fn escape(message: &str, longest: usize, line: &mut String) {
+    let cut = message.floor_char_boundary(longest);
     for char in message[..cut].trim_end().chars() {
         match char {
             '\n' => line.push_str("\n  "),

@@ -223,6 +223,24 @@ impl fmt::Debug for Secret {
     }
 }
 
+impl Http {
+    /// The same with something else in the place of every secret, to be shown.
+    #[must_use]
+    pub fn without_secrets(&self) -> Self {
+        let hidden = || Secret("(hidden)".to_owned());
+        let mut shown = self.clone();
+        if let Some((user, password)) = shown.proxy.as_mut().and_then(|proxy| proxy.credentials.as_mut()) {
+            "(hidden)".clone_into(user);
+            *password = hidden();
+        }
+        for identity in &mut shown.tls.identities {
+            identity.key = hidden();
+            identity.password = identity.password.as_ref().map(|_| hidden());
+        }
+        shown
+    }
+}
+
 impl Default for Http {
     fn default() -> Self {
         Self {

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use curve::{Cursor, Curve, Stage};
-pub use http::Http;
+pub use http::{Http, Secret};
 pub use share::Share;
 
 use serde::{Deserialize, Serialize};

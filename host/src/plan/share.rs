@@ -67,14 +67,20 @@ impl Plan {
     /// Returns the part of machine `index` of `count`.
     ///
     /// A scenario with fewer VUs than machines is on as many machines as it has VUs, and missing from the others'
-    /// parts.
+    /// parts. The limit of requests per second is split as the VUs are.
     #[must_use]
     pub fn share(&self, index: u32, count: u32) -> Self {
-        self.deal(count, 1).swap_remove(index as usize)
+        let mut part = self.deal(count, 1).swap_remove(index as usize);
+        let vus = f64::from(part.max_vus()) / f64::from(self.max_vus().max(1));
+        part.http.rps = self.http.rps.map(|rps| rps * vus).filter(|_| part.max_vus() > 0);
+        part
     }
 
     /// Returns the parts of this machine's threads. A scenario with few VUs is on few threads, and missing from the
     /// others' parts.
+    ///
+    /// The limit of requests per second stays whole: the threads of a machine share one limiter, so that a thread with
+    /// nothing to send leaves its part to the others.
     #[must_use]
     pub fn workers(&self, threads: usize) -> Vec<Self> {
         self.deal(u32::try_from(threads).unwrap_or(u32::MAX).max(1), VUS_PER_THREAD)
@@ -130,6 +136,18 @@ mod tests {
         let vus: Vec<_> = (0..3).map(|index| plan.share(index, 3).max_vus()).collect();
         assert_eq!(vus, [1, 1, 0]);
         assert!(plan.share(2, 3).scenarios.is_empty());
+    }
+
+    #[test]
+    fn the_limit_of_requests_is_split_among_machines_and_shared_by_threads() {
+        let mut plan = Plan::new(vec![scenario("a", 300), scenario("b", 1)]);
+        plan.http.rps = Some(100.0);
+        let machines: Vec<_> = (0..4).map(|index| plan.share(index, 4)).collect();
+        let sum: f64 = machines.iter().filter_map(|part| part.http.rps).sum();
+        assert!((sum - 100.0).abs() < 1e-9, "{sum}");
+        assert!(machines.iter().all(|part| part.http.rps.is_some_and(|rps| (24.0..26.0).contains(&rps))));
+        assert!(machines[0].workers(2).iter().all(|part| part.http.rps == machines[0].http.rps));
+        assert_eq!(Plan::new(vec![scenario("a", 1)]).share(0, 2).http.rps, None);
     }
 
     proptest! {

@@ -14,6 +14,7 @@ use http::{Method, StatusCode};
 use serde_json::{Map, Value, json};
 use url::form_urlencoded;
 
+use super::auth;
 use super::pattern::Pattern;
 use super::route::{Found, Route};
 use super::token;
@@ -59,6 +60,10 @@ pub(super) async fn answer(request: &Request<'_>, workflows: &Workflows) -> Resp
         Route::Chunked => bytes(parameter, Pattern::chunked),
         Route::Echo => echo(request),
         Route::Redirect => redirect(request),
+        Route::RedirectTo => redirect_to(request),
+        Route::ResponseHeaders => response_headers(request),
+        Route::BasicAuth => auth::basic(request),
+        Route::DigestAuth => auth::digest(request),
         Route::Cookies => cookies(request),
         Route::SetCookies => set_cookies(request),
         Route::Limited => json(StatusCode::OK, &json!({ "limited": false })),
@@ -99,7 +104,7 @@ fn constant(content_type: &'static str, text: &'static str) -> Response {
     response
 }
 
-fn with(mut response: Response, name: HeaderName, value: &str) -> Response {
+pub(super) fn with(mut response: Response, name: HeaderName, value: &str) -> Response {
     // What cannot stand in a header (a line feed in a cookie) is left out.
     if let Ok(value) = HeaderValue::from_str(value) {
         response.headers_mut().append(name, value);
@@ -295,6 +300,27 @@ fn redirect(request: &Request<'_>) -> Response {
     }
 }
 
+/// Sends on to `?url=`, with `?status=`, by default 302.
+fn redirect_to(request: &Request<'_>) -> Response {
+    let parameter = |wanted: &str| query(request).find(|(name, _)| name == wanted).map(|(_, value)| value);
+    let Some(url) = parameter("url") else { return bad("`url` is missing") };
+    let status = parameter("status").map_or(Some(302), |status| status.parse().ok());
+    match status.filter(|status| (300..400).contains(status)).map(StatusCode::from_u16) {
+        Some(Ok(status)) => with(empty(status), LOCATION, &url),
+        _ => bad("`status` is not from 300 to 399"),
+    }
+}
+
+/// Answers with the headers that the query names.
+fn response_headers(request: &Request<'_>) -> Response {
+    query(request).fold(json(StatusCode::OK, &json!({})), |response, (name, value)| {
+        match HeaderName::try_from(&*name) {
+            Ok(name) => with(response, name, &value),
+            Err(_) => response,
+        }
+    })
+}
+
 fn cookies(request: &Request<'_>) -> Response {
     let mut cookies = Map::new();
     for header in request.parts.headers.get_all(COOKIE) {
@@ -310,7 +336,7 @@ fn set_cookies(request: &Request<'_>) -> Response {
         .fold(response, |response, (name, value)| with(response, SET_COOKIE, &format!("{name}={value}; Path=/")))
 }
 
-fn query<'a>(request: &'a Request<'_>) -> form_urlencoded::Parse<'a> {
+pub(super) fn query<'a>(request: &'a Request<'_>) -> form_urlencoded::Parse<'a> {
     form_urlencoded::parse(request.parts.uri.query().unwrap_or_default().as_bytes())
 }
 

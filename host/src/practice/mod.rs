@@ -5,6 +5,7 @@
 //! routes and its store stay inside; a [`Server`] runs until it is stopped or dropped.
 
 mod answer;
+mod auth;
 mod connection;
 mod duration;
 mod mishap;

@@ -30,6 +30,10 @@ routes! {
     Chunked = "/chunked/{n}";
     Echo = "/echo";
     Redirect = "/redirect/{n}";
+    RedirectTo = "/redirect-to";
+    ResponseHeaders = "/response-headers";
+    BasicAuth = "/basic-auth/{user}/{password}";
+    DigestAuth = "/digest-auth/{user}/{password}";
     Cookies = "/cookies";
     SetCookies = "/cookies/set";
     Limited = "/limited";
@@ -43,7 +47,7 @@ routes! {
 pub(super) struct Found<'a> {
     /// The route.
     pub route: Route,
-    /// What stands for `{…}` in the pattern; empty where it has none.
+    /// What stands for `{…}` in the pattern; empty where it has none, and two with the slash between them.
     pub parameter: &'a str,
     /// `/api` or nothing: what links to other routes start with.
     pub prefix: &'static str,
@@ -75,6 +79,10 @@ pub(super) fn find(path: &str) -> Found<'_> {
         ("chunked", Some(n), None, _) => (Route::Chunked, n),
         ("echo", None, ..) => (Route::Echo, ""),
         ("redirect", Some(n), None, _) => (Route::Redirect, n),
+        ("redirect-to", None, ..) => (Route::RedirectTo, ""),
+        ("response-headers", None, ..) => (Route::ResponseHeaders, ""),
+        ("basic-auth", Some(_), Some(_), None) => (Route::BasicAuth, rest_of(path)),
+        ("digest-auth", Some(_), Some(_), None) => (Route::DigestAuth, rest_of(path)),
         ("cookies", None, ..) => (Route::Cookies, ""),
         ("cookies", Some("set"), None, _) => (Route::SetCookies, ""),
         ("limited", None, ..) => (Route::Limited, ""),
@@ -83,6 +91,11 @@ pub(super) fn find(path: &str) -> Found<'_> {
         _ => (Route::Unknown, ""),
     };
     Found { route, parameter, prefix }
+}
+
+/// What follows the first segment.
+fn rest_of(path: &str) -> &str {
+    path.trim_start_matches('/').split_once('/').map_or("", |(_, rest)| rest)
 }
 
 impl Route {
@@ -98,6 +111,10 @@ impl Route {
             | Self::Chunked
             | Self::Echo
             | Self::Redirect
+            | Self::RedirectTo
+            | Self::ResponseHeaders
+            | Self::BasicAuth
+            | Self::DigestAuth
             | Self::Limited
             | Self::Unknown => None,
             _ => Some(&[Method::GET, Method::HEAD]),

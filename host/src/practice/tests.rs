@@ -71,6 +71,32 @@ fn a_token_from_login_opens_the_profile_and_nothing_else_does() {
 }
 
 #[test]
+fn a_door_opens_to_its_name_and_password_only() {
+    let server = start(&Options::default());
+    let closed = get(&server, "/basic-auth/ann/secret");
+    assert_eq!((closed.status, closed.headers["www-authenticate"].as_str()), (401, "Basic realm=\"practice\""));
+    let with = |authorization: &str| {
+        let header = format!("authorization: {authorization}\r\n");
+        send(server.addr(), "GET", "/basic-auth/ann/secret", &header, "").status
+    };
+    // `ann:secret` and `ann:wrong`
+    assert_eq!((with("Basic YW5uOnNlY3JldA=="), with("Basic YW5uOndyb25n")), (200, 401));
+    let closed = get(&server, "/digest-auth/ann/secret?algorithm=SHA-256");
+    assert_eq!(closed.status, 401);
+    assert!(closed.headers["www-authenticate"].contains("algorithm=SHA-256"));
+}
+
+#[test]
+fn redirects_and_headers_are_as_the_query_asks() {
+    let server = start(&Options::default());
+    let sent_on = get(&server, "/redirect-to?url=http%3A%2F%2Fh%2F&status=307");
+    assert_eq!((sent_on.status, sent_on.headers["location"].as_str()), (307, "http://h/"));
+    assert_eq!((get(&server, "/redirect-to").status, get(&server, "/redirect-to?url=x&status=200").status), (400, 400));
+    let answer = get(&server, "/response-headers?X-One=1%202&no%20name=x");
+    assert_eq!((answer.status, answer.headers["x-one"].as_str()), (200, "1 2"));
+}
+
+#[test]
 fn a_workflow_is_created_read_run_changed_and_deleted() {
     let server = start(&Options::default());
     let created = send(server.addr(), "POST", "/workflows", "", r#"{"name":"mine"}"#);

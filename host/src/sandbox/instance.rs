@@ -154,15 +154,15 @@ impl Lifecycle for SandboxWorker {
     async fn setup(&self) -> Result<Vec<u8>, JourneyError> {
         let (mut store, journey) = self.once("setup").await?;
         let returned = journey.call_setup(&mut store).await;
-        store.data_mut().host.end();
-        once_done("setup", returned)
+        let thrown = store.data_mut().host.end();
+        once_done("setup", returned.map(|returned| unless_thrown(returned, thrown)))
     }
 
     async fn teardown(&self, data: &Arc<[u8]>) -> Result<(), JourneyError> {
         let (mut store, journey) = self.once("teardown").await?;
         let returned = journey.call_teardown(&mut store, data).await;
-        store.data_mut().host.end();
-        once_done("teardown", returned)
+        let thrown = store.data_mut().host.end();
+        once_done("teardown", returned.map(|returned| unless_thrown(returned, thrown)))
     }
 
     async fn handle_summary(&self, summary: &str) -> Result<Vec<(String, String)>, JourneyError> {
@@ -188,8 +188,8 @@ impl Instance for SandboxInstance {
                 }
             },
         };
-        self.store.data_mut().host.end();
-        match returned {
+        let thrown = self.store.data_mut().host.end();
+        match returned.map(|returned| unless_thrown(returned, thrown)) {
             Ok(Ok(())) => Outcome::Completed,
             Ok(Err(message)) => Outcome::Failed { message },
             Err(error) => match error.downcast_ref::<ComputedTooLong>() {
@@ -245,6 +245,14 @@ fn once_done<T>(function: &'static str, returned: wasmtime::Result<Result<T, Str
         Ok(Ok(value)) => Ok(value),
         Ok(Err(message)) => Err(JourneyError::Failed { function, message }),
         Err(error) => Err(JourneyError::Trapped { function, message: describe(&error) }),
+    }
+}
+
+/// Turns what a guest calls a success into a failure if a request had no answer and was to fail it (`throw`).
+fn unless_thrown<T>(returned: Result<T, String>, thrown: Option<String>) -> Result<T, String> {
+    match thrown {
+        Some(message) if returned.is_ok() => Err(message),
+        _ => returned,
     }
 }
 

@@ -17,6 +17,7 @@
 //! Only the status, the length of the body and the duration come back with a [`Response`]; headers, body and the rest
 //! are fetched from the host when asked for, and a body that nobody reads never enters the guest.
 
+mod cookies;
 mod form;
 mod request;
 mod response;
@@ -26,8 +27,9 @@ use serde::Serialize;
 use crate::Error;
 use crate::bindings::squall::journey::http as host;
 
+pub use cookies::{Cookie, Jar};
 pub use request::{Request, Statuses};
-pub use response::{Response, Timings};
+pub use response::{Details, Response, Timings};
 
 /// Sends a GET.
 pub fn get(url: impl AsRef<str>) -> Result<Response, Error> {
@@ -68,6 +70,39 @@ pub fn post_json(url: impl AsRef<str>, value: &impl Serialize) -> Result<Respons
 #[must_use]
 pub fn batch(requests: Vec<Request<'_>>) -> Vec<Result<Response, Error>> {
     request::send_all(requests)
+}
+
+/// The statuses that do not count as failed from here on in this VU, where a request names none (k6's
+/// `setResponseCallback`). An empty list is the run's default.
+///
+/// ```no_run
+/// squall_sdk::http::set_expected_statuses(&[&200, &(400..=404)]);
+/// ```
+pub fn set_expected_statuses(statuses: &[&dyn Statuses]) {
+    let range = |statuses: &&dyn Statuses| {
+        let (first, last) = statuses.bounds();
+        host::StatusRange { first, last }
+    };
+    host::set_expected_statuses(&statuses.iter().map(range).collect::<Vec<_>>());
+}
+
+/// Why a request of the last send or batch has no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Failure {
+    /// Its place in the batch, from 0.
+    pub place: u32,
+    /// k6's numeric error code, the `error_code` tag.
+    pub code: u32,
+    /// The reason, the `error` tag.
+    pub message: String,
+}
+
+/// The requests of the last send or batch that have no answer, in their order.
+#[must_use]
+pub fn last_failures() -> Vec<Failure> {
+    let failures = host::last_failures().into_iter();
+    failures.map(|host::Failure { place, code, message }| Failure { place, code, message }).collect()
 }
 
 /// The hot path: a request that needs nothing but a method and a URL sends without allocating.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{Response, form, send};
+use super::{Jar, Response, form, send};
 use crate::Error;
 use crate::bindings::squall::journey::http as host;
 use crate::vu::milliseconds;
@@ -26,6 +26,25 @@ pub struct Request<'a> {
     expected: Vec<host::StatusRange>,
     /// A body that could not be written as JSON: told by `send`, so that building needs no `?`.
     problem: Option<serde_json::Error>,
+    /// What goes beyond the contract's `request`; most requests have nothing of it.
+    options: Option<Box<Options<'a>>>,
+}
+
+/// The contract's `request-options`.
+#[derive(Debug, Default)]
+struct Options<'a> {
+    auth: Option<Auth<'a>>,
+    cookies: Vec<(Cow<'a, str>, Cow<'a, str>, bool)>,
+    jar: u32,
+    discard_body: Option<bool>,
+    throw: Option<bool>,
+}
+
+/// How a request proves who asks.
+#[derive(Debug)]
+enum Auth<'a> {
+    Basic(Cow<'a, str>, Cow<'a, str>),
+    Digest(Cow<'a, str>, Cow<'a, str>),
 }
 
 impl<'a> Request<'a> {
@@ -42,6 +61,7 @@ impl<'a> Request<'a> {
             redirects: None,
             expected: Vec::new(),
             problem: None,
+            options: None,
         }
     }
 
@@ -84,6 +104,49 @@ impl<'a> Request<'a> {
     /// Adds `authorization: Bearer TOKEN`.
     pub fn bearer(self, token: &str) -> Self {
         self.header("authorization", ["Bearer ", token].concat())
+    }
+
+    /// Proves who asks by basic authentication (RFC 7617), on this origin only.
+    pub fn basic_auth(mut self, username: impl Into<Cow<'a, str>>, password: impl Into<Cow<'a, str>>) -> Self {
+        self.options().auth = Some(Auth::Basic(username.into(), password.into()));
+        self
+    }
+
+    /// Proves who asks by digest authentication (RFC 7616), on this origin only: the request is sent once without, and
+    /// again with the answer to the server's challenge. Both are measured.
+    pub fn digest_auth(mut self, username: impl Into<Cow<'a, str>>, password: impl Into<Cow<'a, str>>) -> Self {
+        self.options().auth = Some(Auth::Digest(username.into(), password.into()));
+        self
+    }
+
+    /// Sends a cookie beside those of the jar, for this request only. One of the same name in the jar is sent too.
+    pub fn cookie(mut self, name: impl Into<Cow<'a, str>>, value: impl Into<Cow<'a, str>>) -> Self {
+        self.options().cookies.push((name.into(), value.into(), false));
+        self
+    }
+
+    /// Sends a cookie in place of the jar's of the same name, for this request only.
+    pub fn replace_cookie(mut self, name: impl Into<Cow<'a, str>>, value: impl Into<Cow<'a, str>>) -> Self {
+        self.options().cookies.push((name.into(), value.into(), true));
+        self
+    }
+
+    /// Takes cookies from this jar and keeps them in it, in place of the VU's own.
+    pub fn jar(mut self, jar: Jar) -> Self {
+        self.options().jar = jar.0;
+        self
+    }
+
+    /// Whether the answer's body is thrown away, in place of what the run says.
+    pub fn discard_body(mut self, discard: bool) -> Self {
+        self.options().discard_body = Some(discard);
+        self
+    }
+
+    /// Whether having no answer fails the iteration even if the journey takes no notice, in place of what the run says.
+    pub fn throw(mut self, throw: bool) -> Self {
+        self.options().throw = Some(throw);
+        self
     }
 
     /// Sets the body as it is.
@@ -148,7 +211,19 @@ impl<'a> Request<'a> {
         }
         let headers = pairs(&self.headers);
         let tags = pairs(&self.tags);
-        send(self.lowered(&headers, &tags))
+        let request = self.lowered(&headers, &tags);
+        match &self.options {
+            None => send(request),
+            Some(options) => {
+                let cookies = options.cookies();
+                let answer = host::send_with(request, options.lowered(&cookies));
+                Ok(Response::new(answer?))
+            }
+        }
+    }
+
+    fn options(&mut self) -> &mut Options<'a> {
+        self.options.get_or_insert_default()
     }
 
     fn typed_body(self, body: Vec<u8>, content_type: &'static str) -> Self {
@@ -168,6 +243,32 @@ impl<'a> Request<'a> {
             tags,
             redirects: self.redirects,
             expected_statuses: &self.expected,
+        }
+    }
+}
+
+impl Options<'_> {
+    fn cookies(&self) -> Vec<host::RequestCookie<'_>> {
+        self.cookies
+            .iter()
+            .map(|(name, value, replace)| host::RequestCookie { name, value, replace: *replace })
+            .collect()
+    }
+
+    fn lowered<'r>(&'r self, cookies: &'r [host::RequestCookie<'r>]) -> host::RequestOptions<'r> {
+        let credentials = |username: &'r str, password: &'r str| host::Credentials { username, password };
+        let auth = self.auth.as_ref().map(|auth| match auth {
+            Auth::Basic(username, password) => host::Auth::Basic(credentials(username, password)),
+            Auth::Digest(username, password) => host::Auth::Digest(credentials(username, password)),
+        });
+        host::RequestOptions {
+            auth,
+            cookies,
+            jar: self.jar,
+            body: None,
+            compression: &[],
+            discard_body: self.discard_body,
+            throw: self.throw,
         }
     }
 }
@@ -192,7 +293,16 @@ pub(super) fn send_all(requests: Vec<Request<'_>>) -> Vec<Result<Response, Error
     let pairs: Vec<_> = sendable.iter().map(|request| (pairs(&request.headers), pairs(&request.tags))).collect();
     let lowered: Vec<_> =
         sendable.iter().zip(&pairs).map(|(request, (headers, tags))| request.lowered(headers, tags)).collect();
-    merge(problems, host::batch(&lowered).into_iter().map(|answer| Ok(Response::new(answer?))))
+    let answer = |answer: Result<host::Response, host::Error>| Ok(Response::new(answer?));
+    if sendable.iter().all(|request| request.options.is_none()) {
+        return merge(problems, host::batch(&lowered).into_iter().map(answer));
+    }
+    let none = Options::default();
+    let options: Vec<_> = sendable.iter().map(|request| request.options.as_deref().unwrap_or(&none)).collect();
+    let cookies: Vec<_> = options.iter().map(|options| options.cookies()).collect();
+    let options = options.iter().zip(&cookies).map(|(options, cookies)| options.lowered(cookies));
+    let with: Vec<_> = lowered.into_iter().zip(options).collect();
+    merge(problems, host::batch_with(&with).into_iter().map(answer))
 }
 
 /// Puts each answer where its request was.
@@ -270,6 +380,26 @@ mod tests {
         assert_eq!(lowered.redirects, Some(0));
         let statuses: Vec<_> = lowered.expected_statuses.iter().map(|range| (range.first, range.last)).collect();
         assert_eq!(statuses, [(409, 409), (200, 204)]);
+    }
+
+    #[test]
+    fn what_goes_beyond_a_request_reaches_the_host_and_nothing_else_does() {
+        assert!(Request::get("http://h/").bearer("t").options.is_none());
+        let request = Request::get("http://h/")
+            .basic_auth("ada", String::from("secret"))
+            .cookie("a", "1")
+            .replace_cookie("b", "2")
+            .jar(Jar(7))
+            .discard_body(false)
+            .throw(true);
+        let options = request.options.as_deref().expect("options were set");
+        let cookies = options.cookies();
+        let lowered = options.lowered(&cookies);
+        let Some(host::Auth::Basic(credentials)) = &lowered.auth else { panic!("not basic: {:?}", lowered.auth) };
+        assert_eq!((credentials.username, credentials.password), ("ada", "secret"));
+        let cookies: Vec<_> = lowered.cookies.iter().map(|one| (one.name, one.value, one.replace)).collect();
+        assert_eq!(cookies, [("a", "1", false), ("b", "2", true)]);
+        assert_eq!((lowered.jar, lowered.discard_body, lowered.throw), (7, Some(false), Some(true)));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::vu::duration;
 /// Kept longer, its look-ups fail with [`Error::Stale`].
 #[derive(Debug)]
 pub struct Response {
-    id: u32,
+    pub(super) id: u32,
     body_len: u32,
     duration: f64,
     status: u16,
@@ -111,10 +111,50 @@ impl Response {
         Ok(host::url_of(self.id)?)
     }
 
+    /// Facts that few ask for: protocol, address, TLS, redirects.
+    pub fn details(&self) -> Result<Details, Error> {
+        let details = host::details_of(self.id)?;
+        Ok(Details {
+            status_text: details.status_text,
+            protocol: details.protocol,
+            remote_ip: details.remote_ip,
+            remote_port: details.remote_port,
+            tls_version: details.tls_version,
+            tls_cipher_suite: details.tls_cipher_suite,
+            reused: details.reused,
+            encoded_len: details.encoded_length,
+            redirects: details.redirects,
+        })
+    }
+
     /// Frees the answer before the iteration ends; worth it in iterations that fetch many large bodies.
     pub fn release(self) {
         host::release(self.id);
     }
+}
+
+/// Facts about an answer that few ask for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Details {
+    /// The reason phrase; empty in HTTP/2.
+    pub status_text: String,
+    /// `HTTP/1.0`, `HTTP/1.1` or `HTTP/2.0`.
+    pub protocol: String,
+    /// The address that answered; empty over a Unix socket.
+    pub remote_ip: String,
+    /// Its port; 0 over a Unix socket.
+    pub remote_port: u16,
+    /// `tls1.2` or `tls1.3`; empty without TLS.
+    pub tls_version: String,
+    /// The cipher suite by its IANA name; empty without TLS.
+    pub tls_cipher_suite: String,
+    /// Whether the connection had carried a request before.
+    pub reused: bool,
+    /// Bytes of the body on the wire, before it was decoded.
+    pub encoded_len: u32,
+    /// The redirects that were followed.
+    pub redirects: u32,
 }
 
 /// The phases of a request's last hop. One that did not happen is 0.

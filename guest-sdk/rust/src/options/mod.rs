@@ -13,7 +13,7 @@
 //!     .threshold("http_req_failed", Threshold::new("rate<0.01").abort_on_fail());
 //! ```
 
-mod network;
+mod http;
 mod scenario;
 mod threshold;
 
@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
+pub use http::{Connections, Dns, HttpVersion, Identity, Policy, Select, TlsVersion};
 pub use scenario::Scenario;
 pub use threshold::Threshold;
 
@@ -58,26 +59,16 @@ pub struct Options {
     discard_response_bodies: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     no_connection_reuse: Option<bool>,
+    #[serde(rename = "noVUConnectionReuse", skip_serializing_if = "Option::is_none")]
+    no_vu_connection_reuse: Option<bool>,
     #[serde(rename = "insecureSkipTLSVerify", skip_serializing_if = "Option::is_none")]
     insecure_skip_tls_verify: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    request_timeout: Option<Text>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    connect_timeout: Option<Text>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    read_timeout: Option<Text>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    idle_timeout: Option<Text>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    rps: Option<Number>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    dns: Option<String>,
-    #[serde(skip_serializing_if = "Named::is_empty")]
-    hosts: Named<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     summary_trend_stats: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     system_tags: Vec<String>,
+    #[serde(flatten)]
+    http: http::Http,
 }
 
 impl Options {
@@ -171,6 +162,12 @@ impl Options {
     /// Opens a connection for each request.
     pub fn no_connection_reuse(mut self) -> Self {
         self.no_connection_reuse = Some(true);
+        self
+    }
+
+    /// Closes connections between iterations.
+    pub fn no_vu_connection_reuse(mut self) -> Self {
+        self.no_vu_connection_reuse = Some(true);
         self
     }
 
@@ -335,6 +332,7 @@ mod tests {
             .user_agent("me")
             .discard_response_bodies()
             .no_connection_reuse()
+            .no_vu_connection_reuse()
             .insecure_skip_tls_verify()
             .summary_trend_stats(&["avg", "p(99)"])
             .system_tags(&["url"]);
@@ -342,7 +340,7 @@ mod tests {
             options.to_json(),
             concat!(
                 r#"{"setupTimeout":"1s","teardownTimeout":"2s","minIterationDuration":"3s","maxRedirects":4,"#,
-                r#""userAgent":"me","discardResponseBodies":true,"noConnectionReuse":true,"#,
+                r#""userAgent":"me","discardResponseBodies":true,"noConnectionReuse":true,"noVUConnectionReuse":true,"#,
                 r#""insecureSkipTLSVerify":true,"summaryTrendStats":["avg","p(99)"],"systemTags":["url"]}"#
             )
         );

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{Named, Number, Stage, Text};
+use super::{Connections, Named, Number, Stage, Text};
 
 /// One scenario. The functions named after executors make one; the others set what all executors have.
 #[derive(Clone, Debug, Serialize)]
@@ -23,6 +23,8 @@ pub struct Scenario {
     env: Named<String>,
     #[serde(skip_serializing_if = "Named::is_empty")]
     tags: Named<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connections: Option<Connections>,
 }
 
 /// The executors and what only they have, as k6 writes them.
@@ -149,6 +151,12 @@ impl Scenario {
         self
     }
 
+    /// How its virtual users use connections, where not as the options say.
+    pub fn connections(mut self, connections: Connections) -> Self {
+        self.connections = Some(connections);
+        self
+    }
+
     /// How long iterations may take in all. Only the executors that count iterations have it; others ignore it.
     pub fn max_duration(mut self, duration: Duration) -> Self {
         if let Executor::SharedIterations { max_duration, .. } | Executor::PerVuIterations { max_duration, .. } =
@@ -195,6 +203,7 @@ impl Scenario {
             graceful_stop: None,
             env: Named::default(),
             tags: Named::default(),
+            connections: None,
         }
     }
 }
@@ -220,8 +229,8 @@ mod tests {
             r#"{"executor":"shared-iterations","vus":2,"iterations":10,"maxDuration":"1m"}"#
         );
         assert_eq!(
-            json(&Scenario::per_vu_iterations(2, 10)),
-            r#"{"executor":"per-vu-iterations","vus":2,"iterations":10}"#
+            json(&Scenario::per_vu_iterations(2, 10).connections(Connections::PerIteration)),
+            r#"{"executor":"per-vu-iterations","vus":2,"iterations":10,"connections":"per-iteration"}"#
         );
     }
 

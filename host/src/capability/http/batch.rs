@@ -7,14 +7,13 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 
 use super::responses::Answer;
-use super::sender::Sender;
+use super::sender::{Asked, Sender};
 use crate::protocol::http::{Error, Target};
-use crate::wit::http;
 
 /// Sends several requests at once, so many in all and so many to one host, and returns the answers in order.
-pub(super) async fn batch(sender: &Sender<'_>, requests: &[http::Request]) -> Vec<Result<Answer, Error>> {
+pub(super) async fn batch(sender: &Sender<'_>, requests: &[Asked<'_>]) -> Vec<Result<Answer, Error>> {
     let limits = &sender.run.http;
-    let host_of = |request: &http::Request| sender.client.shared().target(&request.url).ok();
+    let host_of = |asked: &Asked<'_>| sender.client.shared().target(&asked.request.url).ok();
     let mut waiting: VecDeque<(usize, Option<Arc<Target>>)> = requests.iter().map(host_of).enumerate().collect();
     let mut in_flight: Vec<Option<Arc<Target>>> = Vec::new();
     let mut running = FuturesUnordered::new();
@@ -32,7 +31,7 @@ pub(super) async fn batch(sender: &Sender<'_>, requests: &[http::Request]) -> Ve
             let Some(at) = waiting.iter().position(|(_, target)| free(target)) else { break };
             let Some((index, target)) = waiting.remove(at) else { break };
             in_flight.push(target.clone());
-            running.push(async move { (index, target, sender.send(&requests[index]).await) });
+            running.push(async move { (index, target, sender.send(requests[index]).await) });
         }
         let Some((index, target, answer)) = running.next().await else { break };
         if let Some(at) =

@@ -1,36 +1,35 @@
 //! `http`: requests for guests. Follows redirects, records samples, and keeps the answers of an iteration.
 
 mod batch;
+mod debug;
+mod failures;
+mod hop;
 mod pace;
 mod responses;
 mod sender;
+mod session;
 
 use std::future::poll_fn;
 use std::pin::pin;
 use std::time::Duration;
 
 use super::{Host, to_guest};
-use crate::protocol::http::Error;
+use crate::protocol::http::{Error, Protocol};
 use crate::wit::http;
 use batch::batch;
+pub(super) use failures::Failures;
 pub use pace::Pace;
 use responses::Answer;
 pub(super) use responses::Responses;
-use sender::Sender;
+use sender::{Asked, Sender};
 
 impl http::Host for Host {
     async fn send(&mut self, request: http::Request) -> Result<http::Response, http::Error> {
-        self.called();
-        let (answer, waited) = watch(self.sender().send(&request)).await;
-        self.activity.waited |= waited;
-        self.keep(answer)
+        self.one(Asked::from(&request)).await
     }
 
     async fn batch(&mut self, requests: Vec<http::Request>) -> Vec<Result<http::Response, http::Error>> {
-        self.called();
-        let (answers, waited) = watch(batch(&self.sender(), &requests)).await;
-        self.activity.waited |= waited;
-        answers.into_iter().map(|answer| self.keep(answer)).collect()
+        self.several(&requests.iter().map(Asked::from).collect::<Vec<_>>()).await
     }
 
     fn header(&mut self, id: u32, name: String) -> Result<Option<String>, http::LookupError> {
@@ -80,45 +79,95 @@ impl http::Host for Host {
     async fn send_with(
         &mut self,
         request: http::Request,
-        _options: http::RequestOptions,
+        options: http::RequestOptions,
     ) -> Result<http::Response, http::Error> {
-        self.send(request).await
+        self.one(Asked { request: &request, options: Some(&options) }).await
     }
 
     async fn batch_with(
         &mut self,
         requests: Vec<(http::Request, http::RequestOptions)>,
     ) -> Vec<Result<http::Response, http::Error>> {
-        self.batch(requests.into_iter().map(|(request, _)| request).collect()).await
+        self.several(&requests.iter().map(Asked::from).collect::<Vec<_>>()).await
     }
 
     fn last_failures(&mut self) -> Vec<http::Failure> {
-        Vec::new()
+        self.failures.last()
     }
 
-    fn set_expected_statuses(&mut self, _statuses: Vec<http::StatusRange>) {}
+    fn set_expected_statuses(&mut self, statuses: Vec<http::StatusRange>) {
+        let statuses = statuses.into_iter().map(|range| (range.first, range.last)).collect::<Box<[_]>>();
+        self.expected = (!statuses.is_empty()).then_some(statuses);
+    }
 
     fn details_of(&mut self, id: u32) -> Result<http::Details, http::LookupError> {
-        Err(http::LookupError::Stale(id))
+        let answer = self.responses.get(id)?;
+        let (version, reason) = answer.response.status_line();
+        let is_old = answer.peer.protocol == Protocol::Http1 && version == "HTTP/1.0";
+        let remote = answer.peer.remote;
+        Ok(http::Details {
+            status_text: reason.to_owned(),
+            protocol: if is_old { version } else { answer.peer.protocol.as_str() }.to_owned(),
+            remote_ip: remote.map(|remote| remote.ip().to_string()).unwrap_or_default(),
+            remote_port: remote.map_or(0, |remote| remote.port()),
+            tls_version: answer.peer.tls_version.unwrap_or_default().to_owned(),
+            tls_cipher_suite: answer.peer.tls_cipher.unwrap_or_default().to_owned(),
+            reused: answer.peer.reused,
+            encoded_length: u32::try_from(answer.response.body_length).unwrap_or(u32::MAX),
+            redirects: answer.redirects,
+        })
     }
 }
 
 impl Host {
+    async fn one(&mut self, asked: Asked<'_>) -> Result<http::Response, http::Error> {
+        self.called();
+        let (answer, waited) = watch(self.sender().send(asked)).await;
+        self.activity.waited |= waited;
+        self.failures.begin_call();
+        self.keep(0, asked, answer)
+    }
+
+    async fn several(&mut self, asked: &[Asked<'_>]) -> Vec<Result<http::Response, http::Error>> {
+        self.called();
+        let (answers, waited) = watch(batch(&self.sender(), asked)).await;
+        self.activity.waited |= waited;
+        self.failures.begin_call();
+        let answers = answers.into_iter().zip(asked).enumerate();
+        answers.map(|(place, (answer, &asked))| self.keep(place, asked, answer)).collect()
+    }
+
     fn sender(&self) -> Sender<'_> {
         Sender {
             client: &self.client,
             local: &self.local,
             run: &self.run,
+            identity: &self.identity,
+            jars: &self.jars,
+            expected: self.expected.as_deref().unwrap_or(&self.run.http.expected_statuses),
             scope: self.scope,
             group: self.groups.current(),
         }
     }
 
-    fn keep(&mut self, answer: Result<Answer, Error>) -> Result<http::Response, http::Error> {
-        let answer = answer.map_err(to_guest)?;
+    /// Keeps an answer for the guest, or remembers that there is none.
+    fn keep(
+        &mut self,
+        place: usize,
+        asked: Asked<'_>,
+        answer: Result<Answer, Error>,
+    ) -> Result<http::Response, http::Error> {
+        self.try_keep(answer).map_err(|error| {
+            self.failures.add(place, asked.request, &error, asked.throws(self.run.http.throw));
+            to_guest(error)
+        })
+    }
+
+    fn try_keep(&mut self, answer: Result<Answer, Error>) -> Result<http::Response, Error> {
+        let answer = answer?;
         let (status, length) = (answer.response.status, answer.response.body_length);
         let duration = milliseconds(answer.timings.duration());
-        let id = self.responses.keep(answer, self.run.held_bytes).map_err(to_guest)?;
+        let id = self.responses.keep(answer, self.run.held_bytes)?;
         Ok(http::Response { id, status, body_length: u32::try_from(length).unwrap_or(u32::MAX), duration })
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::protocol::http::{Error, Response, Target, Timings};
+use crate::protocol::http::{Error, Peer, Response, Target, Timings};
 use crate::wit::http;
 
 /// The answers of one iteration, by id.
@@ -19,6 +19,9 @@ pub(in super::super) struct Responses {
 pub(super) struct Answer {
     pub(super) response: Response,
     pub(super) timings: Timings,
+    pub(super) peer: Peer,
+    /// The redirects that were followed.
+    pub(super) redirects: u32,
     pub(super) target: Arc<Target>,
 }
 
@@ -49,6 +52,11 @@ impl Responses {
     pub(super) fn get(&self, id: u32) -> Result<&Answer, http::LookupError> {
         let at = self.kept.binary_search_by_key(&id, |&(id, _)| id).map_err(|_| http::LookupError::Stale(id))?;
         Ok(&self.kept[at].1)
+    }
+
+    /// The answer itself, without what is known about it.
+    pub(in super::super) fn response(&self, id: u32) -> Result<&Response, http::LookupError> {
+        Ok(&self.get(id)?.response)
     }
 
     pub(super) fn release(&mut self, id: u32) {

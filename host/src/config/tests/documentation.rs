@@ -12,3 +12,15 @@ fn every_option_and_its_variable_are_documented() {
         }
     }
 }
+
+#[test]
+fn the_page_of_http_has_every_option_of_http() {
+    let page = include_str!("../../../../docs/http.md");
+    let place = |key: &str| KEYS.iter().position(|known| *known == key).unwrap();
+    for key in &KEYS[place("maxRedirects")..=place("files")] {
+        // `dns` is there part by part.
+        let is_there = [format!("| `{key}`"), format!("| `{key}.")].iter().any(|start| page.contains(start));
+        assert!(is_there, "`{key}` has no row in docs/http.md");
+        assert!(page.contains(&format!("`{}`", variable(key))), "{key}");
+    }
+}

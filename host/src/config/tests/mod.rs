@@ -2,12 +2,35 @@
 
 mod documentation;
 mod executors;
+mod http;
 mod layers;
 mod mistakes;
+mod tls;
 
+use std::io;
 use std::path::Path;
 
-use super::{Flags, Lowered, Sources, lower};
+use super::{FileReader, Flags, Lowered, Sources, lower};
+
+const CERT: &str = "-----BEGIN CERTIFICATE-----\nA\n-----END CERTIFICATE-----\n";
+const KEY: &str = "-----BEGIN PRIVATE KEY-----\nB\n-----END PRIVATE KEY-----\n";
+
+/// The files there are.
+fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let bytes = match path.to_str().unwrap() {
+        "me.pem" | "conf/me.pem" => CERT.as_bytes().to_vec(),
+        "me.key" | "conf/me.key" => KEY.as_bytes().to_vec(),
+        "both.pem" => [CERT, KEY].concat().into_bytes(),
+        "me.der" => vec![0x30, 0x82, 0xff],
+        "data/users.csv" | "conf/users.csv" => b"ann,bob".to_vec(),
+        "half" => vec![0; 600 << 20],
+        _ => return Err(io::ErrorKind::NotFound.into()),
+    };
+    if bytes.len() as u64 > most {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it has {} bytes", bytes.len())));
+    }
+    Ok(bytes)
+}
 
 /// Sources that a test puts together.
 #[derive(Default)]
@@ -54,6 +77,7 @@ impl Typed {
         Sources {
             journey_options: self.journey,
             file: self.file.map(|text| (Path::new("squall.toml"), text)),
+            reader: FileReader::new(&read),
             environment: &self.environment,
             flags: self.flags.clone(),
             scenario: self.scenario.map(str::to_owned),

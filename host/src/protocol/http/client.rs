@@ -157,9 +157,9 @@ impl Client {
             connection.idle_since = ended;
             self.idle.borrow_mut().push(connection);
         }
-        let (status, body_length) = (decoder.status(), decoder.body_length());
+        let (status, body_length, has_cookies) = (decoder.status(), decoder.body_length(), decoder.has_cookies());
         let (raw, head_length) = decoder.into_raw();
-        Ok(Response { status, body_length, raw, head_length })
+        Ok(Response { status, body_length, has_cookies, raw, head_length })
     }
 
     /// Takes a connection that leads where the request goes; drops those that were closed meanwhile, or lay idle for

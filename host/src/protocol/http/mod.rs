@@ -4,11 +4,13 @@
 //! buffer per thread and written from another, so an idle connection owns no buffer. How requests are made is the plan's
 //! to say. Nothing here follows redirects or records samples: `capability::http` does both.
 
+mod auth;
 mod client;
 mod dial;
 mod error;
 mod exchange;
 mod h1;
+mod jar;
 mod request;
 mod response;
 mod shared;
@@ -16,12 +18,14 @@ mod stream;
 mod target;
 mod tls;
 
+pub use auth::{Credentials, basic, digest};
 pub use client::{Client, Owner};
 pub use error::Error;
 pub use exchange::{Exchange, Peer, Protocol, Timings};
+pub use jar::{Cookie, CookieRefused, Jar};
 pub use request::{Header, Request};
 pub use response::Response;
 pub use shared::Shared;
-pub use target::Target;
+pub use target::{Target, without_userinfo};
 
 use exchange::Progress;

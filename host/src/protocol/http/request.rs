@@ -36,6 +36,14 @@ impl Request<'_> {
         matches!(self.method, "GET" | "HEAD" | "PUT" | "DELETE" | "OPTIONS" | "TRACE")
     }
 
+    /// The request line and the headers in the form of HTTP/1.1.
+    pub fn head(&self, settings: &Http) -> Result<Vec<u8>, Error> {
+        let mut out = Vec::new();
+        self.write(settings, None, &mut out)?;
+        out.truncate(out.len() - self.body.map_or(0, <[u8]>::len));
+        Ok(out)
+    }
+
     /// Appends the request in HTTP/1.1 form (RFC 9112), to a proxy with the whole URL (RFC 9112, 3.2.2).
     pub(super) fn write(&self, settings: &Http, via: Option<&Via>, out: &mut Vec<u8>) -> Result<(), Error> {
         if !is_token(self.method) {
@@ -106,14 +114,14 @@ fn check(header: &Header<'_>) -> Result<(), Error> {
     }
     // A line break in a value would let it write further headers (RFC 9110, 5.5).
     if header.value.bytes().any(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
-        let value = header.value.escape_debug();
-        return Err(Error::InvalidRequest(format!("header `{}` has a line break or a NUL in `{value}`", header.name)));
+        // The value may be a secret, and this text becomes a tag.
+        return Err(Error::InvalidRequest(format!("header `{}` has a line break or a NUL in its value", header.name)));
     }
     Ok(())
 }
 
 /// A token of RFC 9110, 5.6.2.
-fn is_token(text: &str) -> bool {
+pub(super) fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
 

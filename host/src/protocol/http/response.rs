@@ -9,12 +9,24 @@ pub struct Response {
     pub status: u16,
     /// Bytes of the body as received.
     pub body_length: u64,
+    /// Whether it has a `set-cookie` header.
+    pub has_cookies: bool,
     /// The head, then the body. What came by HTTP/2 is written in the form of HTTP/1.1.
     pub(super) raw: Vec<u8>,
     pub(super) head_length: usize,
 }
 
 impl Response {
+    /// An answer made of its text, for tests of those who read answers.
+    #[cfg(test)]
+    pub(crate) fn of(head: &str, body: &[u8]) -> Self {
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap();
+        let head = head.replace('\n', "\r\n") + "\r\n\r\n";
+        let has_cookies = head.contains("set-cookie");
+        let raw = [head.as_bytes(), body].concat();
+        Self { status, body_length: body.len() as u64, has_cookies, raw, head_length: head.len() }
+    }
+
     /// The body; empty if it was thrown away.
     #[must_use]
     pub fn body(&self) -> &[u8] {
@@ -34,6 +46,24 @@ impl Response {
             let found = headers.iter().find(|header| header.name.eq_ignore_ascii_case(name));
             found.map(|header| String::from_utf8_lossy(header.value).into_owned())
         })
+    }
+
+    /// All values of a header in the order received, whatever the case of its name.
+    #[must_use]
+    pub fn header_all(&self, name: &str) -> Vec<String> {
+        self.parsed(|headers| {
+            let found = headers.iter().filter(|header| header.name.eq_ignore_ascii_case(name));
+            found.map(|header| String::from_utf8_lossy(header.value).into_owned()).collect()
+        })
+    }
+
+    /// The version and the reason phrase of the status line: `HTTP/1.0`, `Not Found`.
+    #[must_use]
+    pub fn status_line(&self) -> (&str, &str) {
+        let line = self.raw[..self.head_length].split(|&byte| byte == b'\n').next().unwrap_or_default();
+        let mut parts = std::str::from_utf8(line).unwrap_or_default().trim_end().splitn(3, ' ');
+        let (version, _status) = (parts.next().unwrap_or_default(), parts.next());
+        (version, parts.next().unwrap_or_default())
     }
 
     /// All headers in the order received, names in lower case.

@@ -1,5 +1,7 @@
 //! A URL taken apart once.
 
+use std::borrow::Cow;
+
 use url::Url;
 
 use super::Error;
@@ -12,20 +14,25 @@ pub struct Target {
     host: String,
     port: u16,
     authority: String,
+    /// Name and password, which are kept out of `url`.
+    credentials: Option<Box<(String, String)>>,
 }
 
 impl Target {
     /// Takes an absolute `http:` or `https:` URL apart, by the WHATWG rules.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        Url::parse(text).map_err(|error| Error::InvalidUrl(format!("`{text}`: {error}"))).and_then(Self::of)
+        let wrong = |error| Error::InvalidUrl(format!("`{}`: {error}", without_userinfo(text)));
+        Url::parse(text).map_err(wrong).and_then(Self::of)
     }
 
     /// Resolves a `Location` against this target.
     pub fn join(&self, location: &str) -> Result<Self, Error> {
-        self.url.join(location).map_err(|error| Error::InvalidUrl(format!("`{location}`: {error}"))).and_then(Self::of)
+        let wrong = |error| Error::InvalidUrl(format!("`{}`: {error}", without_userinfo(location)));
+        self.url.join(location).map_err(wrong).and_then(Self::of)
     }
 
     fn of(mut url: Url) -> Result<Self, Error> {
+        let credentials = take_credentials(&mut url);
         let tls = match url.scheme() {
             "http" => false,
             "https" => true,
@@ -42,13 +49,30 @@ impl Target {
             None => host.to_owned(),
         };
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        Ok(Self { url, tls, host, port, authority })
+        Ok(Self { url, tls, host, port, authority, credentials })
     }
 
-    /// The whole URL without its fragment.
+    /// The whole URL without its fragment and without name and password.
     #[must_use]
     pub fn url(&self) -> &str {
         self.url.as_str()
+    }
+
+    pub(super) fn as_url(&self) -> &Url {
+        &self.url
+    }
+
+    /// Name and password, if the URL had them.
+    #[must_use]
+    pub fn credentials(&self) -> Option<(&str, &str)> {
+        self.credentials.as_deref().map(|(username, password)| (username.as_str(), password.as_str()))
+    }
+
+    /// Takes over another's name and password, unless it has its own.
+    pub fn inherit_credentials(&mut self, from: &Self) {
+        if self.credentials.is_none() {
+            self.credentials.clone_from(&from.credentials);
+        }
     }
 
     /// Whether it is `https:`.
@@ -88,6 +112,49 @@ impl Target {
     }
 }
 
+/// Takes name and password out of a URL, decoded.
+fn take_credentials(url: &mut Url) -> Option<Box<(String, String)>> {
+    let password = url.password().map(decoded);
+    if url.username().is_empty() && password.is_none() {
+        return None;
+    }
+    let credentials = (decoded(url.username()), password.unwrap_or_default());
+    // Neither can fail: what has a name has a host.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    Some(Box::new(credentials))
+}
+
+/// Undoes percent-encoding. Bytes that are not UTF-8 become U+FFFD.
+fn decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        let digit = |at: usize| after.get(at).and_then(|&byte| char::from(byte).to_digit(16));
+        if let (b'%', Some(high), Some(low)) = (first, digit(0), digit(1)) {
+            bytes.push((high * 16 + low) as u8);
+            rest = &after[2..];
+        } else {
+            bytes.push(first);
+            rest = after;
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// A URL as text with name and password masked, also where it cannot be parsed.
+#[must_use]
+pub fn without_userinfo(url: &str) -> Cow<'_, str> {
+    // Parsers of URLs take backslashes for slashes and any number of them; here, too little is not shown.
+    let Some(colon) = url.find(':').filter(|_| url.contains('@')) else { return Cow::Borrowed(url) };
+    let start = url[colon + 1..].find(|char| !matches!(char, '/' | '\\')).map_or(url.len(), |at| colon + 1 + at);
+    let end = url[start..].find(['/', '\\', '?', '#']).map_or(url.len(), |at| start + at);
+    match url[start..end].rfind('@') {
+        Some(at) => Cow::Owned(format!("{}***{}", &url[..start], &url[start + at..])),
+        None => Cow::Borrowed(url),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,6 +173,21 @@ mod tests {
         for bad in ["ftp://a/", "/relative", "http://", "mailto:a@b", ""] {
             assert!(matches!(Target::parse(bad), Err(Error::InvalidUrl(_))), "{bad}");
         }
+    }
+
+    #[test]
+    fn name_and_password_are_no_part_of_the_url() {
+        let target = Target::parse("http://ada:p%40ss%2f@a.test/x").unwrap();
+        assert_eq!((target.url(), target.credentials()), ("http://a.test/x", Some(("ada", "p@ss/"))));
+        assert_eq!(Target::parse("http://ada@a.test/").unwrap().credentials(), Some(("ada", "")));
+        assert_eq!(Target::parse("http://a.test/@x:y").unwrap().credentials(), None);
+        for bad in
+            ["http://ada:secret@", "http://ada:secret@a:99999/", "ftp://ada:secret@a/", "http:\\\\ada:secret@a b/"]
+        {
+            let error = Target::parse(bad).unwrap_err().to_string();
+            assert!(!error.contains("secret"), "{error}");
+        }
+        assert_eq!(without_userinfo("http://a.test/?mail=a@b"), "http://a.test/?mail=a@b");
     }
 
     #[test]

@@ -83,6 +83,8 @@ fn iterate(received: &Value) -> Result<(), Error> {
     web::look_ups(&mut findings)?;
     web::methods_and_bodies(&mut findings)?;
     web::redirects(&mut findings)?;
+    web::sessions(&mut findings)?;
+    web::failures(&mut findings)?;
     web::errors(&mut findings);
     web::batches(&mut findings)?;
     run::ends(env("END").as_deref());

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use squall_sdk::Error;
-use squall_sdk::http::{self, Request, Response};
+use squall_sdk::http::{self, Cookie, Jar, Request, Response};
 
 use super::{Findings, url};
 
@@ -101,6 +101,50 @@ pub fn redirects(findings: &mut Findings) -> Result<(), Error> {
     findings.expect(followed.url()? != url("/redirect/2"), "the URL is the one that answered");
     let stopped = Request::get(url("/redirect/2")).redirects(0).send()?;
     findings.expect((300..400).contains(&stopped.status()), "a limit of 0 follows none");
+    Ok(())
+}
+
+pub fn sessions(findings: &mut Findings) -> Result<(), Error> {
+    let echo = url("/echo");
+    let jar = Jar::of_vu();
+    findings.expect(jar.cookies(&echo)?.is_empty(), "the VU's jar is empty when an iteration begins");
+    jar.set(&echo, &Cookie::new("mine", "1").path("/"))?;
+    let set = Request::get(url("/cookies/set?theirs=2")).redirects(0).send()?;
+    findings.expect(set.cookies()?.iter().any(|cookie| cookie.name == "theirs"), "an answer's cookies are read");
+    findings.expect(jar.value(&echo, "theirs")?.as_deref() == Some("2"), "an answer's cookies are in the jar");
+    let sent = http::get(&echo)?.text()?;
+    findings.expect(sent.contains("mine=1; theirs=2"), "a jar's cookies are sent");
+    let other = Request::get(&echo).jar(Jar::new()).cookie("c", "3").send()?;
+    findings.expect(other.text()?.contains("\"c=3\""), "another jar is empty");
+    jar.delete(&echo, "mine")?;
+    jar.clear(&echo)?;
+    findings.expect(jar.cookies(&echo)?.is_empty(), "a jar can be cleared");
+    let refused = jar.set(&echo, &Cookie::new("no name", "1"));
+    findings.expect(matches!(refused, Err(Error::InvalidCookie(_))), "a cookie is checked");
+    findings.expect(matches!(jar.clear("nonsense"), Err(Error::InvalidUrl(_))), "a jar's URL is checked");
+
+    let basic = Request::get(url("/basic-auth/ada/secret")).basic_auth("ada", "secret").send()?;
+    let digest = Request::get(url("/digest-auth/ada/secret")).digest_auth("ada", "secret").send()?;
+    findings.expect((basic.status(), digest.status()) == (200, 200), "names and passwords are sent");
+    let requests = vec![Request::get(url("/cookies")), Request::get(url("/cookies")).cookie("c", "3")];
+    let answers = http::batch(requests);
+    let texts: Vec<_> = answers.into_iter().flatten().filter_map(|answer| answer.text().ok()).collect();
+    findings
+        .expect(texts.len() == 2 && !texts[0].contains("\"3\"") && texts[1].contains("\"3\""), "options in a batch");
+    Ok(())
+}
+
+pub fn failures(findings: &mut Findings) -> Result<(), Error> {
+    let answer = http::get(url("/redirect/1"))?;
+    let details = answer.details()?;
+    findings.expect((details.redirects, details.protocol.as_str()) == (1, "HTTP/1.1"), "details of an answer");
+    findings.expect(http::last_failures().is_empty(), "an answer is no failure");
+    let refused = Request::get("http://127.0.0.1:1/").throw(false).send();
+    let failures = http::last_failures();
+    findings.expect(refused.is_err() && failures.len() == 1 && failures[0].code == 1212, "a failure has its code");
+    http::set_expected_statuses(&[&404, &(200..=299)]);
+    http::get(url("/status/404"))?;
+    http::set_expected_statuses(&[]);
     Ok(())
 }
 

@@ -9,13 +9,17 @@
 //!  { "sleep_ms": 10 }]
 //! ```
 //!
+//! `basic`, `digest` (`[name, password]`), `cookies` (`{name: value}`), `replace_cookies`, `throw` and `new_jar` are for a
+//! request's options. `{"set_cookie": {"url": …, "name": …, "value": …}}`, `{"clear_cookies": url}` and `{"expect_from_now": [404]}` are
+//! steps of their own.
+//!
 //! Every answer is one line, `answer {"step": 0, "status": 200, ...}` or `answer {"step": 0, "error": "..."}`; `show` asks
 //! for more of it. A `repeat` does a step several times.
 
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use squall_sdk::http::{self, Request, Response};
+use squall_sdk::http::{self, Cookie, Jar, Request, Response};
 use squall_sdk::{Error, env, log, sleep, vu};
 
 /// Log messages are cut at 8 KiB; no test shows more of a body than this.
@@ -36,6 +40,15 @@ fn fetch() -> Result<(), Error> {
 fn run(number: usize, step: &Value) -> Result<(), Error> {
     if let Some(milliseconds) = step["sleep_ms"].as_u64() {
         sleep(Duration::from_millis(milliseconds));
+    } else if step["set_cookie"].is_object() {
+        let text = |name: &str| step["set_cookie"][name].as_str().unwrap_or_default();
+        Jar::of_vu().set(text("url"), &Cookie::new(text("name"), text("value")))?;
+    } else if let Some(url) = step["clear_cookies"].as_str() {
+        Jar::of_vu().clear(url)?;
+    } else if let Some(statuses) = step["expect_from_now"].as_array() {
+        let statuses: Vec<u16> = statuses.iter().filter_map(|status| Some(status.as_u64()? as u16)).collect();
+        let statuses: Vec<&dyn http::Statuses> = statuses.iter().map(|status| status as &dyn http::Statuses).collect();
+        http::set_expected_statuses(&statuses);
     } else if let Some(steps) = step["batch"].as_array() {
         let requests = steps.iter().map(request).collect::<Result<Vec<_>, _>>()?;
         for (answer, step) in http::batch(requests).into_iter().zip(steps) {
@@ -68,6 +81,29 @@ fn request(step: &Value) -> Result<Request<'_>, Error> {
     for status in step["expect"].as_array().into_iter().flatten() {
         request = request.expect_status(status.as_u64().unwrap_or_default() as u16);
     }
+    with_session(request, step)
+}
+
+fn with_session<'a>(mut request: Request<'a>, step: &'a Value) -> Result<Request<'a>, Error> {
+    let pair = |value: &'a Value| Some((value[0].as_str()?, value[1].as_str()?));
+    if let Some((name, password)) = pair(&step["basic"]) {
+        request = request.basic_auth(name, password);
+    }
+    if let Some((name, password)) = pair(&step["digest"]) {
+        request = request.digest_auth(name, password);
+    }
+    for (name, value) in step["cookies"].as_object().into_iter().flatten() {
+        request = request.cookie(name.as_str(), value.as_str().unwrap_or_default());
+    }
+    for (name, value) in step["replace_cookies"].as_object().into_iter().flatten() {
+        request = request.replace_cookie(name.as_str(), value.as_str().unwrap_or_default());
+    }
+    if let Some(throw) = step["throw"].as_bool() {
+        request = request.throw(throw);
+    }
+    if step["new_jar"].as_bool() == Some(true) {
+        request = request.jar(Jar::new());
+    }
     Ok(request)
 }
 
@@ -83,6 +119,9 @@ fn tell(number: usize, step: &Value, answer: Result<Response, Error>) -> Result<
         }
         Err(error) => {
             told.insert("error".to_owned(), json!(error.to_string()));
+            let failures = http::last_failures().into_iter();
+            let failures = failures.map(|failure| json!([failure.place, failure.code, failure.message]));
+            told.insert("failures".to_owned(), failures.collect());
         }
     }
     log::info(&format!("answer {}", Value::Object(told)));
@@ -94,6 +133,27 @@ fn shown(response: &Response, what: &str) -> Result<Value, Error> {
         "body" => json!(response.text()?.chars().take(SHOWN).collect::<String>()),
         "headers" => json!(response.headers()?),
         "url" => json!(response.url()?),
+        "cookies" => {
+            let cookies = response.cookies()?.into_iter();
+            cookies.map(|cookie| json!([cookie.name, cookie.value, cookie.path, cookie.secure])).collect()
+        }
+        "jar" => {
+            let cookies = Jar::of_vu().cookies(&response.url()?)?.into_iter();
+            cookies.map(|cookie| json!([cookie.name, cookie.value])).collect()
+        }
+        "details" => {
+            let details = response.details()?;
+            json!({
+                "status_text": details.status_text,
+                "protocol": details.protocol,
+                "remote_ip": details.remote_ip,
+                "remote_port": details.remote_port,
+                "tls_version": details.tls_version,
+                "reused": details.reused,
+                "encoded_len": details.encoded_len,
+                "redirects": details.redirects,
+            })
+        }
         "timings" => {
             let timings = response.timings()?;
             let milliseconds = |time: Duration| json!(time.as_secs_f64() * 1e3);

@@ -91,20 +91,26 @@ impl Dialler {
         vu: u32,
         progress: &mut Progress,
     ) -> Result<(TcpStream, SocketAddr), Error> {
-        let phase = Phase::start(&mut progress.timings.looking_up);
-        let candidates = match self.hosts.place(host, port) {
-            Some(&Place::Address(address, other)) => Candidates::one(SocketAddr::new(address, other.unwrap_or(port))),
-            _ => match host.parse::<IpAddr>() {
-                Ok(address) => Candidates::one(SocketAddr::new(address, port)),
-                Err(_) => match self.names.known(host, port) {
-                    Some(candidates) => candidates,
-                    None => Box::pin(self.names.ask(host, port)).await?,
-                },
-            },
+        let candidates = match self.without_asking(host, port) {
+            Some(candidates) => candidates,
+            None => {
+                let _phase = Phase::start(&mut progress.timings.looking_up);
+                Box::pin(self.names.ask(host, port)).await?
+            }
         };
-        drop(phase);
         let _phase = Phase::start(&mut progress.timings.connecting);
         connect::connect(candidates, &self.locals, vu).await
+    }
+
+    /// The addresses of a host that nobody needs to be asked for.
+    fn without_asking(&self, host: &str, port: u16) -> Option<Candidates> {
+        if let Some(&Place::Address(address, other)) = self.hosts.place(host, port) {
+            return Some(Candidates::one(SocketAddr::new(address, other.unwrap_or(port))));
+        }
+        match host.parse::<IpAddr>() {
+            Ok(address) => Some(Candidates::one(SocketAddr::new(address, port))),
+            Err(_) => self.names.known(host, port),
+        }
     }
 
     /// Opens a connection to a proxy, and through it to the target where the proxy only passes bytes on.

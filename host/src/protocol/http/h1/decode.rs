@@ -24,6 +24,8 @@ pub(in super::super) struct Decoder {
     body_length: u64,
     /// Whether the connection may carry another exchange.
     reusable: bool,
+    /// Whether the answer sets cookies.
+    has_cookies: bool,
     head_only: bool,
     keep_body: bool,
     max_body: u64,
@@ -49,6 +51,7 @@ struct Framing {
     coding: Coding,
     close: bool,
     keep_alive: bool,
+    cookies: bool,
 }
 
 /// The last transfer coding of a body, which says where it ends.
@@ -70,6 +73,7 @@ impl Decoder {
             status: 0,
             body_length: 0,
             reusable: true,
+            has_cookies: false,
             head_only: method == "HEAD",
             keep_body,
             max_body,
@@ -83,6 +87,10 @@ impl Decoder {
 
     pub(in super::super) fn is_reusable(&self) -> bool {
         self.reusable
+    }
+
+    pub(in super::super) fn has_cookies(&self) -> bool {
+        self.has_cookies
     }
 
     pub(in super::super) fn status(&self) -> u16 {
@@ -189,6 +197,7 @@ impl Decoder {
 
     /// Decides how the body is delimited (RFC 9112, 6.3).
     fn frame(&mut self, framing: &Framing) -> Result<(), Error> {
+        self.has_cookies = framing.cookies;
         self.reusable = !framing.close && framing.keep_alive;
         self.state = if self.head_only || matches!(self.status, 204 | 304) {
             State::Done
@@ -301,9 +310,10 @@ fn parse_head_with<'b>(
 }
 
 fn framing(version: u8, headers: &[httparse::Header<'_>]) -> Result<Framing, String> {
-    let mut framing = Framing { length: None, coding: Coding::None, close: false, keep_alive: version == 1 };
+    let mut framing =
+        Framing { length: None, coding: Coding::None, close: false, keep_alive: version == 1, cookies: false };
     for header in headers {
-        // Compared by length first: most headers are none of the three.
+        // Compared by length first: most headers are none of these.
         match header.name.len() {
             14 if header.name.eq_ignore_ascii_case("content-length") => {
                 let length = content_length(header.value)?;
@@ -323,6 +333,7 @@ fn framing(version: u8, headers: &[httparse::Header<'_>]) -> Result<Framing, Str
                     framing.keep_alive |= option.trim_ascii().eq_ignore_ascii_case(b"keep-alive");
                 }
             }
+            10 if header.name.eq_ignore_ascii_case("set-cookie") => framing.cookies = true,
             _ => {}
         }
     }
