@@ -91,12 +91,11 @@ impl Dialler {
         vu: u32,
         progress: &mut Progress,
     ) -> Result<(TcpStream, SocketAddr), Error> {
-        let candidates = match self.without_asking(host, port) {
-            Some(candidates) => candidates,
-            None => {
-                let _phase = Phase::start(&mut progress.timings.looking_up);
-                Box::pin(self.names.ask(host, port)).await?
-            }
+        let candidates = if let Some(candidates) = self.without_asking(host, port) {
+            candidates
+        } else {
+            let _phase = Phase::start(&mut progress.timings.looking_up);
+            Box::pin(self.names.ask(host, port)).await?
         };
         let _phase = Phase::start(&mut progress.timings.connecting);
         connect::connect(candidates, &self.locals, vu).await
