@@ -12,6 +12,7 @@ mod config;
 mod executors;
 mod guests;
 mod http;
+mod http2;
 mod network;
 mod output;
 mod run;

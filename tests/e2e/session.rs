@@ -68,7 +68,7 @@ fn cookies_can_outlive_the_iteration() {
 fn a_cookie_goes_where_and_as_long_as_it_says() {
     let target = practice();
     let set = |cookie: &str| {
-        let cookie: String = cookie.bytes().map(|byte| format!("%{byte:02x}")).collect();
+        let cookie: String = url::form_urlencoded::byte_serialize(cookie.as_bytes()).collect();
         json!({ "url": target.url() + "/response-headers?set-cookie=" + &cookie, "show": ["cookies"] })
     };
     let steps = json!([
@@ -263,6 +263,8 @@ fn a_request_without_an_answer_can_fail_its_iteration() {
     // An answer is no failure of the iteration, whatever its status.
     let (count, run) = failed(json!([{ "url": target.url() + "/status/500" }]), "throw = true");
     assert_eq!(count, 0, "{run}");
+    let run = Squall::fetch(&json!([])).grant("SETUP_STEPS", json!([{ "url": refuses, "throw": true }]).to_string());
+    run.finish().expect(exit::JOURNEY).says(&["setup", "connection refused"]);
     // The journey went on: whoever asks for `throw` is told at the end.
     assert_eq!(target.stats().requests, 2);
 }

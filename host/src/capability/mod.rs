@@ -119,7 +119,11 @@ impl Host {
         Self {
             random: Random::new(run.seed, &identity.scenario),
             run,
-            client: Client::new(local.http(), Owner { vu: identity.vu, connections: identity.connections }),
+            client: Client::new(
+                local.http(),
+                Owner { vu: identity.vu, connections: identity.connections },
+                &identity.scenario,
+            ),
             local: SendWrapper::new(Rc::clone(local)),
             scope,
             identity,

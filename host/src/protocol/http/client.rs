@@ -8,10 +8,12 @@ use std::time::Instant;
 use send_wrapper::SendWrapper;
 
 use super::h1::Decoder;
+use super::h2::Again;
+use super::pool::{Idle, Pool, Turn};
 use super::shared::Shared;
 use super::stream::Stream;
-use super::{Error, Exchange, Peer, Progress, Protocol, Request, Response, Target, h1, tls};
-use crate::plan::http::Connections;
+use super::{Error, Exchange, Peer, Progress, Protocol, Request, Response, Target, h1, h2, tls};
+use crate::plan::http::{Connections, Version};
 
 /// A response buffer up to this size serves the VU's next exchange.
 const KEPT_BUFFER: usize = 4 << 10;
@@ -31,28 +33,39 @@ pub struct Client {
     owner: Owner,
     shared: SendWrapper<Rc<Shared>>,
     // A VU lives on one thread; the wrappers exist because wasmtime wants a store's data to be `Send`.
-    idle: SendWrapper<RefCell<Vec<Connection>>>,
+    connections: SendWrapper<Held>,
     spare: SendWrapper<RefCell<Vec<u8>>>,
 }
 
-/// An open connection to one origin.
+/// Whose connections a VU uses.
 #[derive(Debug)]
-struct Connection {
-    target: Arc<Target>,
-    peer: Peer,
-    /// When its last exchange ended.
-    idle_since: Instant,
-    http: h1::Connection,
+enum Held {
+    /// Its own.
+    Own(Pool),
+    /// Those of its group.
+    Shared(Rc<Pool>),
+}
+
+/// Which way a request goes when no idle connection takes it.
+enum Way {
+    /// On a connection of its own.
+    Alone(Idle),
+    /// On a stream among others.
+    Stream(h2::Slot),
 }
 
 impl Client {
-    /// Makes a VU's client.
+    /// Makes the client of a VU of this scenario.
     #[must_use]
-    pub fn new(shared: &Rc<Shared>, owner: Owner) -> Self {
+    pub fn new(shared: &Rc<Shared>, owner: Owner, scenario: &str) -> Self {
+        let held = match owner.connections {
+            Connections::Shared(members) => Held::Shared(shared.pool(scenario, owner.vu, members)),
+            _ => Held::Own(Pool::default()),
+        };
         Self {
             owner,
             shared: SendWrapper::new(Rc::clone(shared)),
-            idle: SendWrapper::new(RefCell::default()),
+            connections: SendWrapper::new(held),
             spare: SendWrapper::new(RefCell::default()),
         }
     }
@@ -65,7 +78,7 @@ impl Client {
 
     /// Closes all connections.
     pub fn close_all(&self) {
-        self.idle.borrow_mut().clear();
+        self.pool().close_all();
     }
 
     /// Takes an answer's buffer back for the next exchange.
@@ -96,7 +109,7 @@ impl Client {
         progress: &mut Progress,
     ) -> Result<Response, Error> {
         let started = Instant::now();
-        if let Some(connection) = self.take_idle(target) {
+        if let Some(connection) = self.pool().take_idle(target, self.shared.settings().idle_timeout) {
             let received = progress.received;
             match self.once(connection, request, progress, started).await {
                 // The server closed the connection while it was idle; the request may not even have reached it. It is
@@ -107,34 +120,145 @@ impl Client {
                 result => return result,
             }
         }
+        if self.may_multiplex(target) {
+            // Boxed, or every request of HTTP/1.1 would have to make room for it.
+            return SendWrapper::new(Box::pin(self.by_stream(request, target, progress, started))).await;
+        }
+        let connection = self.open(target, progress).await?;
+        self.once(connection, request, progress, started).await
+    }
+
+    /// Whether HTTP/2 may be spoken there.
+    fn may_multiplex(&self, target: &Target) -> bool {
+        match self.shared.settings().version {
+            Version::Http1 => false,
+            Version::Http2 => true,
+            Version::Auto => target.is_tls(),
+        }
+    }
+
+    /// Opens a connection to a target, in the time there is for that.
+    async fn open(&self, target: &Arc<Target>, progress: &mut Progress) -> Result<Idle, Error> {
+        let started = Instant::now();
         let limit = self.shared.settings().connect_timeout;
-        let opened = tokio::time::timeout(limit, self.open(target, progress)).await.unwrap_or(Err(Error::DialTimeout));
+        // Boxed, or every request would have to make room for what few need.
+        let connect = SendWrapper::new(Box::pin(self.connect(target, progress)));
+        let opened = tokio::time::timeout(limit, connect).await;
+        let opened = opened.unwrap_or(Err(Error::DialTimeout));
         if opened.is_err() {
             progress.timings.blocked = started.elapsed();
         }
-        self.once(opened?, request, progress, started).await
+        opened
     }
 
-    /// Connects to a target and shakes hands.
-    async fn open(&self, target: &Arc<Target>, progress: &mut Progress) -> Result<Connection, Error> {
+    /// Connects to a target, shakes hands, and finds out which HTTP is spoken there: HTTP/2 only where
+    /// [`may_multiplex`](Self::may_multiplex) says so.
+    async fn connect(&self, target: &Arc<Target>, progress: &mut Progress) -> Result<Idle, Error> {
         let dialled = self.shared.dialler().dial(target, self.owner.vu, progress).await?;
-        let mut peer = Peer { remote: dialled.remote, protocol: Protocol::Http1, ..Peer::default() };
+        let only_http2 = self.shared.settings().version == Version::Http2;
+        let mut peer = Peer { remote: dialled.remote, ..Peer::default() };
         let stream = if target.is_tls() {
             let started = Instant::now();
             let stream = self.shared.tls().connect(target.host(), dialled.socket).await?;
             progress.timings.tls_handshaking = started.elapsed();
             peer.tls_version = Some(tls::version(&stream));
+            if tls::agreed_on_http2(&stream) {
+                peer.protocol = Protocol::Http2;
+            } else if only_http2 {
+                return Err(h2::unspoken());
+            }
             Stream::Tls(Box::new(stream))
         } else {
+            if only_http2 {
+                peer.protocol = Protocol::Http2;
+            }
             Stream::Plain(dialled.socket)
         };
         let http = h1::Connection::new(stream, dialled.via);
-        Ok(Connection { target: Arc::clone(target), peer, idle_since: Instant::now(), http })
+        Ok(Idle { target: Arc::clone(target), peer, since: Instant::now(), http })
+    }
+
+    /// Sends a request where HTTP/2 may be spoken.
+    async fn by_stream(
+        &self,
+        request: &Request<'_>,
+        target: &Arc<Target>,
+        progress: &mut Progress,
+        started: Instant,
+    ) -> Result<Response, Error> {
+        loop {
+            let slot = match self.way(target, progress).await? {
+                Way::Alone(connection) => return self.once(connection, request, progress, started).await,
+                Way::Stream(slot) => slot,
+            };
+            progress.timings.blocked = started.elapsed();
+            let spare = std::mem::take(&mut *self.spare.borrow_mut());
+            let failure = match slot.exchange(self.shared.settings(), request, spare, progress).await {
+                Ok(response) => return Ok(response),
+                Err(failure) => failure,
+            };
+            let again = match failure.again {
+                Again::NotProcessed => true,
+                Again::Closed => progress.peer.reused && request.is_idempotent(),
+                Again::No => false,
+            };
+            if progress.retried || !again {
+                return Err(failure.error);
+            }
+            progress.retried = true;
+        }
+    }
+
+    /// Finds the way for a request where HTTP/2 may be spoken: a stream, or a new connection.
+    async fn way(&self, target: &Arc<Target>, progress: &mut Progress) -> Result<Way, Error> {
+        let is_kept = self.owner.connections != Connections::PerRequest;
+        let opening = if is_kept && !self.shared.speaks_http1(target) {
+            let may_grow = matches!(self.owner.connections, Connections::Shared(_));
+            match self.pool().turn(target, may_grow, self.shared.settings().idle_timeout).await? {
+                Turn::Stream(slot) => return Ok(Way::Stream(slot)),
+                Turn::Open(opening) => Some(opening),
+            }
+        } else {
+            None
+        };
+        let opened = async {
+            let opened = self.open(target, progress).await?;
+            let (settings, peer) = (self.shared.settings(), opened.peer);
+            Ok(match peer.protocol {
+                Protocol::Http1 => Err(opened),
+                Protocol::Http2 => Ok(h2::Connection::open(opened.http.into_stream(), settings, peer).await?),
+            })
+        };
+        match (opened.await, opening) {
+            (Ok(Ok(connection)), opening) => {
+                let slot = connection.slot().ok_or_else(h2::unspoken)?;
+                match opening {
+                    Some(opening) => opening.succeed(connection),
+                    None if is_kept => {
+                        self.shared.forget_http1(target);
+                        self.pool().put(target, connection);
+                    }
+                    None => {}
+                }
+                Ok(Way::Stream(slot))
+            }
+            (Ok(Err(connection)), _) => {
+                // Whoever waited opens one for itself.
+                self.shared.note_http1(target);
+                Ok(Way::Alone(connection))
+            }
+            (Err(error), opening) => {
+                if let Some(opening) = opening {
+                    opening.fail(&error);
+                }
+                Err(error)
+            }
+        }
     }
 
     async fn once(
         &self,
-        mut connection: Connection,
+        mut connection: Idle,
         request: &Request<'_>,
         progress: &mut Progress,
         started: Instant,
@@ -154,32 +278,18 @@ impl Client {
         progress.timings.receiving = ended - first;
         if decoder.is_reusable() && self.owner.connections != Connections::PerRequest {
             connection.peer.reused = true;
-            connection.idle_since = ended;
-            self.idle.borrow_mut().push(connection);
+            connection.since = ended;
+            self.pool().put_idle(connection);
         }
         let (status, body_length, has_cookies) = (decoder.status(), decoder.body_length(), decoder.has_cookies());
         let (raw, head_length) = decoder.into_raw();
         Ok(Response { status, body_length, has_cookies, raw, head_length })
     }
 
-    /// Takes a connection that leads where the request goes; drops those that were closed meanwhile, or lay idle for
-    /// too long.
-    fn take_idle(&self, target: &Arc<Target>) -> Option<Connection> {
-        let limit = self.shared.settings().idle_timeout;
-        let mut idle = self.idle.borrow_mut();
-        loop {
-            let at = idle.iter().rposition(|connection| connection.leads_to(target))?;
-            let connection = idle.swap_remove(at);
-            if connection.http.is_open() && limit.is_none_or(|limit| connection.idle_since.elapsed() < limit) {
-                return Some(connection);
-            }
+    fn pool(&self) -> &Pool {
+        match &*self.connections {
+            Held::Own(pool) => pool,
+            Held::Shared(pool) => pool,
         }
-    }
-}
-
-impl Connection {
-    /// Whether the connection leads where a request goes.
-    fn leads_to(&self, target: &Arc<Target>) -> bool {
-        Arc::ptr_eq(&self.target, target) || self.target.same_origin(target)
     }
 }

@@ -1,8 +1,9 @@
 //! An HTTP client for one virtual user: connect, TLS, reuse, send; returns a response and its timings.
 //!
 //! The HTTP/1.1 exchange is written over `httparse` on the VU's own stream (ADR 0002). Bytes are read into one scratch
-//! buffer per thread and written from another, so an idle connection owns no buffer. How requests are made is the plan's
-//! to say. Nothing here follows redirects or records samples: `capability::http` does both.
+//! buffer per thread and written from another, so an idle connection owns no buffer. HTTP/2 is the `h2` crate's (ADR
+//! 0008). How requests are made is the plan's to say. Nothing here follows redirects or records samples:
+//! `capability::http` does both.
 
 mod auth;
 mod client;
@@ -10,10 +11,13 @@ mod dial;
 mod error;
 mod exchange;
 mod h1;
+mod h2;
 mod jar;
+mod pool;
 mod request;
 mod response;
 mod shared;
+mod silence;
 mod stream;
 mod target;
 mod tls;

@@ -46,9 +46,7 @@ impl Request<'_> {
 
     /// Appends the request in HTTP/1.1 form (RFC 9112), to a proxy with the whole URL (RFC 9112, 3.2.2).
     pub(super) fn write(&self, settings: &Http, via: Option<&Via>, out: &mut Vec<u8>) -> Result<(), Error> {
-        if !is_token(self.method) {
-            return Err(Error::InvalidRequest(format!("`{}` is not a method", self.method.escape_debug())));
-        }
+        self.check_method()?;
         let (path, authority) = (self.target.path_and_query().as_bytes(), self.target.authority().as_bytes());
         match via {
             None => put(out, &[self.method.as_bytes(), b" ", path, b" HTTP/1.1\r\nhost: "]),
@@ -73,17 +71,36 @@ impl Request<'_> {
         if settings.connections == Connections::PerRequest {
             out.extend_from_slice(b"connection: close\r\n");
         }
-        match self.body {
-            Some(body) => {
-                put(out, &[b"content-length: ", decimal(body.len(), &mut [0; 20]), b"\r\n\r\n", body]);
-            }
-            // Methods that usually have a body say that this one has none (RFC 9110, 8.6).
-            None if matches!(self.method, "POST" | "PUT" | "PATCH") => {
-                out.extend_from_slice(b"content-length: 0\r\n\r\n");
+        match self.content_length() {
+            Some(length) => {
+                let body = self.body.unwrap_or_default();
+                put(out, &[b"content-length: ", decimal(length, &mut [0; 20]), b"\r\n\r\n", body]);
             }
             None => out.extend_from_slice(b"\r\n"),
         }
         Ok(())
+    }
+
+    /// What the `content-length` header says, if there is one.
+    pub(super) fn content_length(&self) -> Option<usize> {
+        match self.body {
+            Some(body) => Some(body.len()),
+            // Methods that usually have a body say that this one has none (RFC 9110, 8.6).
+            None => matches!(self.method, "POST" | "PUT" | "PATCH").then_some(0),
+        }
+    }
+
+    /// Refuses what could not be sent as it is, or would make another request of it.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        self.check_method()?;
+        self.headers.iter().try_for_each(check)
+    }
+
+    fn check_method(&self) -> Result<(), Error> {
+        if is_token(self.method) {
+            return Ok(());
+        }
+        Err(Error::InvalidRequest(format!("`{}` is not a method", self.method.escape_debug())))
     }
 }
 

@@ -1,12 +1,14 @@
 //! What all clients of a worker thread share.
 
 use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use send_wrapper::SendWrapper;
 
 use super::dial::Dialler;
+use super::pool::{Groups, Pool};
 use super::tls::Tls;
 use super::{Error, Target};
 use crate::plan::Http;
@@ -21,15 +23,25 @@ pub struct Shared {
     tls: Tls,
     dialler: Dialler,
     targets: SendWrapper<RefCell<FxHashMap<Box<str>, Arc<Target>>>>,
+    groups: SendWrapper<RefCell<Groups>>,
+    /// Where TLS did not agree on HTTP/2 when it was last asked.
+    http1: SendWrapper<RefCell<FxHashSet<Box<str>>>>,
 }
 
 impl Shared {
     /// Makes a worker's part.
     #[must_use]
     pub fn new(settings: Arc<Http>) -> Self {
-        let tls = Tls::new(settings.tls.skip_verify);
+        let tls = Tls::new(settings.tls.skip_verify, settings.version);
         let dialler = Dialler::new(&settings);
-        Self { settings, tls, dialler, targets: SendWrapper::new(RefCell::default()) }
+        Self {
+            settings,
+            tls,
+            dialler,
+            targets: SendWrapper::new(RefCell::default()),
+            groups: SendWrapper::new(RefCell::default()),
+            http1: SendWrapper::new(RefCell::default()),
+        }
     }
 
     /// Takes a URL apart, or finds it taken apart already.
@@ -59,5 +71,29 @@ impl Shared {
 
     pub(super) fn dialler(&self) -> &Dialler {
         &self.dialler
+    }
+
+    /// The connections that a VU shares with others of its scenario, so many together.
+    pub(super) fn pool(&self, scenario: &str, vu: u32, members: u32) -> Rc<Pool> {
+        self.groups.borrow_mut().pool(scenario, vu, members)
+    }
+
+    /// Whether an origin is known not to speak HTTP/2: nobody needs to wait for what another finds out about it.
+    pub(super) fn speaks_http1(&self, target: &Target) -> bool {
+        self.http1.borrow().contains(target.authority())
+    }
+
+    pub(super) fn note_http1(&self, target: &Target) {
+        let mut http1 = self.http1.borrow_mut();
+        if http1.len() >= KEPT_TARGETS {
+            http1.clear();
+        }
+        if !http1.contains(target.authority()) {
+            http1.insert(target.authority().into());
+        }
+    }
+
+    pub(super) fn forget_http1(&self, target: &Target) {
+        self.http1.borrow_mut().remove(target.authority());
     }
 }

@@ -1,19 +1,23 @@
 //! A URL taken apart once.
 
 use std::borrow::Cow;
+use std::sync::OnceLock;
 
+use http::Uri;
 use url::Url;
 
 use super::Error;
 
 /// Where a request goes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Target {
     url: Url,
     tls: bool,
     host: String,
     port: u16,
     authority: String,
+    /// Made when HTTP/2 first needs it.
+    uri: OnceLock<Uri>,
     /// Name and password, which are kept out of `url`.
     credentials: Option<Box<(String, String)>>,
 }
@@ -49,7 +53,7 @@ impl Target {
             None => host.to_owned(),
         };
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        Ok(Self { url, tls, host, port, authority, credentials })
+        Ok(Self { url, tls, host, port, authority, credentials, uri: OnceLock::new() })
     }
 
     /// The whole URL without its fragment and without name and password.
@@ -103,6 +107,17 @@ impl Target {
     #[must_use]
     pub fn path_and_query(&self) -> &str {
         &self.url[url::Position::BeforePath..url::Position::AfterQuery]
+    }
+
+    /// The URL as HTTP/2 takes it: without fragment, user and password.
+    pub(super) fn uri(&self) -> Result<&Uri, Error> {
+        if let Some(uri) = self.uri.get() {
+            return Ok(uri);
+        }
+        let scheme = if self.tls { "https" } else { "http" };
+        let uri = Uri::builder().scheme(scheme).authority(self.authority()).path_and_query(self.path_and_query());
+        let uri = uri.build().map_err(|error| Error::InvalidUrl(format!("`{}`: {error}", self.url)))?;
+        Ok(self.uri.get_or_init(|| uri))
     }
 
     /// Returns whether both name the same scheme, host and port.
@@ -172,6 +187,17 @@ mod tests {
     fn only_http_and_https_are_taken() {
         for bad in ["ftp://a/", "/relative", "http://", "mailto:a@b", ""] {
             assert!(matches!(Target::parse(bad), Err(Error::InvalidUrl(_))), "{bad}");
+        }
+    }
+
+    #[test]
+    fn http_2_takes_the_same_url() {
+        for (text, uri) in [
+            ("http://u:p@127.0.0.1:8080/a?b=`{|}^\\#c", "http://127.0.0.1:8080/a?b=`{|}^\\"),
+            ("https://[::1]", "https://[::1]/"),
+            ("https://a.test/%C3%A4/ä?ö", "https://a.test/%C3%A4/%C3%A4?%C3%B6"),
+        ] {
+            assert_eq!(Target::parse(text).unwrap().uri().unwrap(), uri, "{text}");
         }
     }
 

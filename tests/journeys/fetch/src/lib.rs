@@ -13,6 +13,8 @@
 //! request's options. `{"set_cookie": {"url": …, "name": …, "value": …}}`, `{"clear_cookies": url}` and `{"expect_from_now": [404]}` are
 //! steps of their own.
 //!
+//! `SETUP_STEPS` are done once, in `setup`.
+//!
 //! Every answer is one line, `answer {"step": 0, "status": 200, ...}` or `answer {"step": 0, "error": "..."}`; `show` asks
 //! for more of it. A `repeat` does a step several times.
 
@@ -25,8 +27,15 @@ use squall_sdk::{Error, env, log, sleep, vu};
 /// Log messages are cut at 8 KiB; no test shows more of a body than this.
 const SHOWN: usize = 2000;
 
+fn set_up() -> Result<(), Error> {
+    env("SETUP_STEPS").map_or(Ok(()), |steps| follow(&steps))
+}
+
 fn fetch() -> Result<(), Error> {
-    let text = env("STEPS").ok_or_else(|| Error::new("the variable `STEPS` is missing"))?;
+    follow(&env("STEPS").ok_or_else(|| Error::new("the variable `STEPS` is missing"))?)
+}
+
+fn follow(text: &str) -> Result<(), Error> {
     let text = text.replace("{vu}", &vu::id().to_string()).replace("{iteration}", &vu::iteration().to_string());
     let steps: Vec<Value> = serde_json::from_str(&text)?;
     for (number, step) in steps.iter().enumerate() {
@@ -172,4 +181,7 @@ fn shown(response: &Response, what: &str) -> Result<Value, Error> {
     })
 }
 
-squall_sdk::journey!(fetch);
+squall_sdk::journey! {
+    setup: set_up,
+    scenarios: { default: fetch },
+}

@@ -14,6 +14,7 @@ const FEW_HEADERS: usize = 32;
 const MAX_LINE: usize = 8 << 10;
 
 /// Takes the bytes of one response in.
+#[expect(clippy::struct_excessive_bools, reason = "facts about an answer; none excludes another")]
 #[derive(Debug)]
 pub(in super::super) struct Decoder {
     state: State,

@@ -8,15 +8,15 @@ use std::cell::RefCell;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Poll, ready};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
-use tokio::time::{Sleep, sleep};
 
 pub(super) use decode::{Decoder, MAX_HEADERS};
 
 use super::dial::Via;
+use super::silence::Silence;
 use super::stream::Stream;
 use super::{Error, Progress, Request};
 use crate::plan::Http;
@@ -38,17 +38,16 @@ pub(super) struct Connection {
     via: Option<Arc<Via>>,
 }
 
-/// A limit to how long nothing may arrive.
-struct Silence {
-    limit: Duration,
-    timer: Pin<Box<Sleep>>,
-}
-
 impl Connection {
     /// Takes over a stream on which nothing was said yet, and which leads to the target or to a proxy that is told where
     /// to send what it gets.
     pub(super) fn new(stream: Stream, via: Option<Arc<Via>>) -> Self {
         Self { stream, via }
+    }
+
+    /// Hands the stream over to whoever speaks another version on it.
+    pub(super) fn into_stream(self) -> Stream {
+        self.stream
     }
 
     /// Whether an idle connection still seems open.
@@ -114,7 +113,10 @@ impl Connection {
                     Poll::Ready(decoder.feed(buffer.filled()))
                 });
                 if let Some(silence) = &mut silence {
-                    silence.watch(&read, context)?;
+                    match read {
+                        Poll::Ready(_) => silence.restart(),
+                        Poll::Pending => silence.check(context)?,
+                    }
                 }
                 ready!(read)?;
             }
@@ -122,23 +124,5 @@ impl Connection {
         })
         .await?;
         Ok(first.unwrap_or_else(Instant::now))
-    }
-}
-
-impl Silence {
-    fn new(limit: Duration) -> Self {
-        Self { limit, timer: Box::pin(sleep(limit)) }
-    }
-
-    /// Starts anew when something was read, and gives up when it was silent for too long.
-    fn watch<T>(&mut self, read: &Poll<T>, context: &mut Context<'_>) -> Result<(), Error> {
-        if read.is_ready() {
-            self.timer.as_mut().reset(tokio::time::Instant::now() + self.limit);
-            return Ok(());
-        }
-        match self.timer.as_mut().poll(context) {
-            Poll::Ready(()) => Err(Error::Timeout),
-            Poll::Pending => Ok(()),
-        }
     }
 }

@@ -13,6 +13,7 @@ use tokio_rustls::rustls::{
 
 use super::Error;
 use super::dial::Socket;
+use crate::plan::http::Version;
 
 /// One configuration for all connections of a run, made when the first of them needs it: reading the system's roots
 /// takes some 20 ms.
@@ -20,16 +21,17 @@ use super::dial::Socket;
 pub struct Tls {
     config: OnceLock<Result<Arc<ClientConfig>, Error>>,
     skip_verify: bool,
+    version: Version,
 }
 
 impl Tls {
-    pub(super) fn new(skip_verify: bool) -> Self {
-        Self { config: OnceLock::new(), skip_verify }
+    pub(super) fn new(skip_verify: bool, version: Version) -> Self {
+        Self { config: OnceLock::new(), skip_verify, version }
     }
 
     /// Shakes hands.
     pub(super) async fn connect(&self, host: &str, stream: Socket) -> Result<TlsStream<Socket>, Error> {
-        let config = self.config.get_or_init(|| config(self.skip_verify)).clone()?;
+        let config = self.config.get_or_init(|| config(self.skip_verify, self.version)).clone()?;
         let name = ServerName::try_from(host.to_owned()).map_err(|error| Error::Tls(format!("`{host}`: {error}")))?;
         TlsConnector::from(config).connect(name, stream).await.map_err(|error| {
             match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
@@ -49,7 +51,12 @@ pub(super) fn version(stream: &TlsStream<Socket>) -> &'static str {
     }
 }
 
-fn config(skip_verify: bool) -> Result<Arc<ClientConfig>, Error> {
+/// Whether both sides agreed on HTTP/2 (ALPN).
+pub(super) fn agreed_on_http2(stream: &TlsStream<Socket>) -> bool {
+    stream.get_ref().1.alpn_protocol() == Some(b"h2")
+}
+
+fn config(skip_verify: bool, version: Version) -> Result<Arc<ClientConfig>, Error> {
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
@@ -62,7 +69,12 @@ fn config(skip_verify: bool) -> Result<Arc<ClientConfig>, Error> {
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         builder.with_root_certificates(roots).with_no_client_auth()
     };
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let offered: &[&[u8]] = match version {
+        Version::Auto => &[b"h2", b"http/1.1"],
+        Version::Http1 => &[b"http/1.1"],
+        Version::Http2 => &[b"h2"],
+    };
+    config.alpn_protocols = offered.iter().map(|name| name.to_vec()).collect();
     Ok(Arc::new(config))
 }
 

@@ -1,0 +1,231 @@
+//! One exchange on a stream of its own: the request goes out while the answer comes in.
+
+use std::future::{Future as _, poll_fn};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use ::h2::client::{ResponseFuture, SendRequest};
+use ::h2::{RecvStream, SendStream};
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, SET_COOKIE};
+
+use super::{Failure, Slot, error, head};
+use crate::plan::Http;
+use crate::protocol::http::silence::Silence;
+use crate::protocol::http::{Error, Peer, Progress, Request, Response};
+
+/// The most that is asked for at once when a body is sent; the window and the buffer allow less anyway.
+const MOST_ASKED: usize = 1 << 30;
+/// The most room that an announced length makes us reserve.
+const MOST_RESERVED: u64 = 1 << 20;
+
+/// An exchange on its way. Dropping it resets the stream.
+struct Running<'a> {
+    slot: &'a Slot,
+    send: SendRequest<Bytes>,
+    /// What is left of the request's body.
+    upload: Option<(SendStream<Bytes>, &'a [u8])>,
+    answer: ResponseFuture,
+    body: Option<RecvStream>,
+    progress: &'a mut Progress,
+    begun: Instant,
+    /// When the last of the request was handed over.
+    sent: Option<Instant>,
+    taken: Taken<'a>,
+    silence: Option<Silence>,
+}
+
+/// What has come of the answer.
+struct Taken<'a> {
+    settings: &'a Http,
+    head_only: bool,
+    status: u16,
+    raw: Vec<u8>,
+    head_length: usize,
+    body_length: u64,
+    has_cookies: bool,
+}
+
+impl Slot {
+    /// Sends a request and reads the whole answer. `raw` is a buffer to reuse.
+    pub(in super::super) async fn exchange(
+        self,
+        settings: &Http,
+        request: &Request<'_>,
+        raw: Vec<u8>,
+        progress: &mut Progress,
+    ) -> Result<Response, Failure> {
+        let connection = &self.connection;
+        progress.peer = Peer { reused: connection.state.used.get().is_some(), ..connection.peer };
+        let head = head::request(settings, request).map_err(Failure::last)?;
+        let body = request.body.filter(|body| !body.is_empty());
+        let mut send = connection.send.borrow().clone();
+        let begun = Instant::now();
+        let (answer, upload) = match send.send_request(head, body.is_none()) {
+            Ok(opened) => opened,
+            Err(error) => return Err(Failure::unsent(&error)),
+        };
+        let sent = body.is_none().then_some(begun);
+        let taken = Taken {
+            settings,
+            head_only: request.method == "HEAD",
+            status: 0,
+            raw,
+            head_length: 0,
+            body_length: 0,
+            has_cookies: false,
+        };
+        let upload = body.map(|body| (upload, body));
+        let silence = settings.read_timeout.map(Silence::new);
+        let mut running =
+            Running { slot: &self, send, upload, answer, body: None, progress, begun, sent, taken, silence };
+        let first = poll_fn(|context| {
+            let head = running.poll_head(context);
+            if head.is_pending() {
+                running.watch(false, context).map_err(Failure::last)?;
+            }
+            head
+        });
+        let first = first.await?;
+        let rest = poll_fn(|context| {
+            let before = running.taken.body_length;
+            let body = running.poll_body(context);
+            if body.is_pending() {
+                running.watch(running.taken.body_length > before, context)?;
+            }
+            body
+        });
+        rest.await.map_err(Failure::last)?;
+        let ended = Instant::now();
+        running.progress.timings.receiving = ended - first;
+        connection.state.used.set(Some(ended));
+        let taken = &mut running.taken;
+        Ok(Response {
+            status: taken.status,
+            body_length: taken.body_length,
+            has_cookies: taken.has_cookies,
+            raw: std::mem::take(&mut taken.raw),
+            head_length: taken.head_length,
+        })
+    }
+}
+
+impl Running<'_> {
+    /// Waits for the head; returns when it came.
+    fn poll_head(&mut self, context: &mut Context<'_>) -> Poll<Result<Instant, Failure>> {
+        self.poll_upload(context);
+        let answer = match ready!(Pin::new(&mut self.answer).poll(context)) {
+            Ok(answer) => answer,
+            Err(error) => return Poll::Ready(Err(Failure::before_answer(&error, &mut self.send))),
+        };
+        let first = Instant::now();
+        // A server may answer before it has read the whole request.
+        let sent = *self.sent.get_or_insert(first);
+        self.progress.timings.sending = sent - self.begun;
+        self.progress.timings.waiting = first - sent;
+        self.taken.head(&answer).map_err(Failure::last)?;
+        self.body = Some(answer.into_body());
+        Poll::Ready(Ok(first))
+    }
+
+    /// Waits for the end of the answer.
+    fn poll_body(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        // The server may wait for the rest of the request before it sends the rest of the answer.
+        self.poll_upload(context);
+        let Some(body) = &mut self.body else { return Poll::Ready(Ok(())) };
+        while let Some(bytes) = ready!(body.poll_data(context)) {
+            let bytes = bytes.map_err(|error| error::cause(&error, &mut self.send))?;
+            self.taken.body(&bytes)?;
+            // It fails only for more than came.
+            let _ = body.flow_control().release_capacity(bytes.len());
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Gives up when nothing came for too long since the request was sent.
+    fn watch(&mut self, has_moved: bool, context: &mut Context<'_>) -> Result<(), Error> {
+        let Some(silence) = &mut self.silence else { return Ok(()) };
+        if has_moved || self.sent.is_none() {
+            silence.restart();
+        }
+        silence.check(context)
+    }
+
+    /// Hands over as much of the request's body as there is room for.
+    fn poll_upload(&mut self, context: &mut Context<'_>) {
+        while let Some((stream, rest)) = &mut self.upload {
+            stream.reserve_capacity(rest.len().min(MOST_ASKED));
+            if stream.capacity() == 0 {
+                match stream.poll_capacity(context) {
+                    Poll::Pending => return,
+                    Poll::Ready(Some(Ok(_))) => {
+                        if stream.capacity() == 0 {
+                            continue;
+                        }
+                    }
+                    // The answer says why: it may even be complete (RFC 9113, 8.1).
+                    Poll::Ready(Some(Err(_)) | None) => return self.end_upload(),
+                }
+            }
+            let (now, later) = rest.split_at(stream.capacity().min(rest.len()));
+            *rest = later;
+            let is_last = later.is_empty();
+            if stream.send_data(Bytes::copy_from_slice(now), is_last).is_err() || is_last {
+                return self.end_upload();
+            }
+        }
+    }
+
+    fn end_upload(&mut self) {
+        self.upload = None;
+        let sent = *self.sent.get_or_insert_with(Instant::now);
+        self.progress.timings.sending = sent - self.begun;
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        let (sent, received) = self.slot.connection.state.claim();
+        self.progress.sent += sent;
+        self.progress.received += received;
+    }
+}
+
+impl Taken<'_> {
+    fn head(&mut self, answer: &http::Response<RecvStream>) -> Result<(), Error> {
+        self.status = answer.status().as_u16();
+        self.has_cookies = answer.headers().contains_key(SET_COOKIE);
+        let length = answer.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+        let mut body = length.unwrap_or(0);
+        if !self.may_have_body() || self.settings.discard_bodies {
+            body = 0;
+        }
+        if body > self.settings.max_body {
+            return Err(Error::TooLarge(self.settings.max_body));
+        }
+        self.raw.clear();
+        self.raw.reserve_exact(head::length(answer) + body.min(MOST_RESERVED) as usize);
+        head::write(answer, &mut self.raw)?;
+        self.head_length = self.raw.len();
+        Ok(())
+    }
+
+    fn body(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        if !bytes.is_empty() && !self.may_have_body() {
+            return Err(Error::Protocol(format!("a body where status {} has none", self.status)));
+        }
+        self.body_length += bytes.len() as u64;
+        if !self.settings.discard_bodies {
+            if self.body_length > self.settings.max_body {
+                return Err(Error::TooLarge(self.settings.max_body));
+            }
+            self.raw.extend_from_slice(bytes);
+        }
+        Ok(())
+    }
+
+    fn may_have_body(&self) -> bool {
+        !self.head_only && !matches!(self.status, 204 | 304)
+    }
+}

@@ -1,0 +1,277 @@
+//! Open connections: those of HTTP/1.1 that lie idle, and those of HTTP/2, which carry several exchanges at once.
+//!
+//! Each VU has a pool, or several share one ([`Groups`]). Where HTTP/2 may be spoken, one of those that need a connection
+//! opens it and the others wait for that one: first requests that begin together do not open a connection each.
+
+use std::cell::RefCell;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustc_hash::FxHashMap;
+use tokio::sync::Notify;
+
+use super::{Error, Peer, Target, h1, h2};
+
+/// Open connections.
+#[derive(Debug, Default)]
+pub(super) struct Pool {
+    idle: RefCell<Vec<Idle>>,
+    origins: RefCell<Vec<Origin>>,
+}
+
+/// An open connection to one origin that carries one exchange at a time.
+#[derive(Debug)]
+pub(super) struct Idle {
+    pub(super) target: Arc<Target>,
+    pub(super) peer: Peer,
+    /// When its last exchange ended.
+    pub(super) since: Instant,
+    pub(super) http: h1::Connection,
+}
+
+/// What leads to one origin by HTTP/2, or will when it turns out to be spoken there.
+#[derive(Debug)]
+struct Origin {
+    target: Arc<Target>,
+    connections: Vec<Rc<h2::Connection>>,
+    flight: Option<Rc<Flight>>,
+}
+
+/// A connection that is being opened, as those see it who wait for it.
+#[derive(Debug, Default)]
+struct Flight {
+    landed: Notify,
+    error: RefCell<Option<Error>>,
+}
+
+/// What the next one who needs a connection does.
+#[derive(Debug)]
+pub(super) enum Turn<'a> {
+    /// Uses this stream.
+    Stream(h2::Slot),
+    /// Opens a connection, for others too.
+    Open(Opening<'a>),
+}
+
+/// The duty to open a connection. Dropping it hands the duty to one of those who wait.
+#[derive(Debug)]
+pub(super) struct Opening<'a> {
+    pool: &'a Pool,
+    target: &'a Arc<Target>,
+    flight: Rc<Flight>,
+}
+
+/// What there is for one origin.
+enum Found {
+    Stream(h2::Slot),
+    Nothing(Rc<Flight>),
+    Wait { flight: Option<Rc<Flight>>, full: Option<Rc<h2::Connection>> },
+}
+
+impl Pool {
+    /// Closes all connections; those in use end with their exchange.
+    pub(super) fn close_all(&self) {
+        self.idle.borrow_mut().clear();
+        self.origins.borrow_mut().clear();
+    }
+
+    /// Keeps a connection for the next request.
+    pub(super) fn put_idle(&self, connection: Idle) {
+        self.idle.borrow_mut().push(connection);
+    }
+
+    /// Takes a connection that leads where the request goes; drops those that were closed meanwhile, or lay idle for
+    /// longer than the limit.
+    pub(super) fn take_idle(&self, target: &Arc<Target>, limit: Option<Duration>) -> Option<Idle> {
+        let mut idle = self.idle.borrow_mut();
+        loop {
+            let at = idle.iter().rposition(|connection| leads_to(&connection.target, target))?;
+            let connection = idle.swap_remove(at);
+            if connection.http.is_open() && limit.is_none_or(|limit| connection.since.elapsed() < limit) {
+                return Some(connection);
+            }
+        }
+    }
+
+    /// Waits for a stream to an origin, or for being the one who opens a connection. `may_grow` says whether another one
+    /// is opened when the server allows no more streams on those there are, `limit` how long one may have lain idle.
+    pub(super) async fn turn<'a>(
+        &'a self,
+        target: &'a Arc<Target>,
+        may_grow: bool,
+        limit: Option<Duration>,
+    ) -> Result<Turn<'a>, Error> {
+        loop {
+            let (flight, full) = match self.find(target, may_grow, limit) {
+                Found::Stream(slot) => return Ok(Turn::Stream(slot)),
+                Found::Nothing(flight) => return Ok(Turn::Open(Opening { pool: self, target, flight })),
+                Found::Wait { flight, full } => (flight, full),
+            };
+            tokio::select! {
+                () = landed(flight.as_deref()), if flight.is_some() => {}
+                () = freed(full.as_deref()), if full.is_some() => {}
+            }
+            // Who opened it failed for all who waited: one failure is not repeated by each of them in turn.
+            if let Some(error) = flight.and_then(|flight| flight.error.borrow().clone()) {
+                return Err(error);
+            }
+        }
+    }
+
+    /// Adds a connection.
+    pub(super) fn put(&self, target: &Arc<Target>, connection: Rc<h2::Connection>) {
+        origin(&mut self.origins.borrow_mut(), target).connections.push(connection);
+    }
+
+    fn find(&self, target: &Arc<Target>, may_grow: bool, limit: Option<Duration>) -> Found {
+        let origins = &mut *self.origins.borrow_mut();
+        let origin = origin(origins, target);
+        let mut at = 0;
+        while let Some(connection) = origin.connections.get(at) {
+            if !connection.is_open() || limit.is_some_and(|limit| connection.lay_idle(limit)) {
+                origin.connections.swap_remove(at);
+                continue;
+            }
+            if let Some(slot) = connection.slot() {
+                return Found::Stream(slot);
+            }
+            at += 1;
+        }
+        origin.connections.retain(|connection| !connection.is_useless());
+        // One that the server has not named its limit for may soon have room for many, so that is worth a wait.
+        let unsettled = origin.connections.iter().find(|connection| !connection.is_settled());
+        let may_grow = may_grow && unsettled.is_none();
+        let full = unsettled.or(origin.connections.first()).cloned();
+        if origin.flight.is_none() && (full.is_none() || may_grow) {
+            let flight = Rc::<Flight>::default();
+            origin.flight = Some(Rc::clone(&flight));
+            return Found::Nothing(flight);
+        }
+        Found::Wait { flight: origin.flight.clone(), full }
+    }
+}
+
+impl Opening<'_> {
+    /// Has a connection for all who wait.
+    pub(super) fn succeed(self, connection: Rc<h2::Connection>) {
+        self.pool.put(self.target, connection);
+    }
+
+    /// Has none, and says why.
+    pub(super) fn fail(self, error: &Error) {
+        *self.flight.error.borrow_mut() = Some(error.clone());
+    }
+}
+
+impl Drop for Opening<'_> {
+    fn drop(&mut self) {
+        let mut origins = self.pool.origins.borrow_mut();
+        let ours = |flight: &Rc<Flight>| Rc::ptr_eq(flight, &self.flight);
+        if let Some(at) = origins.iter().position(|origin| origin.flight.as_ref().is_some_and(ours)) {
+            origins[at].flight = None;
+            if origins[at].connections.is_empty() {
+                origins.swap_remove(at);
+            }
+        }
+        self.flight.landed.notify_waiters();
+    }
+}
+
+async fn landed(flight: Option<&Flight>) {
+    if let Some(flight) = flight {
+        flight.landed.notified().await;
+    }
+}
+
+async fn freed(connection: Option<&h2::Connection>) {
+    if let Some(connection) = connection {
+        connection.freed().await;
+    }
+}
+
+fn origin<'a>(origins: &'a mut Vec<Origin>, target: &Arc<Target>) -> &'a mut Origin {
+    let at = origins.iter().position(|origin| leads_to(&origin.target, target)).unwrap_or_else(|| {
+        origins.push(Origin { target: Arc::clone(target), connections: Vec::new(), flight: None });
+        origins.len() - 1
+    });
+    &mut origins[at]
+}
+
+/// Whether what leads to one target leads to another.
+fn leads_to(one: &Arc<Target>, other: &Arc<Target>) -> bool {
+    Arc::ptr_eq(one, other) || one.same_origin(other)
+}
+
+/// The pools of a worker thread that several VUs share, by scenario.
+#[derive(Debug, Default)]
+pub(super) struct Groups {
+    scenarios: FxHashMap<Box<str>, Scenario>,
+}
+
+#[derive(Debug, Default)]
+struct Scenario {
+    /// The VUs in the order in which they first asked. One that comes again, with a new instance, keeps its place.
+    seats: FxHashMap<u32, usize>,
+    /// Each lives as long as one of its VUs.
+    pools: Vec<Weak<Pool>>,
+}
+
+impl Groups {
+    /// The pool that a VU shares with others of its scenario, so many together.
+    pub(super) fn pool(&mut self, scenario: &str, vu: u32, members: u32) -> Rc<Pool> {
+        if !self.scenarios.contains_key(scenario) {
+            self.scenarios.insert(scenario.into(), Scenario::default());
+        }
+        let Some(Scenario { seats, pools }) = self.scenarios.get_mut(scenario) else { return Rc::default() };
+        let next = seats.len();
+        let group = *seats.entry(vu).or_insert(next) / members.max(1) as usize;
+        if group >= pools.len() {
+            pools.resize_with(group + 1, Weak::new);
+        }
+        pools[group].upgrade().unwrap_or_else(|| {
+            let pool = Rc::<Pool>::default();
+            pools[group] = Rc::downgrade(&pool);
+            pool
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn so_many_vus_of_a_scenario_share_a_pool() {
+        let mut groups = Groups::default();
+        let pools: Vec<Rc<Pool>> = [7, 3, 9].map(|vu| groups.pool("a", vu, 2)).into();
+        assert!(Rc::ptr_eq(&pools[0], &pools[1]) && !Rc::ptr_eq(&pools[1], &pools[2]));
+        assert!(!Rc::ptr_eq(&pools[0], &groups.pool("b", 7, 2)), "scenarios do not mix");
+        assert!(Rc::ptr_eq(&pools[1], &groups.pool("a", 3, 2)), "a new instance of a VU keeps its place");
+    }
+
+    #[test]
+    fn a_pool_ends_with_its_last_vu() {
+        let mut groups = Groups::default();
+        let weak = Rc::downgrade(&groups.pool("a", 1, 2));
+        assert!(weak.upgrade().is_none());
+        assert_eq!(Rc::strong_count(&groups.pool("a", 1, 2)), 1);
+    }
+
+    #[tokio::test]
+    async fn one_opens_and_the_others_wait_for_it() {
+        let (pool, target) = (Pool::default(), Arc::new(Target::parse("https://a.test").unwrap()));
+        let Ok(Turn::Open(opening)) = pool.turn(&target, false, None).await else { panic!("nobody opens") };
+        let wait = || async { pool.turn(&target, false, None).await };
+        let (second, third) = (wait(), wait());
+        tokio::pin!(second, third);
+        assert!(futures_util::poll!(&mut second).is_pending() && futures_util::poll!(&mut third).is_pending());
+        // The one who opens is cancelled: exactly one of the others takes over.
+        drop(opening);
+        let std::task::Poll::Ready(Ok(Turn::Open(opening))) = futures_util::poll!(&mut second) else { panic!("hangs") };
+        assert!(futures_util::poll!(&mut third).is_pending());
+        opening.fail(&Error::Refused);
+        assert_eq!(third.await.unwrap_err(), Error::Refused);
+        assert!(pool.origins.borrow().is_empty(), "nothing is kept of what came to nothing");
+    }
+}
