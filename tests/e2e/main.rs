@@ -20,3 +20,4 @@ mod session;
 mod signals;
 mod support;
 mod thresholds;
+mod tls;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::num::{ParseFloatError, ParseIntError};
 use std::str::Utf8Error;
 
-use crate::bindings::squall::journey::{cookies, http, metric};
+use crate::bindings::squall::journey::{cookies, http, metric, tls};
 
 /// Why something in a journey did not work.
 #[derive(Debug)]
@@ -44,6 +44,10 @@ pub enum Error {
     MetricConflict(String),
     /// The run has as many metrics as it may; the limit.
     TooManyMetrics(u32),
+    /// The client's certificate cannot be used; why.
+    InvalidCertificate(String),
+    /// The client's key cannot be used; why.
+    InvalidKey(String),
     /// Anything else: the host's words, or the author's.
     Other(String),
 }
@@ -68,6 +72,8 @@ impl fmt::Display for Error {
             Self::InvalidCookie(why) => ("the cookie is invalid: ", why.as_str()),
             Self::InvalidMetric(why) => ("the metric's name is invalid: ", why.as_str()),
             Self::MetricConflict(why) => ("the metric exists already: ", why.as_str()),
+            Self::InvalidCertificate(why) => ("the client's certificate is invalid: ", why.as_str()),
+            Self::InvalidKey(why) => ("the client's key is invalid: ", why.as_str()),
             Self::TooManyMetrics(limit) => {
                 return write!(f, "the run has {limit} metrics, as many as it may");
             }
@@ -137,6 +143,17 @@ impl From<metric::Error> for Error {
             metric::Error::Conflict(why) => Self::MetricConflict(why),
             metric::Error::TooMany(limit) => Self::TooManyMetrics(limit),
             metric::Error::Other(why) => Self::Other(why),
+        }
+    }
+}
+
+impl From<tls::Error> for Error {
+    #[cold]
+    fn from(error: tls::Error) -> Self {
+        match error {
+            tls::Error::InvalidCertificate(why) => Self::InvalidCertificate(why),
+            tls::Error::InvalidKey(why) => Self::InvalidKey(why),
+            tls::Error::Other(why) => Self::Other(why),
         }
     }
 }

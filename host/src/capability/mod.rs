@@ -11,6 +11,7 @@ mod log;
 mod metric;
 mod random;
 mod time;
+mod tls;
 mod wasi;
 
 pub use http::Pace;

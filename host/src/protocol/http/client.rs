@@ -1,5 +1,8 @@
 //! One VU's client: its connections, and one exchange after another.
 
+#[cfg(test)]
+mod tests;
+
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -12,7 +15,7 @@ use super::h2::Again;
 use super::pool::{Idle, Pool, Turn};
 use super::shared::Shared;
 use super::stream::Stream;
-use super::{Error, Exchange, Peer, Progress, Protocol, Request, Response, Target, h1, h2, tls};
+use super::{Error, Exchange, IdentityError, Peer, Progress, Protocol, Request, Response, Target, h1, h2, tls};
 use crate::plan::http::{Connections, Version};
 
 /// A response buffer up to this size serves the VU's next exchange.
@@ -35,6 +38,7 @@ pub struct Client {
     // A VU lives on one thread; the wrappers exist because wasmtime wants a store's data to be `Send`.
     connections: SendWrapper<Held>,
     spare: SendWrapper<RefCell<Vec<u8>>>,
+    tls: tls::Own,
 }
 
 /// Whose connections a VU uses.
@@ -67,6 +71,7 @@ impl Client {
             shared: SendWrapper::new(Rc::clone(shared)),
             connections: SendWrapper::new(held),
             spare: SendWrapper::new(RefCell::default()),
+            tls: tls::Own::default(),
         }
     }
 
@@ -79,6 +84,31 @@ impl Client {
     /// Closes all connections.
     pub fn close_all(&self) {
         self.pool().close_all();
+    }
+
+    /// Shows this certificate, PEM as its key is, to servers that ask for one and whose host is one of `domains`; to all
+    /// where there are none. Closes connections that were opened without it.
+    pub fn use_certificate(
+        &self,
+        certificate: &str,
+        key: &str,
+        password: Option<&str>,
+        domains: &[String],
+    ) -> Result<(), IdentityError> {
+        if let Held::Shared(_) = *self.connections {
+            return Err(IdentityError::Shared);
+        }
+        self.tls.add(certificate, key, password, domains)?;
+        self.close_all();
+        Ok(())
+    }
+
+    /// Forgets the certificates of `use_certificate` and closes the connections that were opened with them.
+    pub fn clear_certificates(&self) {
+        if self.tls.has_identities() {
+            self.tls.clear();
+            self.close_all();
+        }
     }
 
     /// Takes an answer's buffer back for the next exchange.
@@ -124,7 +154,7 @@ impl Client {
             // Boxed, or every request of HTTP/1.1 would have to make room for it.
             return SendWrapper::new(Box::pin(self.by_stream(request, target, progress, started))).await;
         }
-        let connection = self.open(target, progress).await?;
+        let connection = self.connect(target, progress, started).await?;
         self.once(connection, request, progress, started).await
     }
 
@@ -137,14 +167,12 @@ impl Client {
         }
     }
 
-    /// Opens a connection to a target, in the time there is for that.
-    async fn open(&self, target: &Arc<Target>, progress: &mut Progress) -> Result<Idle, Error> {
-        let started = Instant::now();
+    /// Opens a connection within the time there is for that.
+    async fn connect(&self, target: &Arc<Target>, progress: &mut Progress, started: Instant) -> Result<Idle, Error> {
         let limit = self.shared.settings().connect_timeout;
         // Boxed, or every request would have to make room for what few need.
-        let connect = SendWrapper::new(Box::pin(self.connect(target, progress)));
-        let opened = tokio::time::timeout(limit, connect).await;
-        let opened = opened.unwrap_or(Err(Error::DialTimeout));
+        let open = SendWrapper::new(Box::pin(self.open(target, progress)));
+        let opened = tokio::time::timeout(limit, open).await.unwrap_or(Err(Error::DialTimeout));
         if opened.is_err() {
             progress.timings.blocked = started.elapsed();
         }
@@ -153,21 +181,19 @@ impl Client {
 
     /// Connects to a target, shakes hands, and finds out which HTTP is spoken there: HTTP/2 only where
     /// [`may_multiplex`](Self::may_multiplex) says so.
-    async fn connect(&self, target: &Arc<Target>, progress: &mut Progress) -> Result<Idle, Error> {
+    async fn open(&self, target: &Arc<Target>, progress: &mut Progress) -> Result<Idle, Error> {
         let dialled = self.shared.dialler().dial(target, self.owner.vu, progress).await?;
         let only_http2 = self.shared.settings().version == Version::Http2;
         let mut peer = Peer { remote: dialled.remote, ..Peer::default() };
         let stream = if target.is_tls() {
             let started = Instant::now();
-            let stream = self.shared.tls().connect(target.host(), dialled.socket).await?;
+            // Boxed, so that requests without TLS do not carry a handshake's state.
+            let secured = Box::pin(self.shared.tls().connect(&self.tls, target.host(), dialled.socket)).await?;
             progress.timings.tls_handshaking = started.elapsed();
-            peer.tls_version = Some(tls::version(&stream));
-            if tls::agreed_on_http2(&stream) {
-                peer.protocol = Protocol::Http2;
-            } else if only_http2 {
-                return Err(h2::unspoken());
-            }
-            Stream::Tls(Box::new(stream))
+            peer.protocol = secured.protocol;
+            peer.tls_version = Some(secured.version);
+            peer.tls_cipher = secured.cipher;
+            Stream::Tls(secured.stream)
         } else {
             if only_http2 {
                 peer.protocol = Protocol::Http2;
@@ -187,7 +213,7 @@ impl Client {
         started: Instant,
     ) -> Result<Response, Error> {
         loop {
-            let slot = match self.way(target, progress).await? {
+            let slot = match self.way(target, progress, started).await? {
                 Way::Alone(connection) => return self.once(connection, request, progress, started).await,
                 Way::Stream(slot) => slot,
             };
@@ -210,7 +236,7 @@ impl Client {
     }
 
     /// Finds the way for a request where HTTP/2 may be spoken: a stream, or a new connection.
-    async fn way(&self, target: &Arc<Target>, progress: &mut Progress) -> Result<Way, Error> {
+    async fn way(&self, target: &Arc<Target>, progress: &mut Progress, started: Instant) -> Result<Way, Error> {
         let is_kept = self.owner.connections != Connections::PerRequest;
         let opening = if is_kept && !self.shared.speaks_http1(target) {
             let may_grow = matches!(self.owner.connections, Connections::Shared(_));
@@ -222,7 +248,7 @@ impl Client {
             None
         };
         let opened = async {
-            let opened = self.open(target, progress).await?;
+            let opened = self.connect(target, progress, started).await?;
             let (settings, peer) = (self.shared.settings(), opened.peer);
             Ok(match peer.protocol {
                 Protocol::Http1 => Err(opened),

@@ -17,7 +17,6 @@ mod pool;
 mod request;
 mod response;
 mod shared;
-mod silence;
 mod stream;
 mod target;
 mod tls;
@@ -31,5 +30,6 @@ pub use request::{Header, Request};
 pub use response::Response;
 pub use shared::Shared;
 pub use target::{Target, without_userinfo};
+pub use tls::IdentityError;
 
 use exchange::Progress;

@@ -87,7 +87,7 @@ impl Pool {
         let mut idle = self.idle.borrow_mut();
         loop {
             let at = idle.iter().rposition(|connection| leads_to(&connection.target, target))?;
-            let connection = idle.swap_remove(at);
+            let mut connection = idle.swap_remove(at);
             if connection.http.is_open() && limit.is_none_or(|limit| connection.since.elapsed() < limit) {
                 return Some(connection);
             }
@@ -95,15 +95,15 @@ impl Pool {
     }
 
     /// Waits for a stream to an origin, or for being the one who opens a connection. `may_grow` says whether another one
-    /// is opened when the server allows no more streams on those there are, `limit` how long one may have lain idle.
+    /// is opened when the server allows no more streams on those there are; `idle` how long one may lie idle.
     pub(super) async fn turn<'a>(
         &'a self,
         target: &'a Arc<Target>,
         may_grow: bool,
-        limit: Option<Duration>,
+        idle: Option<Duration>,
     ) -> Result<Turn<'a>, Error> {
         loop {
-            let (flight, full) = match self.find(target, may_grow, limit) {
+            let (flight, full) = match self.find(target, may_grow, idle) {
                 Found::Stream(slot) => return Ok(Turn::Stream(slot)),
                 Found::Nothing(flight) => return Ok(Turn::Open(Opening { pool: self, target, flight })),
                 Found::Wait { flight, full } => (flight, full),
@@ -124,12 +124,12 @@ impl Pool {
         origin(&mut self.origins.borrow_mut(), target).connections.push(connection);
     }
 
-    fn find(&self, target: &Arc<Target>, may_grow: bool, limit: Option<Duration>) -> Found {
+    fn find(&self, target: &Arc<Target>, may_grow: bool, idle: Option<Duration>) -> Found {
         let origins = &mut *self.origins.borrow_mut();
         let origin = origin(origins, target);
         let mut at = 0;
         while let Some(connection) = origin.connections.get(at) {
-            if !connection.is_open() || limit.is_some_and(|limit| connection.lay_idle(limit)) {
+            if !connection.is_open(idle) {
                 origin.connections.swap_remove(at);
                 continue;
             }

@@ -1,11 +1,12 @@
 //! Does what the variable `STEPS` says, and logs every answer as JSON: what tests of HTTP are written with.
 //!
 //! `STEPS` is a list of objects. `{vu}` and `{iteration}` in any text of it are the numbers of the VU and the iteration.
-//! A step is a request, several at once, or a wait:
+//! A step is a request, several at once, a client's certificate, or a wait:
 //!
 //! ```json
 //! [{ "url": "http://h/{vu}", "method": "POST", "headers": { "a": "b" }, "body": "text", "show": ["body", "headers"] },
 //!  { "batch": [{ "url": "http://h/1" }, { "url": "http://h/2" }] },
+//!  { "certificate": { "cert": "PEM", "key": "PEM", "password": "x", "domains": ["h"] } },
 //!  { "sleep_ms": 10 }]
 //! ```
 //!
@@ -22,7 +23,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use squall_sdk::http::{self, Cookie, Jar, Request, Response};
-use squall_sdk::{Error, env, log, sleep, vu};
+use squall_sdk::{Error, env, log, sleep, tls, vu};
 
 /// Log messages are cut at 8 KiB; no test shows more of a body than this.
 const SHOWN: usize = 2000;
@@ -49,6 +50,8 @@ fn follow(text: &str) -> Result<(), Error> {
 fn run(number: usize, step: &Value) -> Result<(), Error> {
     if let Some(milliseconds) = step["sleep_ms"].as_u64() {
         sleep(Duration::from_millis(milliseconds));
+    } else if step["certificate"].is_object() {
+        certificate(&step["certificate"])?;
     } else if step["set_cookie"].is_object() {
         let text = |name: &str| step["set_cookie"][name].as_str().unwrap_or_default();
         Jar::of_vu().set(text("url"), &Cookie::new(text("name"), text("value")))?;
@@ -67,6 +70,22 @@ fn run(number: usize, step: &Value) -> Result<(), Error> {
         tell(number, step, request(step)?.send())?;
     }
     Ok(())
+}
+
+/// Shows a certificate from now on; an empty object shows none.
+fn certificate(step: &Value) -> Result<(), Error> {
+    let (Some(certificate), Some(key)) = (step["cert"].as_str(), step["key"].as_str()) else {
+        tls::clear_certificates();
+        return Ok(());
+    };
+    let mut identity = tls::Certificate::new(certificate, key);
+    if let Some(password) = step["password"].as_str() {
+        identity = identity.password(password);
+    }
+    for domain in step["domains"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        identity = identity.domain(domain);
+    }
+    identity.show()
 }
 
 fn request(step: &Value) -> Result<Request<'_>, Error> {
@@ -158,6 +177,7 @@ fn shown(response: &Response, what: &str) -> Result<Value, Error> {
                 "remote_ip": details.remote_ip,
                 "remote_port": details.remote_port,
                 "tls_version": details.tls_version,
+                "tls_cipher_suite": details.tls_cipher_suite,
                 "reused": details.reused,
                 "encoded_len": details.encoded_len,
                 "redirects": details.redirects,

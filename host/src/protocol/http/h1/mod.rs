@@ -3,6 +3,7 @@
 mod decode;
 #[cfg(test)]
 mod differential;
+mod silence;
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -16,10 +17,10 @@ use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 pub(super) use decode::{Decoder, MAX_HEADERS};
 
 use super::dial::Via;
-use super::silence::Silence;
 use super::stream::Stream;
 use super::{Error, Progress, Request};
 use crate::plan::Http;
+use silence::Silence;
 
 thread_local! {
     /// What is being read and what is being written now, on this thread. An idle connection owns no buffer, which is
@@ -51,7 +52,7 @@ impl Connection {
     }
 
     /// Whether an idle connection still seems open.
-    pub(super) fn is_open(&self) -> bool {
+    pub(super) fn is_open(&mut self) -> bool {
         self.stream.is_open()
     }
 

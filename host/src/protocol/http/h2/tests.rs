@@ -265,48 +265,41 @@ async fn requests_wait_for_a_stream_unless_connections_are_shared() {
     .await;
 }
 
+#[tokio::test]
+async fn silence_and_idleness_have_their_limits() {
+    local(async {
+        let (url, seen) = serve(100, |turn, mut respond, _| {
+            if turn.seen.requests.borrow().len() < 3 {
+                return answer(&mut respond, "");
+            }
+            spawn_local(async move {
+                let mut stream = respond.send_response(Response::new(()), false).unwrap();
+                stream.send_data(Bytes::from_static(b"and then"), false).unwrap();
+                sleep(Duration::from_mins(1)).await;
+            });
+        })
+        .await;
+        let limit = Some(Duration::from_millis(50));
+        let client = client(
+            &shared_with(Http { read_timeout: limit, idle_timeout: limit, ..Http::default() }),
+            1,
+            Connections::PerVu,
+        );
+        assert!(send(&client, "GET", &url, None).await.result.is_ok());
+        sleep(Duration::from_millis(60)).await;
+        assert!(!send(&client, "GET", &url, None).await.peer.reused);
+        assert_eq!(seen.connections.get(), 2);
+        let silent = send(&client, "GET", &url, None).await;
+        assert_eq!(silent.result.unwrap_err(), Error::Timeout);
+        assert!(silent.timings.total() < Duration::from_secs(5));
+    })
+    .await;
+}
+
 #[test]
 fn http_2_costs_those_who_do_not_use_it_next_to_nothing() {
     assert!(size_of::<Client>() <= 176, "{} bytes", size_of::<Client>());
     let client = client(&shared(), 1, Connections::PerVu);
     let exchange = send(&client, "GET", "http://a.test", None);
-    assert!(size_of_val(&exchange) <= 2048, "{} bytes", size_of_val(&exchange));
-}
-
-#[tokio::test]
-async fn an_answer_may_be_slow_but_not_silent() {
-    local(async {
-        let (url, _) = serve(100, |_, mut respond, _| {
-            spawn_local(async move {
-                let mut stream = respond.send_response(Response::new(()), false).unwrap();
-                for _ in 0..4 {
-                    sleep(Duration::from_millis(100)).await;
-                    stream.send_data(Bytes::from_static(b"x"), false).unwrap();
-                }
-                sleep(Duration::from_secs(20)).await;
-            });
-        })
-        .await;
-        let settings = Http { read_timeout: Some(Duration::from_millis(300)), ..Http::default() };
-        let client = client(&shared_with(settings), 1, Connections::PerVu);
-        let exchange = send(&client, "GET", &url, None).await;
-        assert_eq!(exchange.result.unwrap_err(), Error::Timeout);
-        assert!(exchange.received > 4 * 10, "the four bytes came, each in a frame of its own");
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_connection_that_lay_idle_for_too_long_is_not_used_again() {
-    local(async {
-        let (url, seen) = serve(100, |_, mut respond, _| answer(&mut respond, "hello")).await;
-        let settings = Http { idle_timeout: Some(Duration::from_millis(300)), ..Http::default() };
-        let client = client(&shared_with(settings), 1, Connections::PerVu);
-        for wait in [0, 0, 400] {
-            sleep(Duration::from_millis(wait)).await;
-            assert!(send(&client, "GET", &url, None).await.result.is_ok());
-        }
-        assert_eq!(seen.connections.get(), 2);
-    })
-    .await;
+    assert!(size_of_val(&exchange) <= 2560, "{} bytes", size_of_val(&exchange));
 }
