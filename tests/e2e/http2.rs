@@ -221,7 +221,9 @@ fn a_reused_connection_that_was_closed_is_tried_again_only_where_that_is_safe() 
     let steps = json!([one("GET"), one("GET"), one("POST")]);
     let (run, tags) = with_tags(&steps, PRIOR_KNOWLEDGE);
     assert_eq!((target.requests(), target.connections()), (4, 2), "{run}");
-    assert_eq!((statuses(&run), &tags[2]["error_code"]), (vec![200, 200, 0], &json!("1220")), "{run}");
+    assert_eq!(statuses(&run), [200, 200, 0], "{run}");
+    // Whether the end is met while writing or while reading is a matter of moments.
+    assert!(["1201", "1220"].contains(&tags[2]["error_code"].as_str().unwrap()), "{run}");
     assert_eq!(run.summary().count("http_req_retries"), 1, "{run}");
 }
 

@@ -14,6 +14,7 @@ mod extract;
 mod guests;
 mod http;
 mod http2;
+mod network;
 mod output;
 mod run;
 mod session;

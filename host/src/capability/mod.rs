@@ -15,6 +15,7 @@ mod time;
 mod tls;
 mod wasi;
 
+pub use http::Pace;
 pub use local::Local;
 
 use std::collections::BTreeMap;
@@ -58,6 +59,8 @@ pub struct Run {
     pub sink: Arc<dyn Sink>,
     /// How requests are made where the journey says nothing.
     pub http: Arc<Http>,
+    /// How often requests may start, if there is a limit.
+    pub pace: Option<Arc<Pace>>,
     /// Whether requests may be made at all.
     pub may_send: bool,
     /// Bytes of answers that one iteration may hold at once.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use wasmtime::{Engine, Store};
 
 use super::state::{ComputedTooLong, State};
-use crate::capability::{Host, Identity, Local, Run, Sink};
+use crate::capability::{Host, Identity, Local, Pace, Run, Sink};
 use crate::metrics::{Recorder, Registry, SystemTags, Tags};
 use crate::plan::http::Connections;
 use crate::plan::{Http, Limits, Plan, Scenario};
@@ -23,6 +23,8 @@ pub struct Sandbox {
     pre: wit::JourneyPre<State>,
     limits: Limits,
     http: Arc<Http>,
+    /// One for all worker threads.
+    pace: Option<Arc<Pace>>,
     /// How scenarios use connections, where not as all do.
     connections: Arc<HashMap<Arc<str>, Connections>>,
     system_tags: SystemTags,
@@ -37,6 +39,7 @@ impl Sandbox {
             pre,
             limits: plan.limits.clone(),
             http: Arc::new(plan.http.clone()),
+            pace: plan.http.rps.map(|rps| Arc::new(Pace::new(rps))),
             connections: Arc::new(connections_of(plan)),
             system_tags: plan.system_tags.clone(),
             tags: plan.tags.clone(),
@@ -55,6 +58,7 @@ impl Journey for Sandbox {
             registry: Arc::clone(&context.registry),
             sink: Arc::new(ToContext(Arc::clone(context))),
             http: Arc::clone(&self.http),
+            pace: self.pace.clone(),
             may_send: true,
             held_bytes: self.limits.response_bytes,
         };
@@ -212,6 +216,7 @@ pub(super) async fn options(
         registry: Arc::clone(&registry),
         sink: Arc::new(OnlyLog(log)),
         http: Arc::clone(&http),
+        pace: None,
         may_send: false,
         held_bytes: 0,
     };

@@ -12,7 +12,7 @@ pub const MAY_USE: &[(&str, &[&str])] = &[
     ("sandbox", &["plan", "vu", "capability", "metrics", "wit", "platform"]),
     ("capability", &["wit", "protocol", "plan", "metrics"]),
     ("wit", &[]),
-    ("protocol", &["plan"]),
+    ("protocol", &["plan", "platform"]),
     ("collector", &["plan", "vu", "aggregate", "verdict", "output", "metrics", "platform"]),
     ("output", &["plan", "vu", "aggregate", "verdict", "metrics"]),
     ("config", &["plan", "verdict", "metrics"]),

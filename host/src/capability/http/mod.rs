@@ -4,6 +4,7 @@ mod batch;
 mod debug;
 mod failures;
 mod hop;
+mod pace;
 mod responses;
 mod sender;
 mod session;
@@ -18,6 +19,7 @@ use crate::protocol::http::{Error, Protocol};
 use crate::wit::http;
 use batch::batch;
 pub(super) use failures::Failures;
+pub use pace::Pace;
 pub(super) use responses::{Answer, Responses};
 use sender::{Asked, Sender};
 

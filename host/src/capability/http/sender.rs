@@ -46,13 +46,17 @@ impl Sender<'_> {
     /// Sends a request, follows its redirects, and records each hop.
     pub(super) async fn send(&self, asked: Asked<'_>) -> Result<Answer, Error> {
         let request = asked.request;
-        let (mut hop, deadline) = match self.first_hop(asked) {
+        let (mut hop, mut deadline) = match self.first_hop(asked) {
             Ok(first) => first,
             Err(error) => return Err(self.refuse(request, &request.method, error)),
         };
         let most = request.redirects.unwrap_or(self.run.http.max_redirects);
         let mut redirects = 0;
         loop {
+            if let Some(pace) = &self.run.pace {
+                // As in k6, a request begins when it may: its timeout and its times do not count the wait.
+                deadline += pace.wait().await;
+            }
             let own = hop.own(self.jars);
             let all = own.as_ref().map(|own| hop.with_own(own));
             let headers = all.as_deref().unwrap_or(&hop.headers);

@@ -16,7 +16,7 @@ use super::h2::Again;
 use super::pool::{Idle, Pool, Turn};
 use super::shared::Shared;
 use super::stream::Stream;
-use super::{Error, Exchange, IdentityError, Peer, Progress, Protocol, Request, Response, Target, dial, h1, h2, tls};
+use super::{Error, Exchange, IdentityError, Peer, Progress, Protocol, Request, Response, Target, h1, h2, tls};
 use crate::plan::http::{Connections, Version};
 
 /// A response buffer up to this size serves the VU's next exchange.
@@ -142,7 +142,7 @@ impl Client {
         progress: &mut Progress,
     ) -> Result<Response, Error> {
         let started = Instant::now();
-        if let Some(connection) = self.pool().take_idle(target) {
+        if let Some(connection) = self.pool().take_idle(target, self.shared.settings().idle_timeout) {
             let received = progress.received;
             match self.once(connection, request, progress, started).await {
                 // The server closed the connection while it was idle; the request may not even have reached it. It is
@@ -153,15 +153,23 @@ impl Client {
                 result => return result,
             }
         }
-        // Both boxed, or every request on a kept connection would have to make room for them.
+        // Boxed, or every request on a kept connection would have to make room for it.
+        SendWrapper::new(Box::pin(self.afresh(request, target, progress, started))).await
+    }
+
+    /// Sends a request where no idle connection of HTTP/1.1 takes it.
+    async fn afresh(
+        &self,
+        request: &Request<'_>,
+        target: &Arc<Target>,
+        progress: &mut Progress,
+        started: Instant,
+    ) -> Result<Response, Error> {
         if self.may_multiplex(target) {
-            return SendWrapper::new(Box::pin(self.by_stream(request, target, progress, started))).await;
+            return self.by_stream(request, target, progress, started).await;
         }
-        Box::pin(async {
-            let connection = self.open(target, progress).await?;
-            self.once(connection, request, progress, started).await
-        })
-        .await
+        let connection = self.connect(target, progress, started).await?;
+        self.once(connection, request, progress, started).await
     }
 
     /// Whether HTTP/2 may be spoken there.
@@ -173,10 +181,20 @@ impl Client {
         }
     }
 
+    /// Opens a connection within the time there is for that.
+    async fn connect(&self, target: &Arc<Target>, progress: &mut Progress, started: Instant) -> Result<Idle, Error> {
+        let limit = self.shared.settings().connect_timeout;
+        let opened = tokio::time::timeout(limit, self.open(target, progress)).await.unwrap_or(Err(Error::DialTimeout));
+        if opened.is_err() {
+            progress.timings.blocked = started.elapsed();
+        }
+        opened
+    }
+
     /// Connects to a target, shakes hands, and finds out which HTTP is spoken there: HTTP/2 only where
     /// [`may_multiplex`](Self::may_multiplex) says so.
     async fn open(&self, target: &Arc<Target>, progress: &mut Progress) -> Result<Idle, Error> {
-        let dialled = dial::dial(&self.shared, target, progress).await?;
+        let dialled = self.shared.dialler().dial(target, self.owner.vu, progress).await?;
         let only_http2 = self.shared.settings().version == Version::Http2;
         let mut peer = Peer { remote: dialled.remote, ..Peer::default() };
         let stream = if target.is_tls() {
@@ -194,7 +212,8 @@ impl Client {
             }
             Stream::Plain(dialled.socket)
         };
-        Ok(Idle { target: Arc::clone(target), peer, http: h1::Connection::new(stream) })
+        let http = h1::Connection::new(stream, dialled.via);
+        Ok(Idle { target: Arc::clone(target), peer, since: Instant::now(), http })
     }
 
     /// Sends a request where HTTP/2 may be spoken.
@@ -206,7 +225,7 @@ impl Client {
         started: Instant,
     ) -> Result<Response, Error> {
         loop {
-            let slot = match self.way(target, progress).await? {
+            let slot = match self.way(target, progress, started).await? {
                 Way::Alone(connection) => return self.once(connection, request, progress, started).await,
                 Way::Stream(slot) => slot,
             };
@@ -229,7 +248,7 @@ impl Client {
     }
 
     /// Finds the way for a request where HTTP/2 may be spoken: a stream, or a new connection.
-    async fn way(&self, target: &Arc<Target>, progress: &mut Progress) -> Result<Way, Error> {
+    async fn way(&self, target: &Arc<Target>, progress: &mut Progress, started: Instant) -> Result<Way, Error> {
         let is_kept = self.owner.connections != Connections::PerRequest;
         let opening = if is_kept && !self.shared.speaks_http1(target) {
             let may_grow = matches!(self.owner.connections, Connections::Shared(_));
@@ -241,10 +260,11 @@ impl Client {
             None
         };
         let opened = async {
-            let Idle { target, peer, http } = self.open(target, progress).await?;
+            let opened = self.connect(target, progress, started).await?;
+            let (settings, peer) = (self.shared.settings(), opened.peer);
             Ok(match peer.protocol {
-                Protocol::Http1 => Err(Idle { target, peer, http }),
-                Protocol::Http2 => Ok(h2::Connection::open(http.into_stream(), self.shared.settings(), peer).await?),
+                Protocol::Http1 => Err(opened),
+                Protocol::Http2 => Ok(h2::Connection::open(opened.http.into_stream(), settings, peer).await?),
             })
         };
         match (opened.await, opening) {
@@ -290,11 +310,13 @@ impl Client {
         progress.timings.sending = sent - ready;
         let spare = std::mem::take(&mut *self.spare.borrow_mut());
         let mut decoder = Decoder::new(request.method, settings.max_body, !settings.discard_bodies, spare);
-        let first = connection.http.receive(&mut decoder, progress).await?;
+        let first = connection.http.receive(&mut decoder, settings.read_timeout, progress).await?;
+        let ended = Instant::now();
         progress.timings.waiting = first - sent;
-        progress.timings.receiving = first.elapsed();
+        progress.timings.receiving = ended - first;
         if decoder.is_reusable() && self.owner.connections != Connections::PerRequest {
             connection.peer.reused = true;
+            connection.since = ended;
             self.pool().put_idle(connection);
         }
         let (status, body_length, has_cookies) = (decoder.status(), decoder.body_length(), decoder.has_cookies());

@@ -1,5 +1,6 @@
 //! A request onto the wire.
 
+use super::dial::Via;
 use super::{Error, Target};
 use crate::plan::Http;
 use crate::plan::http::Connections;
@@ -38,16 +39,26 @@ impl Request<'_> {
     /// The request line and the headers in the form of HTTP/1.1.
     pub fn head(&self, settings: &Http) -> Result<Vec<u8>, Error> {
         let mut out = Vec::new();
-        self.write(settings, &mut out)?;
+        self.write(settings, None, &mut out)?;
         out.truncate(out.len() - self.body.map_or(0, <[u8]>::len));
         Ok(out)
     }
 
-    /// Appends the request in HTTP/1.1 form (RFC 9112).
-    pub(super) fn write(&self, settings: &Http, out: &mut Vec<u8>) -> Result<(), Error> {
+    /// Appends the request in HTTP/1.1 form (RFC 9112), to a proxy with the whole URL (RFC 9112, 3.2.2).
+    pub(super) fn write(&self, settings: &Http, via: Option<&Via>, out: &mut Vec<u8>) -> Result<(), Error> {
         self.check_method()?;
-        put(out, &[self.method.as_bytes(), b" ", self.target.path_and_query().as_bytes(), b" HTTP/1.1\r\nhost: "]);
-        put(out, &[self.target.authority().as_bytes(), b"\r\n"]);
+        let (path, authority) = (self.target.path_and_query().as_bytes(), self.target.authority().as_bytes());
+        match via {
+            None => put(out, &[self.method.as_bytes(), b" ", path, b" HTTP/1.1\r\nhost: "]),
+            Some(via) => {
+                put(out, &[self.method.as_bytes(), b" http://", authority, path, b" HTTP/1.1\r\n"]);
+                if let Some(authorization) = &via.authorization {
+                    put(out, &[b"proxy-authorization: ", authorization.as_bytes(), b"\r\n"]);
+                }
+                put(out, &[b"host: "]);
+            }
+        }
+        put(out, &[authority, b"\r\n"]);
         let mut has_agent = settings.user_agent.is_empty();
         for header in self.headers {
             check(header)?;
@@ -142,7 +153,7 @@ mod tests {
     fn written(method: &str, headers: &[Header<'_>], body: Option<&[u8]>) -> Result<String, Error> {
         let target = Target::parse("http://a.test/b").unwrap();
         let mut out = Vec::new();
-        Request { method, target: &target, headers, body }.write(&settings(), &mut out)?;
+        Request { method, target: &target, headers, body }.write(&settings(), None, &mut out)?;
         Ok(String::from_utf8(out).unwrap())
     }
 
@@ -151,6 +162,18 @@ mod tests {
         assert_eq!(written("GET", &[], None).unwrap(), "GET /b HTTP/1.1\r\nhost: a.test\r\nuser-agent: squall\r\n\r\n");
         assert!(written("POST", &[], Some(b"0123456789")).unwrap().ends_with("content-length: 10\r\n\r\n0123456789"));
         assert!(written("POST", &[], None).unwrap().ends_with("content-length: 0\r\n\r\n"));
+    }
+
+    #[test]
+    fn a_proxy_is_told_the_whole_url() {
+        let target = Target::parse("http://a.test:81/b?c#d").unwrap();
+        let request = Request { method: "GET", target: &target, headers: &[], body: None };
+        let mut out = Vec::new();
+        let via = Via { authorization: Some("Basic eA==".to_owned()) };
+        request.write(&settings(), Some(&via), &mut out).unwrap();
+        let expected = "GET http://a.test:81/b?c HTTP/1.1\r\nproxy-authorization: Basic eA==\r\n\
+                        host: a.test:81\r\nuser-agent: squall\r\n\r\n";
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
     }
 
     #[test]

@@ -3,20 +3,24 @@
 mod decode;
 #[cfg(test)]
 mod differential;
+mod silence;
 
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Poll, ready};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 
 pub(super) use decode::{Decoder, MAX_HEADERS};
 
+use super::dial::Via;
 use super::stream::Stream;
 use super::{Error, Progress, Request};
 use crate::plan::Http;
+use silence::Silence;
 
 thread_local! {
     /// What is being read and what is being written now, on this thread. An idle connection owns no buffer, which is
@@ -32,12 +36,14 @@ const KEEP_OUTGOING: usize = 256 << 10;
 #[derive(Debug)]
 pub(super) struct Connection {
     stream: Stream,
+    via: Option<Arc<Via>>,
 }
 
 impl Connection {
-    /// Takes over a stream on which nothing was said yet.
-    pub(super) fn new(stream: Stream) -> Self {
-        Self { stream }
+    /// Takes over a stream on which nothing was said yet, and which leads to the target or to a proxy that is told where
+    /// to send what it gets.
+    pub(super) fn new(stream: Stream, via: Option<Arc<Via>>) -> Self {
+        Self { stream, via }
     }
 
     /// Hands the stream over to whoever speaks another version on it.
@@ -59,7 +65,7 @@ impl Connection {
             if rest.is_none() {
                 let unsent = OUTGOING.with_borrow_mut(|outgoing| {
                     outgoing.clear();
-                    request.write(settings, outgoing)?;
+                    request.write(settings, self.via.as_deref(), outgoing)?;
                     total = outgoing.len();
                     let written = match Pin::new(&mut self.stream).poll_write(context, outgoing) {
                         Poll::Ready(written) => written.map_err(|error| Error::from_io(&error))?,
@@ -85,12 +91,18 @@ impl Connection {
         Ok(total as u64)
     }
 
-    /// Reads one answer. Returns when the first byte came.
-    pub(super) async fn receive(&mut self, decoder: &mut Decoder, progress: &mut Progress) -> Result<Instant, Error> {
+    /// Reads one answer, if nothing is ever waited for longer than `silence`. Returns when the first byte came.
+    pub(super) async fn receive(
+        &mut self,
+        decoder: &mut Decoder,
+        silence: Option<Duration>,
+        progress: &mut Progress,
+    ) -> Result<Instant, Error> {
         let mut first = None;
+        let mut silence = silence.map(Silence::new);
         poll_fn(|context| {
             while !decoder.is_done() {
-                ready!(INCOMING.with_borrow_mut(|incoming| {
+                let read = INCOMING.with_borrow_mut(|incoming| {
                     let mut buffer = ReadBuf::new(incoming);
                     match ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer)) {
                         Err(error) => return Poll::Ready(Err(Error::from_io(&error))),
@@ -100,7 +112,14 @@ impl Connection {
                     first.get_or_insert_with(Instant::now);
                     progress.received += buffer.filled().len() as u64;
                     Poll::Ready(decoder.feed(buffer.filled()))
-                }))?;
+                });
+                if let Some(silence) = &mut silence {
+                    match read {
+                        Poll::Ready(_) => silence.restart(),
+                        Poll::Pending => silence.check(context)?,
+                    }
+                }
+                ready!(read)?;
             }
             Poll::Ready(Ok(()))
         })
