@@ -1,5 +1,8 @@
 //! One VU's client: its connections, and one exchange after another.
 
+#[cfg(test)]
+mod tests;
+
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -7,6 +10,7 @@ use std::time::Instant;
 
 use send_wrapper::SendWrapper;
 
+use super::alarm::Alarm;
 use super::h1::Decoder;
 use super::h2::Again;
 use super::pool::{Idle, Pool, Turn};
@@ -35,6 +39,7 @@ pub struct Client {
     // A VU lives on one thread; the wrappers exist because wasmtime wants a store's data to be `Send`.
     connections: SendWrapper<Held>,
     spare: SendWrapper<RefCell<Vec<u8>>>,
+    alarm: SendWrapper<Alarm>,
     tls: tls::Own,
 }
 
@@ -68,6 +73,7 @@ impl Client {
             shared: SendWrapper::new(Rc::clone(shared)),
             connections: SendWrapper::new(held),
             spare: SendWrapper::new(RefCell::default()),
+            alarm: SendWrapper::new(Alarm::default()),
             tls: tls::Own::default(),
         }
     }
@@ -124,7 +130,7 @@ impl Client {
     ) -> Exchange {
         let mut progress = Progress::default();
         let attempt = self.attempt(request, target, &mut progress);
-        let result = tokio::time::timeout_at(deadline, attempt).await.unwrap_or(Err(Error::Timeout));
+        let result = self.alarm.bound(deadline, attempt).await.unwrap_or(Err(Error::Timeout));
         let Progress { timings, sent, received, peer, retried } = progress;
         Exchange { result, timings, sent, received, peer, retried }
     }
@@ -147,12 +153,15 @@ impl Client {
                 result => return result,
             }
         }
+        // Both boxed, or every request on a kept connection would have to make room for them.
         if self.may_multiplex(target) {
-            // Boxed, or every request of HTTP/1.1 would have to make room for it.
             return SendWrapper::new(Box::pin(self.by_stream(request, target, progress, started))).await;
         }
-        let connection = self.open(target, progress).await?;
-        self.once(connection, request, progress, started).await
+        Box::pin(async {
+            let connection = self.connect(target, progress, started).await?;
+            self.once(connection, request, progress, started).await
+        })
+        .await
     }
 
     /// Whether HTTP/2 may be spoken there.
@@ -162,6 +171,16 @@ impl Client {
             Version::Http2 => true,
             Version::Auto => target.is_tls(),
         }
+    }
+
+    /// Opens a connection within the time there is for that.
+    async fn connect(&self, target: &Arc<Target>, progress: &mut Progress, started: Instant) -> Result<Idle, Error> {
+        let limit = self.shared.settings().connect_timeout;
+        let opened = tokio::time::timeout(limit, self.open(target, progress)).await.unwrap_or(Err(Error::DialTimeout));
+        if opened.is_err() {
+            progress.timings.blocked = started.elapsed();
+        }
+        opened
     }
 
     /// Connects to a target, shakes hands, and finds out which HTTP is spoken there: HTTP/2 only where
@@ -197,7 +216,7 @@ impl Client {
         started: Instant,
     ) -> Result<Response, Error> {
         loop {
-            let slot = match self.way(target, progress).await? {
+            let slot = match self.way(target, progress, started).await? {
                 Way::Alone(connection) => return self.once(connection, request, progress, started).await,
                 Way::Stream(slot) => slot,
             };
@@ -220,11 +239,11 @@ impl Client {
     }
 
     /// Finds the way for a request where HTTP/2 may be spoken: a stream, or a new connection.
-    async fn way(&self, target: &Arc<Target>, progress: &mut Progress) -> Result<Way, Error> {
+    async fn way(&self, target: &Arc<Target>, progress: &mut Progress, started: Instant) -> Result<Way, Error> {
         let is_kept = self.owner.connections != Connections::PerRequest;
         let opening = if is_kept && !self.shared.speaks_http1(target) {
             let may_grow = matches!(self.owner.connections, Connections::Shared(_));
-            match self.pool().turn(target, may_grow).await? {
+            match self.pool().turn(target, may_grow, self.shared.settings().idle_timeout).await? {
                 Turn::Stream(slot) => return Ok(Way::Stream(slot)),
                 Turn::Open(opening) => Some(opening),
             }
@@ -232,7 +251,7 @@ impl Client {
             None
         };
         let opened = async {
-            let Idle { target, peer, http } = self.open(target, progress).await?;
+            let Idle { target, peer, http } = self.connect(target, progress, started).await?;
             Ok(match peer.protocol {
                 Protocol::Http1 => Err(Idle { target, peer, http }),
                 Protocol::Http2 => Ok(h2::Connection::open(http.into_stream(), self.shared.settings(), peer).await?),
