@@ -8,12 +8,20 @@ use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::task::Poll;
 
+use send_wrapper::SendWrapper;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 /// The timer, while no exchange uses it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Alarm {
-    spare: RefCell<Option<Pin<Box<Sleep>>>>,
+    // A VU lives on one thread; the wrapper exists because wasmtime wants its futures to be `Send`.
+    spare: SendWrapper<RefCell<Option<Pin<Box<Sleep>>>>>,
+}
+
+impl Default for Alarm {
+    fn default() -> Self {
+        Self { spare: SendWrapper::new(RefCell::default()) }
+    }
 }
 
 impl Alarm {

@@ -39,7 +39,7 @@ pub struct Client {
     // A VU lives on one thread; the wrappers exist because wasmtime wants a store's data to be `Send`.
     connections: SendWrapper<Held>,
     spare: SendWrapper<RefCell<Vec<u8>>>,
-    alarm: SendWrapper<Alarm>,
+    alarm: Alarm,
     tls: tls::Own,
 }
 
@@ -73,7 +73,7 @@ impl Client {
             shared: SendWrapper::new(Rc::clone(shared)),
             connections: SendWrapper::new(held),
             spare: SendWrapper::new(RefCell::default()),
-            alarm: SendWrapper::new(Alarm::default()),
+            alarm: Alarm::default(),
             tls: tls::Own::default(),
         }
     }
@@ -158,7 +158,7 @@ impl Client {
             return SendWrapper::new(Box::pin(self.by_stream(request, target, progress, started))).await;
         }
         Box::pin(async {
-            let connection = self.connect(target, progress, started).await?;
+            let connection = self.open(target, progress).await?;
             self.once(connection, request, progress, started).await
         })
         .await
@@ -171,16 +171,6 @@ impl Client {
             Version::Http2 => true,
             Version::Auto => target.is_tls(),
         }
-    }
-
-    /// Opens a connection within the time there is for that.
-    async fn connect(&self, target: &Arc<Target>, progress: &mut Progress, started: Instant) -> Result<Idle, Error> {
-        let limit = self.shared.settings().connect_timeout;
-        let opened = tokio::time::timeout(limit, self.open(target, progress)).await.unwrap_or(Err(Error::DialTimeout));
-        if opened.is_err() {
-            progress.timings.blocked = started.elapsed();
-        }
-        opened
     }
 
     /// Connects to a target, shakes hands, and finds out which HTTP is spoken there: HTTP/2 only where
@@ -216,7 +206,7 @@ impl Client {
         started: Instant,
     ) -> Result<Response, Error> {
         loop {
-            let slot = match self.way(target, progress, started).await? {
+            let slot = match self.way(target, progress).await? {
                 Way::Alone(connection) => return self.once(connection, request, progress, started).await,
                 Way::Stream(slot) => slot,
             };
@@ -239,11 +229,11 @@ impl Client {
     }
 
     /// Finds the way for a request where HTTP/2 may be spoken: a stream, or a new connection.
-    async fn way(&self, target: &Arc<Target>, progress: &mut Progress, started: Instant) -> Result<Way, Error> {
+    async fn way(&self, target: &Arc<Target>, progress: &mut Progress) -> Result<Way, Error> {
         let is_kept = self.owner.connections != Connections::PerRequest;
         let opening = if is_kept && !self.shared.speaks_http1(target) {
             let may_grow = matches!(self.owner.connections, Connections::Shared(_));
-            match self.pool().turn(target, may_grow, self.shared.settings().idle_timeout).await? {
+            match self.pool().turn(target, may_grow).await? {
                 Turn::Stream(slot) => return Ok(Way::Stream(slot)),
                 Turn::Open(opening) => Some(opening),
             }
@@ -251,7 +241,7 @@ impl Client {
             None
         };
         let opened = async {
-            let Idle { target, peer, http } = self.connect(target, progress, started).await?;
+            let Idle { target, peer, http } = self.open(target, progress).await?;
             Ok(match peer.protocol {
                 Protocol::Http1 => Err(Idle { target, peer, http }),
                 Protocol::Http2 => Ok(h2::Connection::open(http.into_stream(), self.shared.settings(), peer).await?),

@@ -2,14 +2,13 @@
 
 use std::future::{Future as _, poll_fn};
 use std::pin::Pin;
-use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
 
 use ::h2::client::{ResponseFuture, SendRequest};
 use ::h2::{RecvStream, SendStream};
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, SET_COOKIE};
-use tokio::time::{Sleep, sleep};
 
 use super::{Failure, Slot, error, head};
 use crate::plan::Http;
@@ -33,8 +32,6 @@ struct Running<'a> {
     /// When the last of the request was handed over.
     sent: Option<Instant>,
     taken: Taken<'a>,
-    /// Goes off when nothing has come for too long, if there is a limit to that.
-    silence: Option<(Duration, Pin<Box<Sleep>>)>,
 }
 
 /// What has come of the answer.
@@ -50,6 +47,7 @@ struct Taken<'a> {
 
 impl Slot {
     /// Sends a request and reads the whole answer. `raw` is a buffer to reuse.
+    #[expect(clippy::similar_names, reason = "`send` is what the crate sends with, `sent` when that was done")]
     pub(in super::super) async fn exchange(
         self,
         settings: &Http,
@@ -67,7 +65,7 @@ impl Slot {
             Ok(opened) => opened,
             Err(error) => return Err(Failure::unsent(&error)),
         };
-        let handed_over = body.is_none().then_some(begun);
+        let sent = body.is_none().then_some(begun);
         let taken = Taken {
             settings,
             head_only: request.method == "HEAD",
@@ -78,19 +76,7 @@ impl Slot {
             has_cookies: false,
         };
         let upload = body.map(|body| (upload, body));
-        let silence = settings.read_timeout.map(|limit| (limit, Box::pin(sleep(limit))));
-        let mut running = Running {
-            slot: &self,
-            send,
-            upload,
-            answer,
-            body: None,
-            progress,
-            begun,
-            sent: handed_over,
-            taken,
-            silence,
-        };
+        let mut running = Running { slot: &self, send, upload, answer, body: None, progress, begun, sent, taken };
         let first = poll_fn(|context| running.poll_head(context)).await?;
         poll_fn(|context| running.poll_body(context)).await.map_err(Failure::last)?;
         running.progress.timings.receiving = first.elapsed();
@@ -110,12 +96,11 @@ impl Running<'_> {
     /// Waits for the head; returns when it came.
     fn poll_head(&mut self, context: &mut Context<'_>) -> Poll<Result<Instant, Failure>> {
         self.poll_upload(context);
-        let answer = match Pin::new(&mut self.answer).poll(context) {
-            Poll::Pending => return self.poll_silence(context).map_err(Failure::last),
-            Poll::Ready(Ok(answer)) => answer,
-            Poll::Ready(Err(error)) => return Poll::Ready(Err(Failure::before_answer(&error, &mut self.send))),
+        let answer = match ready!(Pin::new(&mut self.answer).poll(context)) {
+            Ok(answer) => answer,
+            Err(error) => return Poll::Ready(Err(Failure::before_answer(&error, &mut self.send))),
         };
-        let first = self.heard();
+        let first = Instant::now();
         // A server may answer before it has read the whole request.
         let sent = *self.sent.get_or_insert(first);
         self.progress.timings.sending = sent - self.begun;
@@ -129,36 +114,14 @@ impl Running<'_> {
     fn poll_body(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
         // The server may wait for the rest of the request before it sends the rest of the answer.
         self.poll_upload(context);
-        while let Some(body) = &mut self.body {
-            let Poll::Ready(next) = body.poll_data(context) else { return self.poll_silence(context) };
-            let Some(bytes) = next else { break };
+        let Some(body) = &mut self.body else { return Poll::Ready(Ok(())) };
+        while let Some(bytes) = ready!(body.poll_data(context)) {
             let bytes = bytes.map_err(|error| error::cause(&error, &mut self.send))?;
             self.taken.body(&bytes)?;
             // It fails only for more than came.
             let _ = body.flow_control().release_capacity(bytes.len());
-            if self.silence.is_some() {
-                self.heard();
-            }
         }
         Poll::Ready(Ok(()))
-    }
-
-    /// Starts the time of silence anew; returns when that was.
-    fn heard(&mut self) -> Instant {
-        let now = Instant::now();
-        if let Some((limit, timer)) = &mut self.silence {
-            timer.as_mut().reset((now + *limit).into());
-        }
-        now
-    }
-
-    /// Waits on, unless it was silent for too long.
-    fn poll_silence<T>(&mut self, context: &mut Context<'_>) -> Poll<Result<T, Error>> {
-        match &mut self.silence {
-            // While the request goes out, nobody is silent.
-            Some((_, timer)) if self.upload.is_none() => timer.as_mut().poll(context).map(|()| Err(Error::Timeout)),
-            _ => Poll::Pending,
-        }
     }
 
     /// Hands over as much of the request's body as there is room for.
@@ -188,8 +151,7 @@ impl Running<'_> {
 
     fn end_upload(&mut self) {
         self.upload = None;
-        let now = self.heard();
-        let sent = *self.sent.get_or_insert(now);
+        let sent = *self.sent.get_or_insert_with(Instant::now);
         self.progress.timings.sending = sent - self.begun;
     }
 }
