@@ -5,12 +5,14 @@
 
 mod check;
 mod cookies;
+mod extract;
 mod http;
 mod local;
 mod log;
 mod metric;
 mod random;
 mod time;
+mod tls;
 mod wasi;
 
 pub use local::Local;
@@ -88,6 +90,8 @@ pub struct Host {
     identity: Identity,
     /// The identity's tags as [`Local`] numbers them.
     scope: u32,
+    /// This host's number in its thread, which no other has.
+    serial: u32,
     iteration: (u32, u64),
     random: Random,
     groups: Groups,
@@ -126,6 +130,7 @@ impl Host {
             ),
             local: SendWrapper::new(Rc::clone(local)),
             scope,
+            serial: local.number_host(),
             identity,
             iteration: (0, 0),
             groups: Groups::default(),
@@ -156,6 +161,7 @@ impl Host {
     pub fn end(&mut self) -> Option<String> {
         self.end_streams();
         self.close_groups();
+        self.local.extract().forget(self.serial, None);
         if let Some(response) = self.responses.clear() {
             self.client.recycle(response);
         }

@@ -1,5 +1,8 @@
 //! One VU's client: its connections, and one exchange after another.
 
+#[cfg(test)]
+mod tests;
+
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -7,11 +10,12 @@ use std::time::Instant;
 
 use send_wrapper::SendWrapper;
 
+use super::alarm::Alarm;
 use super::h1::Decoder;
 use super::pool::{Idle, Pool, Turn};
 use super::shared::Shared;
 use super::stream::Stream;
-use super::{Error, Exchange, Peer, Progress, Protocol, Request, Response, Target, dial, h1, h2, tls};
+use super::{Error, Exchange, IdentityError, Peer, Progress, Protocol, Request, Response, Target, dial, h1, h2, tls};
 use crate::plan::http::{Connections, Version};
 
 /// A response buffer up to this size serves the VU's next exchange.
@@ -34,6 +38,8 @@ pub struct Client {
     // A VU lives on one thread; the wrappers exist because wasmtime wants a store's data to be `Send`.
     connections: SendWrapper<Held>,
     spare: SendWrapper<RefCell<Vec<u8>>>,
+    alarm: Alarm,
+    tls: tls::Own,
 }
 
 /// Whose connections a VU uses.
@@ -66,6 +72,8 @@ impl Client {
             shared: SendWrapper::new(Rc::clone(shared)),
             connections: SendWrapper::new(held),
             spare: SendWrapper::new(RefCell::default()),
+            alarm: Alarm::default(),
+            tls: tls::Own::default(),
         }
     }
 
@@ -78,6 +86,31 @@ impl Client {
     /// Closes all connections.
     pub fn close_all(&self) {
         self.pool().close_all();
+    }
+
+    /// Shows this certificate, PEM as its key is, to servers that ask for one and whose host is one of `domains`; to all
+    /// where there are none. Closes connections that were opened without it.
+    pub fn use_certificate(
+        &self,
+        certificate: &str,
+        key: &str,
+        password: Option<&str>,
+        domains: &[String],
+    ) -> Result<(), IdentityError> {
+        if let Held::Shared(_) = *self.connections {
+            return Err(IdentityError::Shared);
+        }
+        self.tls.add(certificate, key, password, domains)?;
+        self.close_all();
+        Ok(())
+    }
+
+    /// Forgets the certificates of `use_certificate` and closes the connections that were opened with them.
+    pub fn clear_certificates(&self) {
+        if self.tls.has_identities() {
+            self.tls.clear();
+            self.close_all();
+        }
     }
 
     /// Takes an answer's buffer back for the next exchange.
@@ -96,7 +129,7 @@ impl Client {
     ) -> Exchange {
         let mut progress = Progress::default();
         let attempt = self.attempt(request, target, &mut progress);
-        let result = tokio::time::timeout_at(deadline, attempt).await.unwrap_or(Err(Error::Timeout));
+        let result = self.alarm.bound(deadline, attempt).await.unwrap_or(Err(Error::Timeout));
         progress.into_exchange(result)
     }
 
@@ -118,12 +151,15 @@ impl Client {
                 result => return result,
             }
         }
+        // Both boxed, or every request on a kept connection would have to make room for them.
         if self.may_multiplex(target) {
-            // Boxed, or every request of HTTP/1.1 would have to make room for it.
             return SendWrapper::new(Box::pin(self.by_stream(request, target, progress, started))).await;
         }
-        let connection = self.open(target, progress).await?;
-        self.once(connection, request, progress, started).await
+        Box::pin(async {
+            let connection = self.open(target, progress).await?;
+            self.once(connection, request, progress, started).await
+        })
+        .await
     }
 
     /// Whether HTTP/2 may be spoken there.
@@ -143,15 +179,13 @@ impl Client {
         let mut peer = Peer { remote: dialled.remote, ..Peer::default() };
         let stream = if target.is_tls() {
             let started = Instant::now();
-            let stream = self.shared.tls().connect(target.host(), dialled.socket).await?;
+            // Boxed, so that requests without TLS do not carry a handshake's state.
+            let secured = Box::pin(self.shared.tls().connect(&self.tls, target.host(), dialled.socket)).await?;
             progress.timings.tls_handshaking = started.elapsed();
-            peer.tls_version = Some(tls::version(&stream));
-            if tls::agreed_on_http2(&stream) {
-                peer.protocol = Protocol::Http2;
-            } else if only_http2 {
-                return Err(h2::unspoken());
-            }
-            Stream::Tls(Box::new(stream))
+            peer.protocol = secured.protocol;
+            peer.tls_version = Some(secured.version);
+            peer.tls_cipher = secured.cipher;
+            Stream::Tls(secured.stream)
         } else {
             if only_http2 {
                 peer.protocol = Protocol::Http2;

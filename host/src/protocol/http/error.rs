@@ -111,6 +111,7 @@ impl Error {
             | io::ErrorKind::BrokenPipe
             | io::ErrorKind::UnexpectedEof => Self::Reset,
             io::ErrorKind::TimedOut => Self::Timeout,
+            io::ErrorKind::InvalidData => Self::Tls(error.to_string()),
             _ => Self::Other(error.to_string()),
         }
     }

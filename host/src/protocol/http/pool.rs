@@ -83,7 +83,7 @@ impl Pool {
         let mut idle = self.idle.borrow_mut();
         loop {
             let at = idle.iter().rposition(|connection| leads_to(&connection.target, target))?;
-            let connection = idle.swap_remove(at);
+            let mut connection = idle.swap_remove(at);
             if connection.http.is_open() {
                 return Some(connection);
             }

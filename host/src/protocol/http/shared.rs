@@ -11,7 +11,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use send_wrapper::SendWrapper;
 
 use super::pool::{Groups, Pool};
-use super::tls::Tls;
+use super::tls::{self, Tls};
 use super::{Error, Target};
 use crate::plan::Http;
 
@@ -37,7 +37,7 @@ impl Shared {
     /// Makes a worker's part.
     #[must_use]
     pub fn new(settings: Arc<Http>) -> Self {
-        let tls = Tls::new(settings.tls.skip_verify, settings.version);
+        let tls = Tls::new(&settings);
         Self {
             settings,
             tls,
@@ -46,6 +46,11 @@ impl Shared {
             groups: SendWrapper::new(RefCell::default()),
             http1: SendWrapper::new(RefCell::default()),
         }
+    }
+
+    /// Finds what is wrong with the settings, before anything depends on them.
+    pub fn check(settings: &Http) -> Result<(), Error> {
+        tls::check(settings)
     }
 
     /// Takes a URL apart, or finds it taken apart already.

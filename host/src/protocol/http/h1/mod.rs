@@ -48,7 +48,7 @@ impl Connection {
     }
 
     /// Whether an idle connection still seems open.
-    pub(super) fn is_open(&self) -> bool {
+    pub(super) fn is_open(&mut self) -> bool {
         self.stream.is_open()
     }
 

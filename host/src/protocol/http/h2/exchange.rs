@@ -51,6 +51,7 @@ struct Taken<'a> {
 
 impl Slot {
     /// Sends a request and reads the whole answer. `raw` is a buffer to reuse.
+    #[expect(clippy::similar_names, reason = "`send` is what the crate sends with, `sent` when that was done")]
     pub(in super::super) async fn exchange(
         self,
         settings: &Http,
