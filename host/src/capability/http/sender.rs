@@ -232,7 +232,7 @@ impl Sender<'_> {
     }
 }
 
-impl<'a> Asked<'a> {
+impl Asked<'_> {
     /// Whether the answer's body is thrown away.
     pub(super) fn discards_body(self, by_default: bool) -> bool {
         self.options.and_then(|options| options.discard_body).unwrap_or(by_default)

@@ -191,7 +191,7 @@ mod tests {
         let mut out = Vec::new();
         let body = body.map(Body::Whole);
         Request { method, target: &target, headers, body, keep_body: true }.write(&settings(), &mut out)?;
-        out.extend_from_slice(&body.map(|body| body.whole()).unwrap_or_default());
+        out.extend_from_slice(&body.map(Body::whole).unwrap_or_default());
         Ok(String::from_utf8(out).unwrap())
     }
 

@@ -16,6 +16,8 @@ use super::{Client, Error, Exchange, Progress, Request, Response, Target};
 
 /// Decoded bytes that are made at once.
 const PIECE: usize = 64 << 10;
+/// How often what has come is taken in, before the connection is given up.
+const MOST_GIVEN_UP: usize = 16;
 
 /// An answer on its way: its head has come. Dropping it gives up the rest.
 #[derive(Debug)]
@@ -178,15 +180,22 @@ impl Client {
 
     /// Takes what has come already, and keeps the connection if that was all.
     pub fn give_up(&self, streaming: &mut Streaming) {
-        let deadline = Deadline::now() + std::time::Duration::from_secs(1);
-        while let Some(Ok(Some(_))) = self.read(streaming, PIECE, deadline).now_or_never() {}
+        let running = &mut *streaming.0;
+        for _ in 0..MOST_GIVEN_UP {
+            if !matches!(running.receive(self).now_or_never(), Some(Ok(true))) {
+                break;
+            }
+        }
     }
 
     /// Reads the rest and drops it.
     pub async fn drain(&self, streaming: &mut Streaming, deadline: Deadline) -> Result<(), Error> {
-        streaming.0.coding = None;
-        while self.read(streaming, PIECE, deadline).await?.is_some() {}
-        Ok(())
+        let running = &mut *streaming.0;
+        let drained = async {
+            while running.receive(self).await? {}
+            Ok(())
+        };
+        timeout_at(deadline, drained).await.unwrap_or(Err(Error::Timeout))
     }
 }
 
@@ -276,6 +285,10 @@ impl Running {
 
 impl std::fmt::Debug for Running {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Running").field("status", &self.status).field("progress", &self.progress).finish()
+        formatter
+            .debug_struct("Running")
+            .field("status", &self.status)
+            .field("progress", &self.progress)
+            .finish_non_exhaustive()
     }
 }

@@ -75,11 +75,9 @@ fn run(number: usize, step: &Value) -> Result<(), Error> {
         }
     } else if step["stream"] != Value::Null {
         let read = read_stream(step);
-        let told = read.unwrap_or_else(|error| json!({ "error": error.to_string() }));
-        let mut told =
-            Map::from_iter(told.as_object().into_iter().flatten().map(|(key, value)| (key.clone(), value.clone())));
-        told.insert("step".to_owned(), json!(number));
-        log::info(&format!("answer {}", Value::Object(told)));
+        let mut told = read.unwrap_or_else(|error| json!({ "error": error.to_string() }));
+        told["step"] = json!(number);
+        log::info(&format!("answer {told}"));
     } else if let Some(pieces) = step["upload"].as_array() {
         tell(number, step, upload(step, pieces))?;
     } else {
@@ -112,7 +110,8 @@ fn read_stream(step: &Value) -> Result<Value, Error> {
         }
     }
     let length = pieces.iter().sum::<usize>();
-    (pieces.truncate(50), arrived.truncate(50));
+    pieces.truncate(50);
+    arrived.truncate(50);
     // What is not text would be escaped twice on its way to the test.
     let is_text = !text.contains(char::is_control);
     let text: String = text.chars().take(if is_text { SHOWN } else { 0 }).collect();

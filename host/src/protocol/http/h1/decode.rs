@@ -49,6 +49,7 @@ enum State {
 }
 
 /// What the head of a response says about its body.
+#[expect(clippy::struct_excessive_bools, reason = "facts about an answer; none excludes another")]
 struct Framing {
     length: Option<u64>,
     coding: Coding,

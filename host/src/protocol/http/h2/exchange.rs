@@ -37,6 +37,7 @@ struct Running<'a> {
 }
 
 /// What has come of the answer.
+#[expect(clippy::struct_excessive_bools, reason = "facts about an answer; none excludes another")]
 struct Taken<'a> {
     settings: &'a Http,
     head_only: bool,
@@ -51,7 +52,6 @@ struct Taken<'a> {
 
 impl Slot {
     /// Sends a request and reads the whole answer. `raw` is a buffer to reuse.
-    #[expect(clippy::similar_names, reason = "`send` is what the crate sends with, `sent` when that was done")]
     pub(in super::super) async fn exchange(
         self,
         settings: &Http,
@@ -106,7 +106,7 @@ impl Slot {
             Ok(opened) => opened,
             Err(error) => return Err(Failure::unsent(&error)),
         };
-        let sent = body.is_none().then_some(begun);
+        let all_sent = body.is_none().then_some(begun);
         let taken = Taken {
             settings,
             head_only: request.method == "HEAD",
@@ -119,7 +119,18 @@ impl Slot {
             keep_body: request.keep_body,
         };
         let upload = body.map(|body| (upload, body));
-        Ok(Running { slot: self, send, upload, next: (0, 0), answer, body: None, progress, begun, sent, taken })
+        Ok(Running {
+            slot: self,
+            send,
+            upload,
+            next: (0, 0),
+            answer,
+            body: None,
+            progress,
+            begun,
+            sent: all_sent,
+            taken,
+        })
     }
 }
 
