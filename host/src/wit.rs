@@ -20,4 +20,4 @@ wasmtime::component::bindgen!({
     exports: { default: async },
 });
 
-pub use self::squall::journey::{check, cookies, env, group, http, log, metric, streams, test, vu};
+pub use self::squall::journey::{check, cookies, env, extract, group, http, log, metric, streams, test, tls, vu};

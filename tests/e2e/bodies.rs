@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 use crate::support::{Finished, Nginx, Received, Scripted, Squall, exit, left_out, write};
 
 fn text() -> String {
-    (0..150).map(|number| format!("line {number} of it\n")).collect::<String>()[..1900].to_owned()
+    let lines: Vec<String> = (0..150).map(|number| format!("line {number} of it\n")).collect();
+    lines.concat()[..1900].to_owned()
 }
 
 fn gzip(body: &[u8]) -> Vec<u8> {

@@ -115,3 +115,41 @@ fn failed_iterations_may_be_as_many_as_the_limit() {
     assert_eq!(failed.summary().value("iterations_failed", "value"), 1.0);
     run().flags("--max-failed-iterations 100%").finish().expect(exit::PASSED);
 }
+
+#[test]
+fn files_that_options_name_are_read_from_beside_the_configuration_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let (nested, name) = (folder.path().join("conf"), "users.csv");
+    std::fs::create_dir(&nested).unwrap();
+    write(&nested, name, "ann,bob");
+    write(&nested, "root.pem", "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n");
+    let config = write(&nested, "squall.toml", "files = [\"users.csv\"]\ntls-roots = \"root.pem\"\n");
+    let path = Guest::idle().build(folder.path());
+    let run = || Squall::run(&path).arg("--config").arg(&config).flags("--explain --http-debug -w");
+    let shown = run().env("SSLKEYLOGFILE", "keys.log").finish().expect(exit::PASSED);
+    assert!(shown.explains("tlsRoots", "root.pem", "squall.toml:2"), "{shown}");
+    assert!(shown.explains("tlsKeyLog", "keys.log", "SSLKEYLOGFILE"), "{shown}");
+    assert!(shown.explains("httpDebug", "headers", "--http-debug"), "{shown}");
+    assert!(shown.to_string().contains("conf/users.csv, 7B"), "{shown}");
+    std::fs::remove_file(nested.join(name)).unwrap();
+    run().finish().expect(exit::CONFIGURATION).says(&["conf/users.csv", "`users.csv`", "squall.toml:1"]);
+}
+
+#[test]
+fn a_journey_of_someone_else_chooses_no_file_and_no_proxy() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = r#"{"files": {"passwords": "/etc/passwd"}, "proxy": "http://127.0.0.1:1",
+                      "tlsAuth": [{"cert": "/etc/passwd", "key": "/etc/passwd"}]}"#;
+    let run = Squall::run(Guest::with_options(options).build(folder.path())).finish();
+    run.expect(exit::CONFIGURATION).says(&["`files` is not", "`proxy` is not", "`tlsAuth[0].cert` is no PEM text"]);
+}
+
+#[test]
+fn secrets_of_options_are_not_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = Guest::idle().build(folder.path());
+    let flags = "--explain --proxy http://me:hunter2@127.0.0.1:1";
+    let run = Squall::run(&path).flags(flags).finish().expect(exit::PASSED);
+    assert!(run.explains("proxy", "http://(hidden)@127.0.0.1:1", "--proxy"), "{run}");
+    assert!(!run.stdout.contains("hunter2") && !run.stderr.contains("hunter2"), "{run}");
+}

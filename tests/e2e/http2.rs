@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::hostile_http2::{ENHANCE_YOUR_CALM, INTERNAL_ERROR, REFUSED_STREAM};
+use crate::support::hostile_http2::{self, ENHANCE_YOUR_CALM, INTERNAL_ERROR, REFUSED_STREAM};
 use crate::support::{Authority, Finished, HostileHttp2, Nginx, Squall, exit, practice};
 
 /// What all runs against HTTP/2 without TLS need.
@@ -60,7 +60,7 @@ fn tls_agrees_on_http_2_and_a_batch_travels_on_one_connection() {
     assert_eq!(different(&seen, "protocol"), ["\"HTTP/2.0\"".to_owned()].into(), "{run}");
     assert_eq!((seen.len(), different(&seen, "connection").len()), (20, 1), "{run}");
     assert_eq!(statuses(&run), [200; 20], "{run}");
-    assert!(tags.iter().all(|tags| tags["proto"] == "HTTP/2.0" && tags["tls_version"] == "tls1.3"), "{tags:?}");
+    assert!(tags.iter().all(|tags| tags["proto"] == "HTTP/2.0" && tags["tls_version"].is_string()), "{tags:?}");
     assert_eq!(run.summary().count("http_req_retries"), 0);
 }
 
@@ -221,7 +221,9 @@ fn a_reused_connection_that_was_closed_is_tried_again_only_where_that_is_safe() 
     let steps = json!([one("GET"), one("GET"), one("POST")]);
     let (run, tags) = with_tags(&steps, PRIOR_KNOWLEDGE);
     assert_eq!((target.requests(), target.connections()), (4, 2), "{run}");
-    assert_eq!((statuses(&run), &tags[2]["error_code"]), (vec![200, 200, 0], &json!("1220")), "{run}");
+    assert_eq!(statuses(&run), [200, 200, 0], "{run}");
+    // Whether the end is met while writing or while reading is a matter of moments.
+    assert!(["1201", "1220"].contains(&tags[2]["error_code"].as_str().unwrap()), "{run}");
     assert_eq!(run.summary().count("http_req_retries"), 1, "{run}");
 }
 
@@ -251,15 +253,15 @@ fn a_server_that_never_answers_is_left_at_the_deadline_and_its_connection_is_kep
 #[test]
 fn bombs_and_floods_are_errors_within_bounded_time() {
     let step = |target: &HostileHttp2| json!([{ "url": target.url(), "timeout_ms": 3000 }]);
-    for (what, target) in [
-        ("a bomb", HostileHttp2::start(100, |turn| turn.header_bomb())),
-        ("a head without end", HostileHttp2::start(100, |turn| turn.endless_head())),
-        ("settings without end", HostileHttp2::start(100, |turn| turn.flood_settings(Duration::from_secs(1)))),
+    for (what, code, target) in [
+        ("a bomb", "1632", HostileHttp2::start(100, hostile_http2::header_bomb)),
+        ("a head without end", "1662", HostileHttp2::start(100, hostile_http2::endless_head)),
+        ("settings", "1220", HostileHttp2::start(100, |turn| turn.flood_settings(Duration::from_secs(1)))),
     ] {
         let (run, tags) = with_tags(&step(&target), PRIOR_KNOWLEDGE);
         let run = run.without_panic();
         assert!(run.answers()[0]["error"].is_string() && target.requests() == 1, "{what}\n{run}");
-        assert!(tags[0]["error_code"] != "1050", "{what}: {}\n{run}", tags[0]);
+        assert_eq!(tags[0]["error_code"], code, "{what}\n{run}");
     }
 }
 

@@ -36,6 +36,7 @@ pub mod metric;
 pub mod options;
 pub mod test;
 pub mod think;
+pub mod tls;
 pub mod vu;
 
 pub use check::{Check, check};

@@ -5,14 +5,17 @@
 
 mod check;
 mod cookies;
+mod extract;
 mod http;
 mod local;
 mod log;
 mod metric;
 mod random;
 mod time;
+mod tls;
 mod wasi;
 
+pub use http::Pace;
 pub use local::Local;
 
 use std::collections::BTreeMap;
@@ -56,6 +59,8 @@ pub struct Run {
     pub sink: Arc<dyn Sink>,
     /// How requests are made where the journey says nothing.
     pub http: Arc<Http>,
+    /// How often requests may start, if there is a limit.
+    pub pace: Option<Arc<Pace>>,
     /// Whether requests may be made at all.
     pub may_send: bool,
     /// Files granted to the journeys, by name.
@@ -88,6 +93,8 @@ pub struct Host {
     identity: Identity,
     /// The identity's tags as [`Local`] numbers them.
     scope: u32,
+    /// This host's number in its thread, which no other has.
+    serial: u32,
     iteration: (u32, u64),
     random: Random,
     groups: Groups,
@@ -126,6 +133,7 @@ impl Host {
             ),
             local: SendWrapper::new(Rc::clone(local)),
             scope,
+            serial: local.number_host(),
             identity,
             iteration: (0, 0),
             groups: Groups::default(),
@@ -156,6 +164,7 @@ impl Host {
     pub fn end(&mut self) -> Option<String> {
         self.end_streams();
         self.close_groups();
+        self.local.extract().forget(self.serial, None);
         if let Some(response) = self.responses.clear() {
             self.client.recycle(response);
         }

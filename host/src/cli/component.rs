@@ -119,3 +119,22 @@ fn options(component: &Component, sources: &Sources<'_>, journey: &Path) -> Resu
         .block_on(component.options(config::granted(sources), log))
         .map_err(|error| Failure::journey(format!("`{}` did not give its options: {error}", journey.display()), None))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_read_up_to_a_size_and_devices_end_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("data");
+        std::fs::write(&file, "12345").unwrap();
+        assert_eq!(read_file(&file, 5).unwrap(), b"12345");
+        assert_eq!(read_file(&file, 4).unwrap_err().to_string(), "it has 5 bytes");
+        assert_eq!(read_file(folder.path(), 5).unwrap_err().kind(), io::ErrorKind::IsADirectory);
+        assert_eq!(read_file(&folder.path().join("none"), 5).unwrap_err().kind(), io::ErrorKind::NotFound);
+        if cfg!(unix) {
+            assert_eq!(read_file(Path::new("/dev/zero"), 9).unwrap_err().to_string(), "it has more than 9 bytes");
+        }
+    }
+}

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use squall::config::{self, Lowered, Presentation, Problem};
 use squall::metrics::Registry;
 use squall::output::{self, Notices, Output, OutputError, Progress, Screen, Summary, SummaryExport};
+use squall::protocol::http::Shared;
 use squall::run::{self, RunOptions, Stopper};
 use squall::verdict::{Ending, GeneratorVerdict, Report, SummaryOptions};
 
@@ -28,6 +29,10 @@ pub fn run(args: &RunArgs) -> anyhow::Result<u8> {
         return Ok(exit::PASSED);
     }
     let style = Style::detect(lowered.presentation.no_color);
+    if let Err(error) = Shared::check(&lowered.plan.http) {
+        let problem = Problem { message: error.to_string(), place: None, hint: None };
+        return Ok(Failure::configuration(vec![problem]).report(style));
+    }
     let registry = Arc::new(Registry::default());
     let outputs = match open_outputs(args, &lowered, &registry, style) {
         Ok(outputs) => outputs,

@@ -171,30 +171,29 @@ impl Lowering<'_> {
         let bypass = self.bypass();
         // An empty text takes back what a lower layer says.
         let given = self.layer.proxy.as_ref();
-        let proxy = match given.filter(|given| !given.value.trim().is_empty()) {
-            Some(given) => match places::proxy(&given.value, bypass) {
-                Ok(proxy) => Some(proxy),
-                Err(is) => {
-                    let value = if given.value.contains('@') { "(hidden)" } else { given.value.as_str() };
-                    let message = format!("`{}`: `{value}` {is}", given.spot.name);
-                    let hint = "write it like `http://proxy:3128` or `socks5://user:password@proxy:1080`";
-                    self.findings.refuse(&given.spot, &message, hint);
-                    None
-                }
-            },
-            None => {
-                if let Some(unread) = self.layer.no_proxy.as_ref().filter(|given| !given.value.is_empty()) {
-                    let message = format!("`{}` has no effect: there is no proxy", unread.spot.name);
-                    let problem = self.findings.problem(&unread.spot, &message).hint("remove it, or set `proxy`");
-                    self.findings.warn(problem);
-                }
-                None
-            }
-        };
+        let named = given.filter(|given| !given.value.trim().is_empty());
+        let proxy = named.and_then(|given| self.proxy_of(given, bypass));
+        if let (None, Some(unread)) = (named, self.layer.no_proxy.as_ref().filter(|given| !given.value.is_empty())) {
+            let message = format!("`{}` has no effect: there is no proxy", unread.spot.name);
+            let problem = self.findings.problem(&unread.spot, &message).hint("remove it, or set `proxy`");
+            self.findings.warn(problem);
+        }
         let shown = proxy.as_ref().map_or_else(|| "none".to_owned(), places::shown_proxy);
         let from = given.map_or_else(|| "default".to_owned(), |given| given.spot.origin());
         self.origins.push(None, "proxy", &shown, from);
         proxy
+    }
+
+    fn proxy_of(&mut self, given: &Given<String>, bypass: Vec<String>) -> Option<Proxy> {
+        let is = match places::proxy(&given.value, bypass) {
+            Ok(proxy) => return Some(proxy),
+            Err(is) => is,
+        };
+        let value = if given.value.contains('@') { "(hidden)" } else { given.value.as_str() };
+        let message = format!("`{}`: `{value}` {is}", given.spot.name);
+        let hint = "write it like `http://proxy:3128` or `socks5://user:password@proxy:1080`";
+        self.findings.refuse(&given.spot, &message, hint);
+        None
     }
 
     fn bypass(&mut self) -> Vec<String> {

@@ -147,12 +147,12 @@ pub fn granted(sources: &Sources<'_>) -> BTreeMap<String, String> {
     env.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
-fn layers(sources: &Sources<'_>, findings: &mut Findings) -> [Layer; 4] {
+fn layers(sources: &Sources<'_>, findings: &mut Findings) -> Vec<Layer> {
     let journey = sources.journey_options.map(|json| Layer::from_journey(json, findings));
     let file = sources.file.map(|(path, text)| Layer::from_file(&path.to_string_lossy(), text, findings));
     let environment = Layer::from_environment(sources.environment, findings);
     let flags = Layer::from_flags(&sources.flags, findings);
-    [journey.unwrap_or_default(), file.unwrap_or_default(), environment, flags]
+    vec![journey.unwrap_or_default(), file.unwrap_or_default(), environment, flags]
 }
 
 fn beside<'a>(sources: &Sources<'a>) -> Beside<'a> {

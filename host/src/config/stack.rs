@@ -16,13 +16,13 @@ pub(super) fn join(layers: impl IntoIterator<Item = Layer>, findings: &mut Findi
         cover_load(&mut joined, &layer, findings);
         cover_connections(&mut joined, &layer, findings);
         warn_of_covered(&joined, &layer, findings);
-        let env = merged(joined.env.take(), &layer.env, Pairs::cover);
-        let hosts = merged(joined.hosts.take(), &layer.hosts, Pairs::cover);
-        let files = merged(joined.files.take(), &layer.files, |lower, higher| lower.0.cover(higher.0));
-        let names = merged(joined.tls_server_name.take(), &layer.tls_server_name, |lower, higher| {
+        let env = merged(joined.env.take(), layer.env.as_ref(), Pairs::cover);
+        let hosts = merged(joined.hosts.take(), layer.hosts.as_ref(), Pairs::cover);
+        let files = merged(joined.files.take(), layer.files.as_ref(), |lower, higher| lower.0.cover(higher.0));
+        let names = merged(joined.tls_server_name.take(), layer.tls_server_name.as_ref(), |lower, higher| {
             lower.0.cover(higher.0);
         });
-        let dns = merged(joined.dns.take(), &layer.dns, DnsOptions::cover);
+        let dns = merged(joined.dns.take(), layer.dns.as_ref(), DnsOptions::cover);
         joined.cover(layer);
         (joined.env, joined.hosts, joined.files, joined.tls_server_name, joined.dns) = (env, hosts, files, names, dns);
     }
@@ -73,9 +73,9 @@ fn warn_of_covered(lower: &Layer, higher: &Layer, findings: &mut Findings) {
 }
 
 /// Tables by name add up: a variable from a flag does not take the others away.
-fn merged<T: Clone>(lower: Option<Given<T>>, higher: &Option<Given<T>>, cover: fn(&mut T, T)) -> Option<Given<T>> {
-    let (Some(mut merged), Some(higher)) = (lower.clone(), higher.clone()) else {
-        return higher.clone().or(lower);
+fn merged<T: Clone>(lower: Option<Given<T>>, higher: Option<&Given<T>>, cover: fn(&mut T, T)) -> Option<Given<T>> {
+    let (Some(mut merged), Some(higher)) = (lower.clone(), higher.cloned()) else {
+        return higher.cloned().or(lower);
     };
     cover(&mut merged.value, higher.value);
     merged.spot = higher.spot;

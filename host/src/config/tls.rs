@@ -127,9 +127,12 @@ impl Lowering<'_> {
     /// The identity, and how it is shown.
     fn identity(&mut self, option: &IdentityOption) -> Option<(Identity, String)> {
         let certificate = self.pem(&option.cert.value, &option.cert.spot, Pem::Certificate);
-        // A certificate and its key may be one file.
-        let key = option.key.as_ref().map_or((&option.cert.value, &option.cert.spot), |key| (&key.value.0, &key.spot));
-        let key = self.pem(key.0, key.1, Pem::Key);
+        // A certificate and its key may be one file; then it is complained of once.
+        let key = match &option.key {
+            Some(key) => self.pem(&key.value.0, &key.spot, Pem::Key),
+            None if certificate.is_some() => self.pem(&option.cert.value, &option.cert.spot, Pem::Key),
+            None => None,
+        };
         let domains = option.domains.as_ref().map_or_else(Vec::new, |given| self.domains(given));
         let mut shown = format!("{}, key (hidden)", shown_pem(&option.cert.value));
         if option.password.is_some() {

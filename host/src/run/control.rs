@@ -7,11 +7,10 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::JoinHandle;
 
 use tokio::sync::{mpsc, watch};
-use tokio::task::LocalSet;
 use tokio::time::{Instant, timeout};
 
 use super::reporter::{Desk, Reporter};
-use super::worker::{Assignment, Event, Phase, WorkerError, runtime};
+use super::worker::{Assignment, Event, Phase, WorkerError, block_on};
 use super::{Cause, RunError, Stopper, collector};
 use crate::collector::{Collector, Finished};
 use crate::metrics::Registry;
@@ -48,9 +47,7 @@ struct Workers {
 
 impl<J: Journey> Run<J> {
     pub(super) fn conduct(self, outputs: Vec<Box<dyn Output>>) -> Result<Report, RunError> {
-        let runtime = runtime()?;
-        let local = LocalSet::new();
-        local.block_on(&runtime, self.run(outputs))
+        block_on(self.run(outputs))?
     }
 
     async fn run(self, outputs: Vec<Box<dyn Output>>) -> Result<Report, RunError> {

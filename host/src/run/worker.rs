@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::{io, thread};
 
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Builder;
 use tokio::sync::{mpsc, watch};
 use tokio::task::LocalSet;
 use tokio::time::Instant;
@@ -53,9 +53,13 @@ pub(super) struct Assignment<J> {
     pub(super) events: mpsc::UnboundedSender<Event>,
 }
 
-/// A runtime for this thread alone.
-pub(super) fn runtime() -> io::Result<Runtime> {
-    Builder::new_current_thread().enable_all().build()
+/// Runs a future on a runtime for this thread alone.
+pub(super) fn block_on<T>(future: impl Future<Output = T>) -> io::Result<T> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let output = LocalSet::new().block_on(&runtime, future);
+    // The system's resolver cannot be stopped, and may take longer than the run: nobody waits for what nobody wants.
+    runtime.shutdown_background();
+    Ok(output)
 }
 
 impl<J: Journey> Assignment<J> {
@@ -72,8 +76,7 @@ impl<J: Journey> Assignment<J> {
 
     fn run(self) -> Result<(), WorkerError> {
         platform::precise_timers();
-        let runtime = runtime().map_err(|source| WorkerError::Run(source.into()))?;
-        LocalSet::new().block_on(&runtime, async {
+        let ran = block_on(async {
             let Self { part, journey, desk, warnings, mut phases, mut stop, events } = self;
             let context = Arc::clone(&desk.context);
             let reporter = Rc::new(Reporter::new(desk));
@@ -99,7 +102,8 @@ impl<J: Journey> Assignment<J> {
             ticking.abort();
             reporter.finish().await;
             result.map_err(WorkerError::Journey)
-        })
+        });
+        ran.map_err(|source| WorkerError::Run(source.into()))?
     }
 }
 
@@ -118,4 +122,22 @@ fn preparing(phase: &Phase) -> Option<Arc<[u8]>> {
 
 fn running(phase: &Phase) -> Option<Instant> {
     if let Phase::Running(start) = phase { Some(*start) } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    #[test]
+    fn a_thread_that_cannot_be_stopped_keeps_nobody_waiting() {
+        let started = Instant::now();
+        let asked = async {
+            let asked = tokio::task::spawn_blocking(|| thread::sleep(Duration::from_secs(20)));
+            tokio::time::timeout(Duration::from_millis(50), asked).await
+        };
+        assert!(block_on(asked).unwrap().is_err());
+        assert!(started.elapsed() < Duration::from_secs(10));
+    }
 }

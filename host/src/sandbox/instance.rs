@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use wasmtime::{Engine, Store};
 
 use super::state::{ComputedTooLong, State};
-use crate::capability::{Host, Identity, Local, Run, Sink};
+use crate::capability::{Host, Identity, Local, Pace, Run, Sink};
 use crate::metrics::{Recorder, Registry, SystemTags, Tags};
 use crate::plan::http::Connections;
 use crate::plan::{Http, Limits, Plan, Scenario};
@@ -23,6 +23,8 @@ pub struct Sandbox {
     pre: wit::JourneyPre<State>,
     limits: Limits,
     http: Arc<Http>,
+    /// One for all worker threads.
+    pace: Option<Arc<Pace>>,
     files: Arc<BTreeMap<String, Arc<[u8]>>>,
     /// How scenarios use connections, where not as all do.
     connections: Arc<HashMap<Arc<str>, Connections>>,
@@ -38,6 +40,7 @@ impl Sandbox {
             pre,
             limits: plan.limits.clone(),
             http: Arc::new(plan.http.clone()),
+            pace: plan.http.rps.map(|rps| Arc::new(Pace::new(rps))),
             files: Arc::new(plan.files.clone()),
             connections: Arc::new(connections_of(plan)),
             system_tags: plan.system_tags.clone(),
@@ -57,6 +60,7 @@ impl Journey for Sandbox {
             registry: Arc::clone(&context.registry),
             sink: Arc::new(ToContext(Arc::clone(context))),
             http: Arc::clone(&self.http),
+            pace: self.pace.clone(),
             files: Arc::clone(&self.files),
             may_send: true,
             held_bytes: self.limits.response_bytes,
@@ -215,6 +219,7 @@ pub(super) async fn options(
         registry: Arc::clone(&registry),
         sink: Arc::new(OnlyLog(log)),
         http: Arc::clone(&http),
+        pace: None,
         files: Arc::default(),
         may_send: false,
         held_bytes: 0,

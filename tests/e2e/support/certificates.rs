@@ -1,6 +1,7 @@
 //! Certificates made for one test.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
@@ -8,6 +9,9 @@ use rcgen::{
 };
 
 use super::write;
+
+/// Authorities made so far: two of one name would be one that lost its key.
+static MADE: AtomicU32 = AtomicU32::new(0);
 
 /// Who signs certificates.
 pub struct Authority {
@@ -24,7 +28,8 @@ impl Authority {
     /// Makes an authority that nobody trusts yet.
     pub fn new() -> Self {
         let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::CommonName, "a test's authority");
+        let name = format!("authority {}", MADE.fetch_add(1, Ordering::Relaxed));
+        params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
@@ -34,6 +39,11 @@ impl Authority {
     /// The authority's own certificate, PEM: what has to be trusted.
     pub fn certificate(&self) -> String {
         self.issuer.pem()
+    }
+
+    /// The authority's key, PEM, for others that sign in its name.
+    pub fn key(&self) -> String {
+        self.issuer.key().serialize_pem()
     }
 
     /// Signs a certificate for a server of these names and addresses.

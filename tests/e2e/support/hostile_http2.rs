@@ -95,7 +95,7 @@ impl HostileHttp2 {
 
     /// A server that answers as it should.
     pub fn behaves(streams: u32) -> Self {
-        Self::start(streams, |turn| turn.answer())
+        Self::start(streams, answer)
     }
 
     /// Its URL, without a slash at the end.
@@ -175,30 +175,6 @@ impl Turn<'_> {
         self.peer.write(GOAWAY, 0, 0, &[last.to_be_bytes(), code.to_be_bytes()].concat()).is_ok()
     }
 
-    /// Sends a head of 1 MiB that compresses to next to nothing on the wire.
-    pub fn header_bomb(&mut self) -> bool {
-        // A header of 4,000 bytes goes to the dynamic table once; each further byte of the block repeats it.
-        let (name, value) = (b"x-bomb", [b'x'; 3900]);
-        let mut block = vec![0x88, 0x40, name.len() as u8];
-        block.extend_from_slice(name);
-        // 127, then what is left in groups of 7 bits (RFC 7541, 5.1).
-        let rest = value.len() - 127;
-        block.extend_from_slice(&[127, (rest & 127) as u8 | 128, (rest >> 7) as u8]);
-        block.extend_from_slice(&value);
-        block.extend_from_slice(&[0xbe; 260]);
-        self.peer.write(HEADERS, END_HEADERS | END_STREAM, self.stream, &block).is_ok()
-    }
-
-    /// Sends a head that never ends.
-    pub fn endless_head(&mut self) -> bool {
-        let field = [&[0x00, 1, b'a', 100][..], &[b'x'; 100]].concat();
-        let mut sent = self.peer.write(HEADERS, END_STREAM, self.stream, &[0x88]).is_ok();
-        while sent {
-            sent = self.peer.write(CONTINUATION, 0, self.stream, &field.repeat(100)).is_ok();
-        }
-        false
-    }
-
     /// Sends settings for so long, and reads nothing.
     pub fn flood_settings(&mut self, time: Duration) -> bool {
         let end = std::time::Instant::now() + time;
@@ -215,6 +191,35 @@ impl Turn<'_> {
         self.peer.write(HEADERS, END_HEADERS, stream, &[0x88]).is_ok()
             && self.peer.write(DATA, END_STREAM, stream, b"ok").is_ok()
     }
+}
+
+/// Answers as it should.
+pub fn answer(turn: &mut Turn<'_>) -> bool {
+    turn.answer()
+}
+
+/// Sends a head of 1 MiB that compresses to next to nothing on the wire.
+pub fn header_bomb(turn: &mut Turn<'_>) -> bool {
+    // A header of 4,000 bytes goes to the dynamic table once; each further byte of the block repeats it.
+    let (name, value) = (b"x-bomb", [b'x'; 3900]);
+    let mut block = vec![0x88, 0x40, name.len() as u8];
+    block.extend_from_slice(name);
+    // 127, then what is left in groups of 7 bits (RFC 7541, 5.1).
+    let rest = value.len() - 127;
+    block.extend_from_slice(&[127, (rest & 127) as u8 | 128, (rest >> 7) as u8]);
+    block.extend_from_slice(&value);
+    block.extend_from_slice(&[0xbe; 260]);
+    turn.peer.write(HEADERS, END_HEADERS | END_STREAM, turn.stream, &block).is_ok()
+}
+
+/// Sends a head that never ends.
+pub fn endless_head(turn: &mut Turn<'_>) -> bool {
+    let field = [&[0x00, 1, b'a', 100][..], &[b'x'; 100]].concat();
+    let mut sent = turn.peer.write(HEADERS, END_STREAM, turn.stream, &[0x88]).is_ok();
+    while sent {
+        sent = turn.peer.write(CONTINUATION, 0, turn.stream, &field.repeat(100)).is_ok();
+    }
+    false
 }
 
 impl Peer {

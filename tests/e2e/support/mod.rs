@@ -1,24 +1,30 @@
 //! What the tests share: squall as a process, journeys, certificates, servers that behave and servers that do not.
 
 mod certificates;
+mod dns;
 pub mod exit;
 mod guest;
 mod hostile;
 pub mod hostile_http2;
 mod nginx;
 mod phased;
+mod plain;
 mod process;
+mod proxies;
 mod scripted;
 mod summary;
 mod target;
 
 pub use certificates::{Authority, Issued};
+pub use dns::{DnsServer, Name};
 pub use guest::{Behaviour, Guest, build_component, journey, journey_if_built, target_folder};
 pub use hostile::{Act, Hostile, say};
 pub use hostile_http2::HostileHttp2;
 pub use nginx::Nginx;
 pub use phased::{Measured, Phased, Script};
+pub use plain::Plain;
 pub use process::{Finished, Running, Squall, squall};
+pub use proxies::{http_proxy, socks_proxy};
 pub use scripted::{Received, Scripted};
 pub use summary::Summary;
 pub use target::{TargetProcess, practice, practice_with};

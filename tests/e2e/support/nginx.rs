@@ -117,7 +117,7 @@ events {{ worker_connections 1024; }}
 http {{
   client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi; scgi_temp_path scgi;
   client_max_body_size 0; keepalive_requests 1000000;
-  default_type text/plain;
+  default_type text/plain; ssl_protocols TLSv1.2 TLSv1.3;
   log_format seen escape=json '{{"connection":$connection,"requests":$connection_requests,"protocol":"$server_protocol",'
     '"method":"$request_method","uri":"$request_uri","status":$status,"host":"$http_host","tls":"$ssl_protocol",'
     '"cipher":"$ssl_cipher","server_name":"$ssl_server_name","reused":"$ssl_session_reused","client":"$ssl_client_s_dn"}}';

@@ -156,15 +156,30 @@ impl Squall {
         if !String::from_utf8_lossy(&version.stdout).contains("util-linux") {
             return None;
         }
-        let words = std::iter::once(self.command.get_program()).chain(self.command.get_args());
-        let words: Vec<String> = words.map(|word| word.to_string_lossy().into_owned()).collect();
-        assert!(words.iter().all(|word| !word.contains('\'')), "a word would end its quotes: {words:?}");
-        let line = format!("stty cols 120 rows 40 && exec '{}'", words.join("' '"));
+        let line = format!("stty cols 120 rows 40 && exec {}", self.quoted());
         let mut command = Command::new("script");
         command.args(["-qec", &line, "/dev/null"]).env("TERM", "xterm-256color").env_remove("NO_COLOR");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).current_dir(self.folder.path());
         self.command = command;
         Some(self)
+    }
+
+    /// Lets it open so many files only.
+    pub fn with_files(mut self, most: u32) -> Self {
+        let line = format!("ulimit -n {most} && exec {}", self.quoted());
+        let mut command = Command::new("sh");
+        command.args(["-c", &line]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.current_dir(self.folder.path());
+        self.command = command;
+        self
+    }
+
+    /// The command as a shell takes it.
+    fn quoted(&self) -> String {
+        let words = std::iter::once(self.command.get_program()).chain(self.command.get_args());
+        let words: Vec<String> = words.map(|word| word.to_string_lossy().into_owned()).collect();
+        assert!(words.iter().all(|word| !word.contains('\'')), "a word would end its quotes: {words:?}");
+        format!("'{}'", words.join("' '"))
     }
 
     /// Runs in this folder.

@@ -9,7 +9,7 @@ use super::{Named, Number, Options, Text};
 /// The options of HTTP.
 #[derive(Clone, Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Http {
+pub(super) struct Requests {
     #[serde(skip_serializing_if = "Option::is_none")]
     rps: Option<Number>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -68,7 +68,7 @@ pub struct Options {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     system_tags: Vec<String>,
     #[serde(flatten)]
-    http: http::Http,
+    http: http::Requests,
 }
 
 impl Options {

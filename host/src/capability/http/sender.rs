@@ -67,7 +67,7 @@ impl Sender<'_> {
             }
             _ => None,
         };
-        let (mut hop, deadline) = match self.first_hop(asked, payload.as_deref()) {
+        let (mut hop, mut deadline) = match self.first_hop(asked, payload.as_deref()) {
             Ok(first) => first,
             Err(error) => return Err(refuse(error)),
         };
@@ -75,6 +75,10 @@ impl Sender<'_> {
         let keep_body = !asked.discards_body(self.run.http.discard_bodies);
         let mut redirects = 0;
         loop {
+            if let Some(pace) = &self.run.pace {
+                // As in k6, a request begins when it may: its timeout and its times do not count the wait.
+                deadline += pace.wait().await;
+            }
             let own = hop.own(self.jars);
             let all = own.as_ref().map(|own| hop.with_own(own));
             let headers = all.as_deref().unwrap_or(&hop.headers);
@@ -232,7 +236,7 @@ impl Sender<'_> {
     }
 }
 
-impl<'a> Asked<'a> {
+impl Asked<'_> {
     /// Whether the answer's body is thrown away.
     pub(super) fn discards_body(self, by_default: bool) -> bool {
         self.options.and_then(|options| options.discard_body).unwrap_or(by_default)

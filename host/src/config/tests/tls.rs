@@ -83,6 +83,13 @@ fn flags_like_curls_make_one_identity_for_all_hosts() {
 }
 
 #[test]
+fn a_key_beside_a_certificate_is_kept_apart_from_it() {
+    let tls = tls(&Typed::flags(&[("tlsAuth", r#"[{"cert":"both.pem"}]"#), ("tlsRoots", "both.pem")]));
+    assert_eq!(tls.identities, [identity(&[])]);
+    assert_eq!(tls.roots, [CERT]);
+}
+
+#[test]
 fn the_log_of_keys_comes_from_the_environment_alone() {
     let typed = Typed::default().and_variables(&[("SSLKEYLOGFILE", "/tmp/keys")]);
     assert_eq!(tls(&typed).key_log.as_deref(), Some(std::path::Path::new("/tmp/keys")));
@@ -109,6 +116,7 @@ fn values_that_are_none_say_what_is_one() {
         ("tlsAuth", "[5]", "`--tls-auth` must be a table with `cert` and `key`"),
         ("tlsAuth", r#"[{"cert":"me.pem"}]"#, "`--tls-auth.cert`: `me.pem` holds no private key in PEM"),
         ("tlsAuth", r#"[{"cert":"both.pem","password":5}]"#, "`--tls-auth.password` must be a text"),
+        ("tlsAuth", r#"[{"cert":"nowhere.pem"}]"#, "`--tls-auth.cert`: `nowhere.pem` cannot be read: entity not found"),
         ("tlsAuth", r#"[{"cert":"both.pem","domains":["a b"]}]"#, "`--tls-auth.domains`: `a b` is not a domain"),
         ("tlsServerName", "a.test=b c", "`--tls-server-name`: `b c` is not a host's name"),
     ] {

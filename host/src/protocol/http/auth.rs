@@ -36,7 +36,7 @@ pub fn digest(
     clients.find_map(|mut client| {
         // The body goes into the answer only where the server wants nothing less.
         let is_without = client.qop() & Qop::Auth;
-        let whole = body.filter(|_| !is_without).map(|body| body.whole()).unwrap_or_default();
+        let whole = body.filter(|_| !is_without).map(Body::whole).unwrap_or_default();
         let body = (!is_without).then_some(&*whole);
         let Credentials { username, password } = credentials;
         client.respond(&PasswordParams { username, password, uri, method, body }).ok()

@@ -1,5 +1,8 @@
 //! One VU's client: its connections, and one exchange after another.
 
+#[cfg(test)]
+mod tests;
+
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -7,11 +10,12 @@ use std::time::Instant;
 
 use send_wrapper::SendWrapper;
 
+use super::alarm::Alarm;
 use super::h1::Decoder;
 use super::pool::{Idle, Pool, Turn};
 use super::shared::Shared;
 use super::stream::Stream;
-use super::{Error, Exchange, Peer, Progress, Protocol, Request, Response, Target, dial, h1, h2, tls};
+use super::{Error, Exchange, IdentityError, Peer, Progress, Protocol, Request, Response, Target, h1, h2, tls};
 use crate::plan::http::{Connections, Version};
 
 /// A response buffer up to this size serves the VU's next exchange.
@@ -34,6 +38,8 @@ pub struct Client {
     // A VU lives on one thread; the wrappers exist because wasmtime wants a store's data to be `Send`.
     connections: SendWrapper<Held>,
     spare: SendWrapper<RefCell<Vec<u8>>>,
+    alarm: Alarm,
+    tls: tls::Own,
 }
 
 /// Whose connections a VU uses.
@@ -66,6 +72,8 @@ impl Client {
             shared: SendWrapper::new(Rc::clone(shared)),
             connections: SendWrapper::new(held),
             spare: SendWrapper::new(RefCell::default()),
+            alarm: Alarm::default(),
+            tls: tls::Own::default(),
         }
     }
 
@@ -78,6 +86,31 @@ impl Client {
     /// Closes all connections.
     pub fn close_all(&self) {
         self.pool().close_all();
+    }
+
+    /// Shows this certificate, PEM as its key is, to servers that ask for one and whose host is one of `domains`; to all
+    /// where there are none. Closes connections that were opened without it.
+    pub fn use_certificate(
+        &self,
+        certificate: &str,
+        key: &str,
+        password: Option<&str>,
+        domains: &[String],
+    ) -> Result<(), IdentityError> {
+        if let Held::Shared(_) = *self.connections {
+            return Err(IdentityError::Shared);
+        }
+        self.tls.add(certificate, key, password, domains)?;
+        self.close_all();
+        Ok(())
+    }
+
+    /// Forgets the certificates of `use_certificate` and closes the connections that were opened with them.
+    pub fn clear_certificates(&self) {
+        if self.tls.has_identities() {
+            self.tls.clear();
+            self.close_all();
+        }
     }
 
     /// Takes an answer's buffer back for the next exchange.
@@ -96,7 +129,7 @@ impl Client {
     ) -> Exchange {
         let mut progress = Progress::default();
         let attempt = self.attempt(request, target, &mut progress);
-        let result = tokio::time::timeout_at(deadline, attempt).await.unwrap_or(Err(Error::Timeout));
+        let result = self.alarm.bound(deadline, attempt).await.unwrap_or(Err(Error::Timeout));
         progress.into_exchange(result)
     }
 
@@ -107,7 +140,7 @@ impl Client {
         progress: &mut Progress,
     ) -> Result<Response, Error> {
         let started = Instant::now();
-        if let Some(connection) = self.pool().take_idle(target) {
+        if let Some(connection) = self.pool().take_idle(target, self.shared.settings().idle_timeout) {
             let received = progress.received;
             match self.once(connection, request, progress, started).await {
                 // The server closed the connection while it was idle; the request may not even have reached it. It is
@@ -118,11 +151,22 @@ impl Client {
                 result => return result,
             }
         }
+        // Boxed, or every request on a kept connection would have to make room for it.
+        SendWrapper::new(Box::pin(self.afresh(request, target, progress, started))).await
+    }
+
+    /// Sends a request where no idle connection of HTTP/1.1 takes it.
+    async fn afresh(
+        &self,
+        request: &Request<'_>,
+        target: &Arc<Target>,
+        progress: &mut Progress,
+        started: Instant,
+    ) -> Result<Response, Error> {
         if self.may_multiplex(target) {
-            // Boxed, or every request of HTTP/1.1 would have to make room for it.
-            return SendWrapper::new(Box::pin(self.by_stream(request, target, progress, started))).await;
+            return self.by_stream(request, target, progress, started).await;
         }
-        let connection = self.open(target, progress).await?;
+        let connection = self.connect(target, progress, started).await?;
         self.once(connection, request, progress, started).await
     }
 
@@ -135,30 +179,44 @@ impl Client {
         }
     }
 
+    /// Opens a connection within the time there is for that.
+    pub(super) async fn connect(
+        &self,
+        target: &Arc<Target>,
+        progress: &mut Progress,
+        started: Instant,
+    ) -> Result<Idle, Error> {
+        let limit = self.shared.settings().connect_timeout;
+        let opened = tokio::time::timeout(limit, self.open(target, progress)).await.unwrap_or(Err(Error::DialTimeout));
+        if opened.is_err() {
+            progress.timings.blocked = started.elapsed();
+        }
+        opened
+    }
+
     /// Connects to a target, shakes hands, and finds out which HTTP is spoken there: HTTP/2 only where
     /// [`may_multiplex`](Self::may_multiplex) says so.
-    pub(super) async fn open(&self, target: &Arc<Target>, progress: &mut Progress) -> Result<Idle, Error> {
-        let dialled = dial::dial(&self.shared, target, progress).await?;
+    async fn open(&self, target: &Arc<Target>, progress: &mut Progress) -> Result<Idle, Error> {
+        let dialled = self.shared.dialler().dial(target, self.owner.vu, progress).await?;
         let only_http2 = self.shared.settings().version == Version::Http2;
         let mut peer = Peer { remote: dialled.remote, ..Peer::default() };
         let stream = if target.is_tls() {
             let started = Instant::now();
-            let stream = self.shared.tls().connect(target.host(), dialled.socket).await?;
+            // Boxed, so that requests without TLS do not carry a handshake's state.
+            let secured = Box::pin(self.shared.tls().connect(&self.tls, target.host(), dialled.socket)).await?;
             progress.timings.tls_handshaking = started.elapsed();
-            peer.tls_version = Some(tls::version(&stream));
-            if tls::agreed_on_http2(&stream) {
-                peer.protocol = Protocol::Http2;
-            } else if only_http2 {
-                return Err(h2::unspoken());
-            }
-            Stream::Tls(Box::new(stream))
+            peer.protocol = secured.protocol;
+            peer.tls_version = Some(secured.version);
+            peer.tls_cipher = secured.cipher;
+            Stream::Tls(secured.stream)
         } else {
             if only_http2 {
                 peer.protocol = Protocol::Http2;
             }
             Stream::Plain(dialled.socket)
         };
-        Ok(Idle { target: Arc::clone(target), peer, http: h1::Connection::new(stream) })
+        let http = h1::Connection::new(stream, dialled.via);
+        Ok(Idle { target: Arc::clone(target), peer, since: Instant::now(), http })
     }
 
     /// Sends a request where HTTP/2 may be spoken.
@@ -170,7 +228,7 @@ impl Client {
         started: Instant,
     ) -> Result<Response, Error> {
         loop {
-            let slot = match self.way(target, progress).await? {
+            let slot = match self.way(target, progress, started).await? {
                 Way::Alone(connection) => return self.once(connection, request, progress, started).await,
                 Way::Stream(slot) => slot,
             };
@@ -188,7 +246,12 @@ impl Client {
     }
 
     /// Finds the way for a request where HTTP/2 may be spoken: a stream, or a new connection.
-    pub(super) async fn way(&self, target: &Arc<Target>, progress: &mut Progress) -> Result<Way, Error> {
+    pub(super) async fn way(
+        &self,
+        target: &Arc<Target>,
+        progress: &mut Progress,
+        started: Instant,
+    ) -> Result<Way, Error> {
         let is_kept = self.owner.connections != Connections::PerRequest;
         let opening = if is_kept && !self.shared.speaks_http1(target) {
             let may_grow = matches!(self.owner.connections, Connections::Shared(_));
@@ -200,10 +263,11 @@ impl Client {
             None
         };
         let opened = async {
-            let Idle { target, peer, http } = self.open(target, progress).await?;
+            let opened = self.connect(target, progress, started).await?;
+            let (settings, peer) = (self.shared.settings(), opened.peer);
             Ok(match peer.protocol {
-                Protocol::Http1 => Err(Idle { target, peer, http }),
-                Protocol::Http2 => Ok(h2::Connection::open(http.into_stream(), self.shared.settings(), peer).await?),
+                Protocol::Http1 => Err(opened),
+                Protocol::Http2 => Ok(h2::Connection::open(opened.http.into_stream(), settings, peer).await?),
             })
         };
         match (opened.await, opening) {
@@ -250,19 +314,21 @@ impl Client {
         connection.http.send(settings, request, &mut decoder, progress).await?;
         let sent = Instant::now();
         progress.timings.sending = sent - ready;
-        connection.http.receive(&mut decoder, progress).await?;
+        connection.http.receive(&mut decoder, settings.read_timeout, progress).await?;
+        let ended = Instant::now();
         // An answer that began before the request was written was not waited for.
         let first = progress.first_byte.map_or(sent, |first| first.max(sent));
         progress.timings.waiting = first - sent;
-        progress.timings.receiving = first.elapsed();
-        self.keep(connection, decoder.is_reusable());
+        progress.timings.receiving = ended - first;
+        self.keep(connection, decoder.is_reusable(), ended);
         Ok(decoder.into_response())
     }
 
     /// Keeps a connection for the next request, if it may have one.
-    pub(super) fn keep(&self, mut connection: Idle, is_reusable: bool) {
+    pub(super) fn keep(&self, mut connection: Idle, is_reusable: bool, ended: Instant) {
         if is_reusable && self.owner.connections != Connections::PerRequest {
             connection.peer.reused = true;
+            connection.since = ended;
             self.pool().put_idle(connection);
         }
     }

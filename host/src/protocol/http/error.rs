@@ -106,11 +106,12 @@ impl Error {
     pub(super) fn from_io(error: &io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::ConnectionRefused => Self::Refused,
-            io::ErrorKind::ConnectionReset
-            | io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::BrokenPipe
-            | io::ErrorKind::UnexpectedEof => Self::Reset,
+            io::ErrorKind::BrokenPipe => Self::BrokenPipe,
+            io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted | io::ErrorKind::UnexpectedEof => {
+                Self::Reset
+            }
             io::ErrorKind::TimedOut => Self::Timeout,
+            io::ErrorKind::InvalidData => Self::Tls(error.to_string()),
             _ => Self::Other(error.to_string()),
         }
     }

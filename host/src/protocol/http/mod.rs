@@ -5,6 +5,7 @@
 //! 0008). How requests are made is the plan's to say. Nothing here follows redirects or records samples:
 //! `capability::http` does both.
 
+mod alarm;
 mod auth;
 mod client;
 mod coding;
@@ -37,6 +38,7 @@ pub use response::Response;
 pub use shared::Shared;
 pub use streaming::Streaming;
 pub use target::{Target, without_userinfo};
+pub use tls::IdentityError;
 pub use upload::Upload;
 
 use exchange::Progress;

@@ -59,12 +59,15 @@ pub fn multipart<'a>(parts: &[Part<'a>], boundary: &str) -> Vec<Cow<'a, [u8]>> {
         let name = escaped(part.name);
         let mut head = format!("{line_end}--{boundary}\r\nContent-Disposition: form-data; name=\"{name}\"");
         if let Some(filename) = part.filename {
-            head += &format!("; filename=\"{}\"", escaped(filename));
+            for text in ["; filename=\"", &escaped(filename), "\""] {
+                head.push_str(text);
+            }
         }
         if let Some(content_type) = part.content_type.or_else(|| part.filename.map(content_type_of)) {
-            head += &format!("\r\nContent-Type: {content_type}");
+            head.push_str("\r\nContent-Type: ");
+            head.push_str(content_type);
         }
-        head += "\r\n\r\n";
+        head.push_str("\r\n\r\n");
         pieces.push(Cow::Owned(head.into_bytes()));
         pieces.push(Cow::Borrowed(part.content));
         line_end = "\r\n";

@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use rustc_hash::FxHashMap;
 use tokio::sync::Notify;
@@ -24,6 +25,8 @@ pub(super) struct Pool {
 pub(super) struct Idle {
     pub(super) target: Arc<Target>,
     pub(super) peer: Peer,
+    /// When its last exchange ended.
+    pub(super) since: Instant,
     pub(super) http: h1::Connection,
 }
 
@@ -78,13 +81,14 @@ impl Pool {
         self.idle.borrow_mut().push(connection);
     }
 
-    /// Takes a connection that leads where the request goes; drops those that were closed meanwhile.
-    pub(super) fn take_idle(&self, target: &Arc<Target>) -> Option<Idle> {
+    /// Takes a connection that leads where the request goes; drops those that were closed meanwhile, or lay idle for
+    /// longer than the limit.
+    pub(super) fn take_idle(&self, target: &Arc<Target>, limit: Option<Duration>) -> Option<Idle> {
         let mut idle = self.idle.borrow_mut();
         loop {
             let at = idle.iter().rposition(|connection| leads_to(&connection.target, target))?;
-            let connection = idle.swap_remove(at);
-            if connection.http.is_open() {
+            let mut connection = idle.swap_remove(at);
+            if connection.http.is_open() && limit.is_none_or(|limit| connection.since.elapsed() < limit) {
                 return Some(connection);
             }
         }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::dial::Via;
 use super::{Error, Target};
 use crate::plan::Http;
 use crate::plan::http::Connections;
@@ -85,15 +86,26 @@ impl Request<'_> {
     /// The request line and the headers in the form of HTTP/1.1.
     pub fn head(&self, settings: &Http) -> Result<Vec<u8>, Error> {
         let mut out = Vec::new();
-        self.write(settings, &mut out)?;
+        self.write(settings, None, &mut out)?;
         Ok(out)
     }
 
-    /// Appends the request line and the headers in HTTP/1.1 form (RFC 9112).
-    pub(super) fn write(&self, settings: &Http, out: &mut Vec<u8>) -> Result<(), Error> {
+    /// Appends the request line and the headers in HTTP/1.1 form (RFC 9112), to a proxy with the whole URL (RFC 9112,
+    /// 3.2.2).
+    pub(super) fn write(&self, settings: &Http, via: Option<&Via>, out: &mut Vec<u8>) -> Result<(), Error> {
         self.check_method()?;
-        put(out, &[self.method.as_bytes(), b" ", self.target.path_and_query().as_bytes(), b" HTTP/1.1\r\nhost: "]);
-        put(out, &[self.target.authority().as_bytes(), b"\r\n"]);
+        let (path, authority) = (self.target.path_and_query().as_bytes(), self.target.authority().as_bytes());
+        match via {
+            None => put(out, &[self.method.as_bytes(), b" ", path, b" HTTP/1.1\r\nhost: "]),
+            Some(via) => {
+                put(out, &[self.method.as_bytes(), b" http://", authority, path, b" HTTP/1.1\r\n"]);
+                if let Some(authorization) = &via.authorization {
+                    put(out, &[b"proxy-authorization: ", authorization.as_bytes(), b"\r\n"]);
+                }
+                put(out, &[b"host: "]);
+            }
+        }
+        put(out, &[authority, b"\r\n"]);
         let mut has_agent = settings.user_agent.is_empty();
         for header in self.headers {
             check(header)?;
@@ -190,8 +202,8 @@ mod tests {
         let target = Target::parse("http://a.test/b").unwrap();
         let mut out = Vec::new();
         let body = body.map(Body::Whole);
-        Request { method, target: &target, headers, body, keep_body: true }.write(&settings(), &mut out)?;
-        out.extend_from_slice(&body.map(|body| body.whole()).unwrap_or_default());
+        Request { method, target: &target, headers, body, keep_body: true }.write(&settings(), None, &mut out)?;
+        out.extend_from_slice(&body.map(Body::whole).unwrap_or_default());
         Ok(String::from_utf8(out).unwrap())
     }
 
@@ -200,6 +212,18 @@ mod tests {
         assert_eq!(written("GET", &[], None).unwrap(), "GET /b HTTP/1.1\r\nhost: a.test\r\nuser-agent: squall\r\n\r\n");
         assert!(written("POST", &[], Some(b"0123456789")).unwrap().ends_with("content-length: 10\r\n\r\n0123456789"));
         assert!(written("POST", &[], None).unwrap().ends_with("content-length: 0\r\n\r\n"));
+    }
+
+    #[test]
+    fn a_proxy_is_told_the_whole_url() {
+        let target = Target::parse("http://a.test:81/b?c#d").unwrap();
+        let request = Request { method: "GET", target: &target, headers: &[], body: None, keep_body: true };
+        let mut out = Vec::new();
+        let via = Via { authorization: Some("Basic eA==".to_owned()) };
+        request.write(&settings(), Some(&via), &mut out).unwrap();
+        let expected = "GET http://a.test:81/b?c HTTP/1.1\r\nproxy-authorization: Basic eA==\r\n\
+                        host: a.test:81\r\nuser-agent: squall\r\n\r\n";
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
     }
 
     #[test]

@@ -1,32 +1,27 @@
 //! What all clients of a worker thread share.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
-use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use send_wrapper::SendWrapper;
 
+use super::dial::Dialler;
 use super::pool::{Groups, Pool};
-use super::tls::Tls;
+use super::tls::{self, Tls};
 use super::{Error, Target};
 use crate::plan::Http;
 
 /// How many parsed URLs a worker keeps. Journeys ask for the same few again and again.
 const KEPT_TARGETS: usize = 1024;
 
-/// Addresses by name, and when they were looked up.
-type Names = HashMap<String, (Vec<IpAddr>, Instant)>;
-
 /// What all clients of a worker thread share.
 #[derive(Debug)]
 pub struct Shared {
     settings: Arc<Http>,
     tls: Tls,
-    names: SendWrapper<RefCell<Names>>,
+    dialler: Dialler,
     targets: SendWrapper<RefCell<FxHashMap<Box<str>, Arc<Target>>>>,
     groups: SendWrapper<RefCell<Groups>>,
     /// Where TLS did not agree on HTTP/2 when it was last asked.
@@ -37,15 +32,21 @@ impl Shared {
     /// Makes a worker's part.
     #[must_use]
     pub fn new(settings: Arc<Http>) -> Self {
-        let tls = Tls::new(settings.tls.skip_verify, settings.version);
+        let tls = Tls::new(&settings);
+        let dialler = Dialler::new(&settings);
         Self {
             settings,
             tls,
-            names: SendWrapper::new(RefCell::default()),
+            dialler,
             targets: SendWrapper::new(RefCell::default()),
             groups: SendWrapper::new(RefCell::default()),
             http1: SendWrapper::new(RefCell::default()),
         }
+    }
+
+    /// Finds what is wrong with the settings, before anything depends on them.
+    pub fn check(settings: &Http) -> Result<(), Error> {
+        tls::check(settings)
     }
 
     /// Takes a URL apart, or finds it taken apart already.
@@ -73,6 +74,10 @@ impl Shared {
         &self.tls
     }
 
+    pub(super) fn dialler(&self) -> &Dialler {
+        &self.dialler
+    }
+
     /// The connections that a VU shares with others of its scenario, so many together.
     pub(super) fn pool(&self, scenario: &str, vu: u32, members: u32) -> Rc<Pool> {
         self.groups.borrow_mut().pool(scenario, vu, members)
@@ -95,15 +100,5 @@ impl Shared {
 
     pub(super) fn forget_http1(&self, target: &Target) {
         self.http1.borrow_mut().remove(target.authority());
-    }
-
-    pub(super) fn known_addresses(&self, host: &str) -> Option<Vec<IpAddr>> {
-        let names = self.names.borrow();
-        let (addresses, since) = names.get(host)?;
-        self.settings.dns.ttl.is_none_or(|ttl| since.elapsed() < ttl).then(|| addresses.clone())
-    }
-
-    pub(super) fn keep_addresses(&self, host: &str, addresses: Vec<IpAddr>) {
-        self.names.borrow_mut().insert(host.to_owned(), (addresses, Instant::now()));
     }
 }

@@ -16,6 +16,8 @@ use super::{Client, Error, Exchange, Progress, Request, Response, Target};
 
 /// Decoded bytes that are made at once.
 const PIECE: usize = 64 << 10;
+/// How often what has come is taken in, before the connection is given up.
+const MOST_GIVEN_UP: usize = 16;
 
 /// An answer on its way: its head has come. Dropping it gives up the rest.
 #[derive(Debug)]
@@ -103,7 +105,7 @@ impl Client {
         progress: &mut Progress,
     ) -> Result<Begun, Error> {
         let started = Instant::now();
-        if let Some(connection) = self.pool().take_idle(target) {
+        if let Some(connection) = self.pool().take_idle(target, self.shared().settings().idle_timeout) {
             let received = progress.received;
             match self.begin_alone(connection, request, progress, started).await {
                 Err(Error::Reset | Error::BrokenPipe) if progress.received == received && request.is_idempotent() => {
@@ -113,11 +115,11 @@ impl Client {
             }
         }
         if !self.may_multiplex(target) {
-            let connection = self.open(target, progress).await?;
+            let connection = self.connect(target, progress, started).await?;
             return self.begin_alone(connection, request, progress, started).await;
         }
         loop {
-            let slot = match self.way(target, progress).await? {
+            let slot = match self.way(target, progress, started).await? {
                 Way::Alone(connection) => return self.begin_alone(connection, request, progress, started).await,
                 Way::Stream(slot) => slot,
             };
@@ -154,7 +156,8 @@ impl Client {
         let sent = Instant::now();
         progress.timings.sending = sent - ready;
         if !decoder.has_head() {
-            connection.http.receive_piece(&mut decoder, progress).await?;
+            let silence = self.shared().settings().read_timeout;
+            connection.http.receive_piece(&mut decoder, silence, progress).await?;
         }
         let first = progress.first_byte.map_or(sent, |first| first.max(sent));
         progress.timings.waiting = first - sent;
@@ -182,15 +185,22 @@ impl Client {
 
     /// Takes what has come already, and keeps the connection if that was all.
     pub fn give_up(&self, streaming: &mut Streaming) {
-        let deadline = Deadline::now() + std::time::Duration::from_secs(1);
-        while let Some(Ok(Some(_))) = self.read(streaming, PIECE, deadline).now_or_never() {}
+        let running = &mut *streaming.0;
+        for _ in 0..MOST_GIVEN_UP {
+            if !matches!(running.receive(self).now_or_never(), Some(Ok(true))) {
+                break;
+            }
+        }
     }
 
     /// Reads the rest and drops it.
     pub async fn drain(&self, streaming: &mut Streaming, deadline: Deadline) -> Result<(), Error> {
-        streaming.0.coding = None;
-        while self.read(streaming, PIECE, deadline).await?.is_some() {}
-        Ok(())
+        let running = &mut *streaming.0;
+        let drained = async {
+            while running.receive(self).await? {}
+            Ok(())
+        };
+        timeout_at(deadline, drained).await.unwrap_or(Err(Error::Timeout))
     }
 }
 
@@ -255,7 +265,8 @@ impl Running {
         let (bytes, came) = match &mut self.wire {
             Wire::Http1 { connection, decoder } => {
                 self.progress.first_byte = None;
-                connection.http.receive_piece(decoder, &mut self.progress).await?;
+                let silence = client.shared().settings().read_timeout;
+                connection.http.receive_piece(decoder, silence, &mut self.progress).await?;
                 (decoder.take_body(), self.progress.first_byte)
             }
             Wire::Http2(incoming) => {
@@ -269,7 +280,7 @@ impl Running {
         if bytes.is_empty() {
             self.ended = Some(self.newest);
             if let Wire::Http1 { connection, decoder } = std::mem::replace(&mut self.wire, Wire::Done) {
-                client.keep(connection, decoder.is_reusable());
+                client.keep(connection, decoder.is_reusable(), self.newest);
             }
             return Ok(false);
         }
@@ -281,6 +292,10 @@ impl Running {
 
 impl std::fmt::Debug for Running {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Running").field("status", &self.status).field("progress", &self.progress).finish()
+        formatter
+            .debug_struct("Running")
+            .field("status", &self.status)
+            .field("progress", &self.progress)
+            .finish_non_exhaustive()
     }
 }

@@ -63,9 +63,9 @@ impl Client {
         progress: &mut Progress,
     ) -> Result<(Wire, Instant), Error> {
         let started = Instant::now();
-        let mut connection = match self.pool().take_idle(target) {
+        let mut connection = match self.pool().take_idle(target, self.shared().settings().idle_timeout) {
             Some(connection) => connection,
-            None if self.may_multiplex(target) => match self.way(target, progress).await? {
+            None if self.may_multiplex(target) => match self.way(target, progress, started).await? {
                 Way::Alone(connection) => connection,
                 Way::Stream(slot) => {
                     progress.timings.blocked = started.elapsed();
@@ -74,7 +74,7 @@ impl Client {
                     return Ok((Wire::Http2(outgoing), ready));
                 }
             },
-            None => self.open(target, progress).await?,
+            None => self.connect(target, progress, started).await?,
         };
         progress.peer = connection.peer;
         let ready = Instant::now();
@@ -106,7 +106,7 @@ impl Client {
         if let Some(left) = left.filter(|&left| left > 0) {
             return Err(Error::InvalidRequest(format!("{left} bytes of the announced body are missing")));
         }
-        let max_body = self.shared().settings().max_body;
+        let (max_body, silence) = (self.shared().settings().max_body, self.shared().settings().read_timeout);
         match wire {
             Wire::Http1(mut connection, mut decoder) => {
                 if left.is_none() {
@@ -114,11 +114,12 @@ impl Client {
                 }
                 let sent = Instant::now();
                 progress.timings.sending = sent - ready;
-                connection.http.receive(&mut decoder, progress).await?;
+                connection.http.receive(&mut decoder, silence, progress).await?;
+                let ended = Instant::now();
                 let first = progress.first_byte.map_or(sent, |first| first.max(sent));
                 progress.timings.waiting = first - sent;
-                progress.timings.receiving = first.elapsed();
-                self.keep(connection, decoder.is_reusable());
+                progress.timings.receiving = ended - first;
+                self.keep(connection, decoder.is_reusable(), ended);
                 Ok(decoder.into_response())
             }
             Wire::Http2(outgoing) => outgoing.finish(max_body, keep_body, ready, progress).await,

@@ -1,12 +1,19 @@
 //! Does what the variable `STEPS` says, and logs every answer as JSON: what tests of HTTP are written with.
 //!
 //! `STEPS` is a list of objects. `{vu}` and `{iteration}` in any text of it are the numbers of the VU and the iteration.
-//! A step is a request, several at once, or a wait:
+//! A step is a request, several at once, a client's certificate, or a wait:
 //!
 //! ```json
 //! [{ "url": "http://h/{vu}", "method": "POST", "headers": { "a": "b" }, "body": "text", "show": ["body", "headers"] },
 //!  { "batch": [{ "url": "http://h/1" }, { "url": "http://h/2" }] },
+//!  { "certificate": { "cert": "PEM", "key": "PEM", "password": "x", "domains": ["h"] } },
 //!  { "sleep_ms": 10 }]
+//! ```
+//!
+//! With `extract`, a step reads its answer on the host, and shows what came of each reading as `extracted`:
+//!
+//! ```json
+//! [{ "url": "http://h/", "extract": [{ "css": "a", "attribute": "href", "nth": 2 }, { "regex": "id=(.)", "group": "1", "nth": -1 }] }]
 //! ```
 //!
 //! `basic`, `digest` (`[name, password]`), `cookies` (`{name: value}`), `replace_cookies`, `throw` and `new_jar` are for a
@@ -22,8 +29,8 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use squall_sdk::http::{self, Coding, Cookie, Jar, Multipart, Part, Request, Response};
-use squall_sdk::{Error, env, log, sleep, vu};
+use squall_sdk::http::{self, Coding, Cookie, Extract, Hash, Jar, Multipart, Part, Request, Response};
+use squall_sdk::{Error, env, log, sleep, tls, vu};
 
 /// Log messages are cut at 8 KiB; no test shows more of a body than this.
 const SHOWN: usize = 2000;
@@ -50,6 +57,8 @@ fn follow(text: &str) -> Result<(), Error> {
 fn run(number: usize, step: &Value) -> Result<(), Error> {
     if let Some(milliseconds) = step["sleep_ms"].as_u64() {
         sleep(Duration::from_millis(milliseconds));
+    } else if step["certificate"].is_object() {
+        certificate(&step["certificate"])?;
     } else if step["set_cookie"].is_object() {
         let text = |name: &str| step["set_cookie"][name].as_str().unwrap_or_default();
         Jar::of_vu().set(text("url"), &Cookie::new(text("name"), text("value")))?;
@@ -66,11 +75,9 @@ fn run(number: usize, step: &Value) -> Result<(), Error> {
         }
     } else if step["stream"] != Value::Null {
         let read = read_stream(step);
-        let told = read.unwrap_or_else(|error| json!({ "error": error.to_string() }));
-        let mut told =
-            Map::from_iter(told.as_object().into_iter().flatten().map(|(key, value)| (key.clone(), value.clone())));
-        told.insert("step".to_owned(), json!(number));
-        log::info(&format!("answer {}", Value::Object(told)));
+        let mut told = read.unwrap_or_else(|error| json!({ "error": error.to_string() }));
+        told["step"] = json!(number);
+        log::info(&format!("answer {told}"));
     } else if let Some(pieces) = step["upload"].as_array() {
         tell(number, step, upload(step, pieces))?;
     } else {
@@ -103,7 +110,8 @@ fn read_stream(step: &Value) -> Result<Value, Error> {
         }
     }
     let length = pieces.iter().sum::<usize>();
-    (pieces.truncate(50), arrived.truncate(50));
+    pieces.truncate(50);
+    arrived.truncate(50);
     // What is not text would be escaped twice on its way to the test.
     let is_text = !text.contains(char::is_control);
     let text: String = text.chars().take(if is_text { SHOWN } else { 0 }).collect();
@@ -126,6 +134,22 @@ fn upload(step: &Value, pieces: &[Value]) -> Result<Response, Error> {
         sleep(Duration::from_millis(step["pause_ms"].as_u64().unwrap_or_default()));
     }
     upload.finish()
+}
+
+/// Shows a certificate from now on; an empty object shows none.
+fn certificate(step: &Value) -> Result<(), Error> {
+    let (Some(certificate), Some(key)) = (step["cert"].as_str(), step["key"].as_str()) else {
+        tls::clear_certificates();
+        return Ok(());
+    };
+    let mut identity = tls::Certificate::new(certificate, key);
+    if let Some(password) = step["password"].as_str() {
+        identity = identity.password(password);
+    }
+    for domain in step["domains"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        identity = identity.domain(domain);
+    }
+    identity.show()
 }
 
 fn request(step: &Value) -> Result<Request<'_>, Error> {
@@ -227,6 +251,12 @@ fn tell(number: usize, step: &Value, answer: Result<Response, Error>) -> Result<
             for what in step["show"].as_array().into_iter().flatten().filter_map(Value::as_str) {
                 told.insert(what.to_owned(), shown(&response, what)?);
             }
+            if let Some(readings) = step["extract"].as_array() {
+                let extracted = readings.iter().map(|reading| extracted(&response, reading));
+                let as_json =
+                    |result: Result<Value, Error>| result.unwrap_or_else(|error| json!({ "error": error.to_string() }));
+                told.insert("extracted".to_owned(), extracted.map(as_json).collect());
+            }
         }
         Err(error) => {
             told.insert("error".to_owned(), json!(error.to_string()));
@@ -262,6 +292,7 @@ fn shown(response: &Response, what: &str) -> Result<Value, Error> {
                 "remote_ip": details.remote_ip,
                 "remote_port": details.remote_port,
                 "tls_version": details.tls_version,
+                "tls_cipher_suite": details.tls_cipher_suite,
                 "reused": details.reused,
                 "encoded_len": details.encoded_len,
                 "redirects": details.redirects,
@@ -288,6 +319,52 @@ fn shown(response: &Response, what: &str) -> Result<Value, Error> {
 /// FNV-1a, going on from `sum`.
 fn sum(sum: u32, bytes: &[u8]) -> u32 {
     bytes.iter().fold(sum, |sum, &byte| (sum ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+}
+
+fn extracted(response: &Response, reading: &Value) -> Result<Value, Error> {
+    let text = |name: &str| reading[name].as_str();
+    if let Some(path) = text("json_path") {
+        return found(response.json_path(path), reading);
+    } else if let Some(pattern) = text("regex") {
+        return found(response.regex(pattern).group(text("group").unwrap_or("0")), reading);
+    } else if let Some(selector) = text("css") {
+        let css = response.css(selector);
+        return found(if let Some(name) = text("attribute") { css.attribute(name) } else { css }, reading);
+    } else if let Some(left) = text("left") {
+        return found(response.between(left, text("right").unwrap_or_default()), reading);
+    }
+    Ok(if let Some(path) = text("values") {
+        json!(response.json_path_values::<Value>(path)?)
+    } else if let Some(pattern) = text("captures") {
+        json!(response.regex_captures(pattern)?)
+    } else if let Some(pointer) = text("pointer") {
+        json!(response.json_text(pointer)?)
+    } else if let Some(name) = text("header") {
+        json!(response.header_values(name)?)
+    } else if let Some(part) = text("contains") {
+        json!(response.contains(part)?)
+    } else if let Some(hash) = text("hash") {
+        json!(response.hash(match hash {
+            "md5" => Hash::Md5,
+            "sha1" => Hash::Sha1,
+            "sha256" => Hash::Sha256,
+            _ => Hash::Sha512,
+        })?)
+    } else if let Some([start, end]) = reading["range"].as_array().map(Vec::as_slice) {
+        let number = |value: &Value| value.as_u64().unwrap_or_default() as u32;
+        json!(String::from_utf8_lossy(&response.body_range(number(start)..number(end))?))
+    } else {
+        json!(response.held_len()?)
+    })
+}
+
+/// All that is found for an `nth` of -1, one at random for 0, and otherwise that one.
+fn found(extract: Extract<'_>, reading: &Value) -> Result<Value, Error> {
+    Ok(match reading["nth"].as_i64().unwrap_or(1) {
+        -1 => json!(extract.all()?),
+        0 => json!(extract.random().first()?),
+        nth => json!(extract.nth(nth as u32).first()?),
+    })
 }
 
 squall_sdk::journey! {

@@ -169,8 +169,8 @@ impl Response {
     pub async fn decode(&mut self, limit: u64) -> Result<(), Error> {
         let Some(mut decoder) = self.decoder()? else { return Ok(()) };
         let mut source = &self.raw[self.head_length..];
-        let mut decoded = Vec::with_capacity(self.raw.len());
-        decoded.extend_from_slice(&self.raw[..self.head_length]);
+        let mut whole = Vec::with_capacity(self.raw.len());
+        whole.extend_from_slice(&self.raw[..self.head_length]);
         let mut piece = vec![0; PIECE];
         let mut since_turn = 0;
         loop {
@@ -178,10 +178,10 @@ impl Response {
             if made == 0 {
                 break;
             }
-            if (decoded.len() - self.head_length + made) as u64 > limit {
+            if (whole.len() - self.head_length + made) as u64 > limit {
                 return Err(Error::TooLarge(limit));
             }
-            decoded.extend_from_slice(&piece[..made]);
+            whole.extend_from_slice(&piece[..made]);
             since_turn += made;
             if since_turn >= TURN {
                 since_turn = 0;
@@ -189,9 +189,9 @@ impl Response {
             }
         }
         decoder.finish()?;
-        decoded.shrink_to_fit();
-        self.body_length = (decoded.len() - self.head_length) as u64;
-        self.raw = decoded;
+        whole.shrink_to_fit();
+        self.body_length = (whole.len() - self.head_length) as u64;
+        self.raw = whole;
         self.is_encoded = false;
         Ok(())
     }

@@ -1,111 +1,155 @@
-//! From a name to a socket: resolve, then connect.
+//! From a URL's host to a socket: where it is, its addresses, a connection, a proxy in between.
+//!
+//! [`Dialler`] hides all of that; the plan says how it goes. What is looked up is kept per worker thread.
 
-use std::io;
+mod connect;
+mod hosts;
+mod local;
+mod names;
+mod proxy;
+mod socket;
+
 use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
-use std::task::{Context, Poll};
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-use super::shared::Shared;
-use super::{Error, Progress, Target};
+pub(super) use proxy::Via;
+pub(super) use socket::Socket;
 
-/// A connected socket, before any TLS.
+use super::{Error, Progress, Target};
+use crate::plan::Http;
+use crate::plan::http::{Place, ProxyKind, Version};
+use connect::Candidates;
+use hosts::Hosts;
+use local::Locals;
+use names::Names;
+use proxy::Proxy;
+
+/// Opens the connections of a worker thread.
 #[derive(Debug)]
-pub(super) enum Socket {
-    /// TCP, to the target or to its proxy.
-    Tcp(TcpStream),
+pub(super) struct Dialler {
+    settings: Arc<Http>,
+    names: Names,
+    hosts: Hosts,
+    locals: Locals,
+    proxy: Option<Box<Proxy>>,
 }
 
 /// What dialling came to.
 #[derive(Debug)]
 pub(super) struct Dialled {
     pub(super) socket: Socket,
-    /// The address of the other side, where there is one.
+    /// The address of the other side, where it has one: of the target, or of its proxy.
     pub(super) remote: Option<SocketAddr>,
+    /// The proxy that wants to see whole URLs, if there is one.
+    pub(super) via: Option<Arc<Via>>,
 }
 
-/// Resolves and connects; writes down how long each took.
-pub(super) async fn dial(shared: &Shared, target: &Target, progress: &mut Progress) -> Result<Dialled, Error> {
-    let started = Instant::now();
-    let addresses = resolve(shared, target).await?;
-    let resolved = Instant::now();
-    progress.timings.looking_up = resolved - started;
-    let (stream, remote) = connect(&addresses).await?;
-    progress.timings.connecting = resolved.elapsed();
-    Ok(Dialled { socket: Socket::Tcp(stream), remote: Some(remote) })
+/// Writes down how long a phase took when it ends, however it ends: a deadline that drops the phase shows where the
+/// time went.
+struct Phase<'a> {
+    started: Instant,
+    took: &'a mut Duration,
 }
 
-impl Socket {
-    /// Whether nothing has arrived and nobody has hung up. Costs no system call while nothing has arrived.
-    pub(super) fn is_quiet(&self) -> bool {
-        let read = match self {
-            Self::Tcp(stream) => stream.try_read(&mut [0; 1]),
+impl Dialler {
+    pub(super) fn new(settings: &Arc<Http>) -> Self {
+        Self {
+            names: Names::new(&settings.dns),
+            hosts: Hosts::new(&settings.hosts),
+            locals: Locals::new(&settings.local_ips),
+            proxy: settings.proxy.as_ref().map(|proxy| Box::new(Proxy::new(proxy))),
+            settings: Arc::clone(settings),
+        }
+    }
+
+    /// Opens a connection for a VU to where a target is; writes down how long each phase took.
+    pub(super) async fn dial(&self, target: &Target, vu: u32, progress: &mut Progress) -> Result<Dialled, Error> {
+        let place = self.hosts.place(target.host(), target.port());
+        if let Some(Place::Socket(path)) = place {
+            let _phase = Phase::start(&mut progress.timings.connecting);
+            return Ok(Dialled { socket: Socket::open(path).await?, remote: None, via: None });
+        }
+        // Whoever says where a host is wants to go there.
+        if place.is_none()
+            && let Some(proxy) = &self.proxy
+            && !proxy.is_bypassed(target.host())
+        {
+            return Box::pin(self.through(proxy, target, vu, progress)).await;
+        }
+        let (stream, remote) = self.open(target.host(), target.port(), vu, progress).await?;
+        Ok(Dialled { socket: Socket::Tcp(stream), remote: Some(remote), via: None })
+    }
+
+    /// Opens a TCP connection to a host.
+    async fn open(
+        &self,
+        host: &str,
+        port: u16,
+        vu: u32,
+        progress: &mut Progress,
+    ) -> Result<(TcpStream, SocketAddr), Error> {
+        let candidates = if let Some(candidates) = self.without_asking(host, port) {
+            candidates
+        } else {
+            let _phase = Phase::start(&mut progress.timings.looking_up);
+            Box::pin(self.names.ask(host, port)).await?
         };
-        matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+        let _phase = Phase::start(&mut progress.timings.connecting);
+        connect::connect(candidates, &self.locals, vu).await
     }
-}
 
-impl AsyncRead for Socket {
-    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_read(context, buffer),
+    /// The addresses of a host that nobody needs to be asked for.
+    fn without_asking(&self, host: &str, port: u16) -> Option<Candidates> {
+        if let Some(&Place::Address(address, other)) = self.hosts.place(host, port) {
+            return Some(Candidates::one(SocketAddr::new(address, other.unwrap_or(port))));
         }
-    }
-}
-
-impl AsyncWrite for Socket {
-    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_write(context, bytes),
+        match host.parse::<IpAddr>() {
+            Ok(address) => Some(Candidates::one(SocketAddr::new(address, port))),
+            Err(_) => self.names.known(host, port),
         }
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // Sockets have nothing to flush.
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(context),
-        }
-    }
-}
-
-async fn resolve(shared: &Shared, target: &Target) -> Result<Vec<SocketAddr>, Error> {
-    if let Ok(address) = target.host().parse::<IpAddr>() {
-        return Ok(vec![SocketAddr::new(address, target.port())]);
-    }
-    if let Some(addresses) = shared.known_addresses(target.host()) {
-        return Ok(addresses.into_iter().map(|address| SocketAddr::new(address, target.port())).collect());
-    }
-    let found = tokio::net::lookup_host((target.host(), target.port())).await;
-    let mut addresses: Vec<SocketAddr> =
-        found.map_err(|error| Error::NoSuchHost(format!("`{}`: {error}", target.host())))?.collect();
-    // k6's policy `preferIPv4`.
-    addresses.sort_by_key(SocketAddr::is_ipv6);
-    if addresses.is_empty() {
-        return Err(Error::NoSuchHost(format!("`{}` has no address", target.host())));
-    }
-    shared.keep_addresses(target.host(), addresses.iter().map(SocketAddr::ip).collect());
-    Ok(addresses)
-}
-
-/// Tries the addresses in turn and reports the last failure.
-async fn connect(addresses: &[SocketAddr]) -> Result<(TcpStream, SocketAddr), Error> {
-    let mut last = Error::Other("no address to connect to".to_owned());
-    for &address in addresses {
-        match TcpStream::connect(address).await {
-            Ok(stream) => {
-                // A request is one write; waiting for more to send would only delay it. Failing to say so changes no answer.
-                let _ = stream.set_nodelay(true);
-                return Ok((stream, address));
+    /// Opens a connection to a proxy, and through it to the target where the proxy only passes bytes on.
+    async fn through(
+        &self,
+        proxy: &Proxy,
+        target: &Target,
+        vu: u32,
+        progress: &mut Progress,
+    ) -> Result<Dialled, Error> {
+        let (mut stream, remote) =
+            self.open(proxy.host(), proxy.port(), vu, progress).await.map_err(|error| proxy.out_of_reach(error))?;
+        // The target is not connected before the proxy says so.
+        let _phase = Phase::start(&mut progress.timings.connecting);
+        // HTTP/2 without TLS cannot be told a whole URL, so it needs a tunnel too.
+        let tunnel = target.is_tls() || self.settings.version == Version::Http2;
+        let via = match proxy.kind() {
+            ProxyKind::Http if tunnel => {
+                proxy.tunnel(&mut stream, target, &self.settings.user_agent).await?;
+                None
             }
-            Err(error) => last = Error::from_io(&error),
-        }
+            ProxyKind::Http => Some(proxy.via()),
+            ProxyKind::Socks5 => {
+                stream = proxy.socks(stream, target).await?;
+                None
+            }
+        };
+        Ok(Dialled { socket: Socket::Tcp(stream), remote: Some(remote), via })
     }
-    Err(last)
+}
+
+impl<'a> Phase<'a> {
+    fn start(took: &'a mut Duration) -> Self {
+        Self { started: Instant::now(), took }
+    }
+}
+
+impl Drop for Phase<'_> {
+    fn drop(&mut self) {
+        // A phase may have two parts: the way to a proxy, and the way on from there.
+        *self.took += self.started.elapsed();
+    }
 }

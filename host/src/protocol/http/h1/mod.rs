@@ -3,11 +3,13 @@
 mod decode;
 #[cfg(test)]
 mod differential;
+mod silence;
 mod unsent;
 
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -16,9 +18,11 @@ use tokio::time::{Sleep, sleep};
 
 pub(super) use decode::{Decoder, MAX_HEADERS};
 
+use super::dial::Via;
 use super::stream::Stream;
 use super::{Error, Progress, Request};
 use crate::plan::Http;
+use silence::Silence;
 use unsent::Unsent;
 
 thread_local! {
@@ -37,12 +41,14 @@ const EARLY: usize = 64 << 20;
 #[derive(Debug)]
 pub(super) struct Connection {
     stream: Stream,
+    via: Option<Arc<Via>>,
 }
 
 impl Connection {
-    /// Takes over a stream on which nothing was said yet.
-    pub(super) fn new(stream: Stream) -> Self {
-        Self { stream }
+    /// Takes over a stream on which nothing was said yet, and which leads to the target or to a proxy that is told where
+    /// to send what it gets.
+    pub(super) fn new(stream: Stream, via: Option<Arc<Via>>) -> Self {
+        Self { stream, via }
     }
 
     /// Hands the stream over to whoever speaks another version on it.
@@ -51,7 +57,7 @@ impl Connection {
     }
 
     /// Whether an idle connection still seems open.
-    pub(super) fn is_open(&self) -> bool {
+    pub(super) fn is_open(&mut self) -> bool {
         self.stream.is_open()
     }
 
@@ -69,7 +75,9 @@ impl Connection {
         poll_fn(|context| {
             let unsent = match &mut unsent {
                 Some(unsent) => unsent,
-                None => unsent.insert(Unsent::begin(request, settings, &mut self.stream, context)?),
+                None => {
+                    unsent.insert(Unsent::begin(request, settings, self.via.as_deref(), &mut self.stream, context)?)
+                }
             };
             self.poll_send(context, unsent, &mut grace, decoder, progress)
         })
@@ -153,17 +161,47 @@ impl Connection {
         Ok(())
     }
 
-    /// Reads one answer.
-    pub(super) async fn receive(&mut self, decoder: &mut Decoder, progress: &mut Progress) -> Result<(), Error> {
-        poll_fn(|context| self.poll_answer(context, decoder, progress)).await
+    /// Reads one answer, if nothing is ever waited for longer than `silence`.
+    pub(super) async fn receive(
+        &mut self,
+        decoder: &mut Decoder,
+        silence: Option<Duration>,
+        progress: &mut Progress,
+    ) -> Result<(), Error> {
+        self.read_while(decoder, silence, progress, |_| true).await
     }
 
     /// Reads until the head is there, or a piece of the body that was not taken yet, or the end.
-    pub(super) async fn receive_piece(&mut self, decoder: &mut Decoder, progress: &mut Progress) -> Result<(), Error> {
+    pub(super) async fn receive_piece(
+        &mut self,
+        decoder: &mut Decoder,
+        silence: Option<Duration>,
+        progress: &mut Progress,
+    ) -> Result<(), Error> {
         let had_head = decoder.has_head();
+        let wants = |decoder: &Decoder| decoder.held() == 0 && (had_head || !decoder.has_head());
+        self.read_while(decoder, silence, progress, wants).await
+    }
+
+    /// Reads while the answer goes on and more of it is wanted.
+    async fn read_while(
+        &mut self,
+        decoder: &mut Decoder,
+        silence: Option<Duration>,
+        progress: &mut Progress,
+        wants: impl Fn(&Decoder) -> bool,
+    ) -> Result<(), Error> {
+        let mut silence = silence.map(Silence::new);
         poll_fn(|context| {
-            while !decoder.is_done() && decoder.held() == 0 && (had_head || !decoder.has_head()) {
-                ready!(self.poll_read(context, decoder, progress))?;
+            while !decoder.is_done() && wants(decoder) {
+                let read = self.poll_read(context, decoder, progress);
+                if let Some(silence) = &mut silence {
+                    match read {
+                        Poll::Ready(_) => silence.restart(),
+                        Poll::Pending => silence.check(context)?,
+                    }
+                }
+                ready!(read)?;
             }
             Poll::Ready(Ok(()))
         })

@@ -6,6 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::AsyncWrite as _;
 
+use super::super::dial::Via;
 use super::super::stream::Stream;
 use super::super::{Body, Error, Request};
 use crate::plan::Http;
@@ -41,13 +42,14 @@ impl<'a> Unsent<'a> {
     pub(super) fn begin(
         request: &Request<'a>,
         settings: &Http,
+        via: Option<&Via>,
         stream: &mut Stream,
         context: &mut Context<'_>,
     ) -> Result<Self, Error> {
         let mut unsent = Self::default();
         OUTGOING.with_borrow_mut(|outgoing| {
             outgoing.clear();
-            request.write(settings, outgoing)?;
+            request.write(settings, via, outgoing)?;
             if let Some(body) = request.body {
                 if body.length() <= COPIED_BODY {
                     body.pieces().for_each(|piece| outgoing.extend_from_slice(piece));

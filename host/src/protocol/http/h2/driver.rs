@@ -1,14 +1,13 @@
 //! The task that reads and writes a connection.
 
-use std::future::{Future as _, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use ::h2::client::Connection;
 use bytes::Bytes;
-use tokio::time::Sleep;
+use tokio::time::{Sleep, sleep};
 
 use super::State;
 use super::counted::Counted;
@@ -20,28 +19,47 @@ const GOODBYE: Duration = Duration::from_secs(1);
 /// Those who know the state when nobody holds the connection: its driver, and the stream that counts.
 const OURS: usize = 2;
 
-/// Moves bytes until the connection ends, or nobody holds it any more.
-pub(super) async fn drive(mut connection: Connection<Counted, Bytes>, state: Rc<State>) {
-    let mut goodbye: Option<Pin<Box<Sleep>>> = None;
-    let mut limit = connection.max_concurrent_send_streams();
-    poll_fn(|context| {
+/// Moves bytes until the connection ends, or nobody holds it any more. A future written by hand: the compiler's would hold
+/// the connection, which is large, twice.
+pub(super) struct Driver {
+    connection: Connection<Counted, Bytes>,
+    state: Rc<State>,
+    /// How many streams the server allowed when that last mattered.
+    limit: usize,
+    goodbye: Option<Pin<Box<Sleep>>>,
+}
+
+impl Driver {
+    pub(super) fn new(connection: Connection<Counted, Bytes>, state: Rc<State>) -> Self {
+        Self { limit: connection.max_concurrent_send_streams(), connection, state, goodbye: None }
+    }
+
+    fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<()> {
         // What went wrong is told to the streams it concerns.
-        if Pin::new(&mut connection).poll(context).is_ready() {
+        if Pin::new(&mut self.connection).poll(context).is_ready() {
             return Poll::Ready(());
         }
-        if Rc::strong_count(&state) == OURS {
-            return goodbye.get_or_insert_with(|| Box::pin(tokio::time::sleep(GOODBYE))).as_mut().poll(context);
+        if Rc::strong_count(&self.state) == OURS {
+            return self.goodbye.get_or_insert_with(|| Box::pin(sleep(GOODBYE))).as_mut().poll(context);
         }
-        if state.waiting.get() > 0 {
-            let now = connection.max_concurrent_send_streams();
-            if now != limit {
-                state.freed.notify_waiters();
+        if self.state.waiting.get() > 0 {
+            let now = self.connection.max_concurrent_send_streams();
+            if now != self.limit {
+                self.state.freed.notify_waiters();
             }
-            limit = now;
+            self.limit = now;
         }
         Poll::Pending
-    })
-    .await;
-    state.closed.set(true);
-    state.freed.notify_waiters();
+    }
+}
+
+impl Future for Driver {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        ready!(self.poll_end(context));
+        self.state.closed.set(true);
+        self.state.freed.notify_waiters();
+        Poll::Ready(())
+    }
 }

@@ -37,6 +37,7 @@ struct Running<'a> {
 }
 
 /// What has come of the answer.
+#[expect(clippy::struct_excessive_bools, reason = "facts about an answer; none excludes another")]
 struct Taken<'a> {
     settings: &'a Http,
     head_only: bool,
@@ -105,7 +106,7 @@ impl Slot {
             Ok(opened) => opened,
             Err(error) => return Err(Failure::unsent(&error)),
         };
-        let sent = body.is_none().then_some(begun);
+        let all_sent = body.is_none().then_some(begun);
         let taken = Taken {
             settings,
             head_only: request.method == "HEAD",
@@ -118,7 +119,18 @@ impl Slot {
             keep_body: request.keep_body,
         };
         let upload = body.map(|body| (upload, body));
-        Ok(Running { slot: self, send, upload, next: (0, 0), answer, body: None, progress, begun, sent, taken })
+        Ok(Running {
+            slot: self,
+            send,
+            upload,
+            next: (0, 0),
+            answer,
+            body: None,
+            progress,
+            begun,
+            sent: all_sent,
+            taken,
+        })
     }
 }
 

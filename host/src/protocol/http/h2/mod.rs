@@ -28,6 +28,7 @@ use super::stream::Stream;
 use super::{Error, Peer};
 use crate::plan::Http;
 use counted::Counted;
+use driver::Driver;
 use error::Failure;
 
 /// How much of one answer may be on its way before we have read any of it. Small windows would make us, not the target,
@@ -95,7 +96,7 @@ impl Connection {
             .max_local_error_reset_streams(Some(FAULTS));
         let counted = Counted::new(stream, Rc::clone(&state));
         let (send, connection) = builder.handshake(counted).await.map_err(|error| error::named(&error))?;
-        tokio::task::spawn_local(driver::drive(connection, Rc::clone(&state)));
+        tokio::task::spawn_local(Driver::new(connection, Rc::clone(&state)));
         Ok(Rc::new(Self { send: RefCell::new(send), state, peer }))
     }
 

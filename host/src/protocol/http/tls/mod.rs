@@ -1,118 +1,204 @@
-//! TLS by rustls, with the system's roots.
+//! TLS by rustls, as the plan has it: whom to trust, who we are, which versions and cipher suites, under which name.
+//!
+//! What all VUs of a worker thread share is [`Tls`]; what a VU has of its own, its certificates and the sessions it may
+//! resume, is [`Own`]. Everybody else sees a stream and what was agreed on.
 
-use std::sync::{Arc, OnceLock};
+mod failure;
+mod identity;
+mod key_log;
+mod own;
+mod roots;
+mod sessions;
+mod suites;
+#[cfg(test)]
+mod tests;
+mod verify;
 
+use std::cell::{OnceCell, RefCell};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use send_wrapper::SendWrapper;
+use tokio::task::spawn_local;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use tokio_rustls::rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use tokio_rustls::rustls::{
-    self, ClientConfig, DigitallySignedStruct, ProtocolVersion, RootCertStore, SignatureScheme,
-};
+use tokio_rustls::rustls::client::WebPkiServerVerifier;
+use tokio_rustls::rustls::client::danger::ServerCertVerifier;
+use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::rustls::{ClientConfig, ProtocolVersion};
+use tokio_util::task::AbortOnDropHandle;
 
-use super::Error;
+pub(super) use failure::in_our_words;
+use identity::Identity;
+pub use identity::IdentityError;
+use key_log::KeyLogFile;
+use own::Configs;
+pub(super) use own::Own;
+use verify::AcceptAny;
+
 use super::dial::Socket;
+use super::{Error, Protocol};
+use crate::plan::Http;
 use crate::plan::http::Version;
 
-/// One configuration for all connections of a run, made when the first of them needs it: reading the system's roots
-/// takes some 20 ms.
-#[derive(Debug, Default)]
-pub struct Tls {
-    config: OnceLock<Result<Arc<ClientConfig>, Error>>,
-    skip_verify: bool,
-    version: Version,
+/// A secured connection.
+#[derive(Debug)]
+pub(super) struct Secured {
+    pub(super) stream: Box<TlsStream<Socket>>,
+    /// What was agreed on; HTTP/1.1 where the server takes no part in choosing.
+    pub(super) protocol: Protocol,
+    /// The version as k6's `tls_version` tag has it.
+    pub(super) version: &'static str,
+    /// The cipher suite by its IANA name.
+    pub(super) cipher: Option<&'static str>,
+}
+
+/// What the VUs of a worker thread share.
+#[derive(Debug)]
+pub(super) struct Tls {
+    settings: Arc<Http>,
+    made: SendWrapper<OnceCell<Result<Made, Error>>>,
+}
+
+/// The plan's settings in rustls' terms.
+#[derive(Debug)]
+struct Made {
+    /// Without a certificate of ours, and without resumption.
+    base: Arc<ClientConfig>,
+    identities: Vec<Arc<Identity>>,
+    names: BTreeMap<String, ServerName<'static>>,
+    configs: RefCell<Configs>,
+}
+
+/// Finds what is wrong with the settings, before anything depends on them.
+pub(super) fn check(settings: &Http) -> Result<(), Error> {
+    // Nothing is wrong with the default, and reading the system's roots takes some 20 ms.
+    if settings.tls == crate::plan::http::Tls::default() {
+        return Ok(());
+    }
+    Made::new(settings).map(|_| ())
 }
 
 impl Tls {
-    pub(super) fn new(skip_verify: bool, version: Version) -> Self {
-        Self { config: OnceLock::new(), skip_verify, version }
+    pub(super) fn new(settings: &Arc<Http>) -> Self {
+        let tls = Self { settings: Arc::clone(settings), made: SendWrapper::new(OnceCell::new()) };
+        // Opening an encrypted key may take a tenth of a second, which no request should be charged with.
+        if !settings.tls.identities.is_empty() {
+            tls.made.get_or_init(|| Made::new(settings));
+        }
+        tls
     }
 
-    /// Shakes hands.
-    pub(super) async fn connect(&self, host: &str, stream: Socket) -> Result<TlsStream<Socket>, Error> {
-        let config = self.config.get_or_init(|| config(self.skip_verify, self.version)).clone()?;
-        let name = ServerName::try_from(host.to_owned()).map_err(|error| Error::Tls(format!("`{host}`: {error}")))?;
-        TlsConnector::from(config).connect(name, stream).await.map_err(|error| {
-            match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-                Some(inner) => Error::Tls(inner.to_string()),
-                None => Error::from_io(&error),
+    /// Shakes hands. Must be called inside a `LocalSet`.
+    pub(super) async fn connect(&self, own: &Own, host: &str, socket: Socket) -> Result<Secured, Error> {
+        let (config, name) = self.terms(own, host)?;
+        let handshake = TlsConnector::from(config).connect(name, socket);
+        // Verifying a certificate takes a deep stack. A VU has one of its own that keeps every page it ever touched, so
+        // the handshake goes on the thread's. Whoever gives up waiting ends it.
+        let handshake = AbortOnDropHandle::new(spawn_local(handshake)).await;
+        let stream = handshake.map_err(|_| Error::Reset)?.map_err(|error| failure::of(&error))?;
+        let session = stream.get_ref().1;
+        let protocol = agreed(self.settings.version, session.alpn_protocol())?;
+        let version = match session.protocol_version() {
+            Some(ProtocolVersion::TLSv1_2) => "tls1.2",
+            Some(ProtocolVersion::TLSv1_3) => "tls1.3",
+            _ => "tls",
+        };
+        let cipher = session.negotiated_cipher_suite().and_then(|suite| suites::name(suite.suite()));
+        Ok(Secured { protocol, version, cipher, stream: Box::new(stream) })
+    }
+
+    /// How to reach a host, and the name to ask for.
+    fn terms(&self, own: &Own, host: &str) -> Result<(Arc<ClientConfig>, ServerName<'static>), Error> {
+        let made = self.made.get_or_init(|| Made::new(&self.settings)).as_ref().map_err(Clone::clone)?;
+        let identity = own.identity(host).or_else(|| identity::choose(&made.identities, host).cloned());
+        let config = if self.settings.tls.resumption || own.has_identities() {
+            own.config(identity, |identity, sessions| {
+                made.config(identity, self.settings.tls.resumption.then_some(sessions))
+            })
+        } else {
+            made.configs.borrow_mut().get_or_make(identity, |identity| made.config(identity, None))
+        };
+        let name = match made.names.get(host).or_else(|| made.names.get("*")) {
+            Some(name) => name.clone(),
+            None => server_name(host)?,
+        };
+        Ok((config, name))
+    }
+}
+
+impl Made {
+    fn new(settings: &Http) -> Result<Self, Error> {
+        let tls = &settings.tls;
+        let provider = Arc::new(suites::provider(&tls.ciphers)?);
+        let versions = suites::versions(tls.min, tls.max, &provider)?;
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_protocol_versions(&versions)
+            .map_err(|error| Error::Tls(error.to_string()))?;
+        let verifier: Arc<dyn ServerCertVerifier> = if tls.skip_verify {
+            Arc::new(AcceptAny::new(provider))
+        } else {
+            let roots = roots::trusted(tls.system_roots, &tls.roots)?;
+            if roots.is_empty() {
+                // rustls would accept that and refuse every certificate.
+                return Err(Error::Tls("no root certificate is trusted, so no server can be".to_owned()));
             }
+            let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider).build();
+            verifier.map_err(|error| Error::Tls(error.to_string()))?
+        };
+        let mut base = builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
+        base.alpn_protocols = offered(settings.version);
+        base.resumption = sessions::none();
+        if let Some(path) = &tls.key_log {
+            base.key_log = Arc::new(KeyLogFile::open(path)?);
+        }
+        let named = |(host, name): (&String, &String)| Ok((host.to_lowercase(), server_name(name)?));
+        Ok(Self {
+            base: Arc::new(base),
+            identities: identity::read_all(&tls.identities)?,
+            names: tls.server_names.iter().map(named).collect::<Result<_, Error>>()?,
+            configs: RefCell::default(),
         })
     }
-}
 
-/// The name of a connection's TLS version as k6's `tls_version` tag has it.
-pub(super) fn version(stream: &TlsStream<Socket>) -> &'static str {
-    match stream.get_ref().1.protocol_version() {
-        Some(ProtocolVersion::TLSv1_2) => "tls1.2",
-        Some(ProtocolVersion::TLSv1_3) => "tls1.3",
-        _ => "tls",
+    fn config(&self, identity: Option<&Identity>, sessions: Option<&Arc<sessions::Sessions>>) -> Arc<ClientConfig> {
+        if identity.is_none() && sessions.is_none() {
+            return Arc::clone(&self.base);
+        }
+        let mut config = (*self.base).clone();
+        if let Some(identity) = identity {
+            config.client_auth_cert_resolver = identity.resolver();
+        }
+        if let Some(sessions) = sessions {
+            config.resumption = sessions::resumption(sessions);
+        }
+        Arc::new(config)
     }
 }
 
-/// Whether both sides agreed on HTTP/2 (ALPN).
-pub(super) fn agreed_on_http2(stream: &TlsStream<Socket>) -> bool {
-    stream.get_ref().1.alpn_protocol() == Some(b"h2")
+fn server_name(name: &str) -> Result<ServerName<'static>, Error> {
+    ServerName::try_from(name.to_owned()).map_err(|error| Error::Tls(format!("`{name}`: {error}")))
 }
 
-fn config(skip_verify: bool, version: Version) -> Result<Arc<ClientConfig>, Error> {
-    let provider = Arc::new(ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| Error::Tls(error.to_string()))?;
-    let mut config = if skip_verify {
-        builder.dangerous().with_custom_certificate_verifier(Arc::new(AcceptAny(provider))).with_no_client_auth()
-    } else {
-        let mut roots = RootCertStore::empty();
-        // A root that cannot be read is left out, as every client does; without any, handshakes fail and say why.
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        builder.with_root_certificates(roots).with_no_client_auth()
+/// The protocols offered to the server, the dearest first.
+fn offered(version: Version) -> Vec<Vec<u8>> {
+    let names: &[&str] = match version {
+        Version::Auto => &["h2", "http/1.1"],
+        Version::Http1 => &["http/1.1"],
+        Version::Http2 => &["h2"],
     };
-    let offered: &[&[u8]] = match version {
-        Version::Auto => &[b"h2", b"http/1.1"],
-        Version::Http1 => &[b"http/1.1"],
-        Version::Http2 => &[b"h2"],
-    };
-    config.alpn_protocols = offered.iter().map(|name| name.to_vec()).collect();
-    Ok(Arc::new(config))
+    names.iter().map(|name| name.as_bytes().to_vec()).collect()
 }
 
-/// Accepts any certificate, for `insecureSkipTLSVerify`. Signatures of the handshake are still checked.
-#[derive(Debug)]
-struct AcceptAny(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for AcceptAny {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
+/// What the server chose of what was offered.
+fn agreed(version: Version, chosen: Option<&[u8]>) -> Result<Protocol, Error> {
+    match (chosen, version) {
+        (Some(b"h2"), _) => Ok(Protocol::Http2),
+        (Some(other), Version::Http2) => {
+            let other = String::from_utf8_lossy(other);
+            Err(Error::Tls(format!("the server does not speak HTTP/2, it chose `{other}`")))
+        }
+        (None, Version::Http2) => Err(Error::Tls("the server does not speak HTTP/2, it chose nothing".to_owned())),
+        _ => Ok(Protocol::Http1),
     }
 }

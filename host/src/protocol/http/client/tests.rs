@@ -1,0 +1,78 @@
+//! Connections of HTTP/1.1, against a server in the same thread.
+
+use std::cell::Cell;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+use tokio::task::{LocalSet, spawn_local};
+
+use super::*;
+use crate::plan::Http;
+
+/// Starts a server whose connections answer so many requests each and close on the next; returns its URL and counts its
+/// connections.
+async fn serve(answers: usize) -> (String, Rc<Cell<usize>>) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let connections = Rc::new(Cell::new(0));
+    let all = Rc::clone(&connections);
+    spawn_local(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            all.set(all.get() + 1);
+            spawn_local(async move {
+                let mut bytes = vec![0; 4096];
+                for _ in 0..answers {
+                    let Ok(1..) = socket.read(&mut bytes).await else { return };
+                    socket.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await.unwrap();
+                }
+                let _ = socket.read(&mut bytes).await;
+            });
+        }
+    });
+    (url, connections)
+}
+
+async fn send(client: &Client, method: &str, url: &str) -> Exchange {
+    let target = client.shared().target(url).unwrap();
+    let request = Request { method, target: &target, headers: &[], body: None, keep_body: true };
+    client.exchange(&request, &target, tokio::time::Instant::now() + Duration::from_secs(10)).await
+}
+
+fn clients(connections: Connections) -> [Client; 3] {
+    let shared = Rc::new(Shared::new(Arc::new(Http::default())));
+    [1, 2, 3].map(|vu| Client::new(&shared, Owner { vu, connections }, "test"))
+}
+
+#[tokio::test]
+async fn vus_that_share_take_the_idle_connections_of_each_other() {
+    let test = async {
+        for (policy, expected) in [(Connections::PerVu, 3), (Connections::Shared(3), 1), (Connections::Shared(2), 2)] {
+            let (url, connections) = serve(100).await;
+            let clients = clients(policy);
+            for client in clients.iter().chain(&clients) {
+                assert!(send(client, "GET", &url).await.result.is_ok());
+            }
+            assert_eq!(connections.get(), expected, "{policy:?}");
+        }
+    };
+    LocalSet::new().run_until(test).await;
+}
+
+#[tokio::test]
+async fn a_reused_connection_that_was_closed_is_tried_again_only_where_that_is_safe() {
+    let test = async {
+        let (url, connections) = serve(1).await;
+        let [client, ..] = clients(Connections::PerVu);
+        assert!(send(&client, "GET", &url).await.result.is_ok());
+        let again = send(&client, "GET", &url).await;
+        assert!(again.retried && again.result.is_ok() && connections.get() == 2);
+        let post = send(&client, "POST", &url).await;
+        assert_eq!((post.retried, post.result.unwrap_err()), (false, Error::Reset));
+        let (url, connections) = serve(0).await;
+        let fresh = send(&client, "GET", &url).await;
+        assert_eq!((fresh.retried, fresh.result.unwrap_err(), connections.get()), (false, Error::Reset, 1));
+    };
+    LocalSet::new().run_until(test).await;
+}
