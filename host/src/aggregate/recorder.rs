@@ -130,8 +130,21 @@ impl Record for WindowRecorder {
     /// An id that this recorder did not give is ignored.
     #[inline]
     fn add(&self, series: SeriesId, value: f64) {
+        self.inner.borrow_mut().add(series, value);
+    }
+
+    fn add_all(&self, values: &[(SeriesId, f64)]) {
         let mut inner = self.inner.borrow_mut();
-        let Inner { slots, touched, tap, .. } = &mut *inner;
+        for &(series, value) in values {
+            inner.add(series, value);
+        }
+    }
+}
+
+impl Inner {
+    #[inline]
+    fn add(&mut self, series: SeriesId, value: f64) {
+        let Self { slots, touched, tap, .. } = self;
         let Some(slot) = slots.get_mut(series.0 as usize) else { return };
         let is_first = !slot.touched;
         if is_first {

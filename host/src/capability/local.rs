@@ -205,25 +205,28 @@ impl Local {
     /// Records a request.
     pub(super) fn add_request(&self, label: &Label<'_>, exchange: &Exchange) {
         let series = self.request_series(label, exchange);
-        let add = |series, value| self.recorder.add(series, value);
         let timings = &exchange.timings;
-        let milliseconds = |time: std::time::Duration| time.as_nanos() as f64 * 1e-6;
-        add(series.requests, 1.0);
-        add(series.failed, f64::from(u8::from(!label.expected)));
-        add(series.duration, milliseconds(timings.duration()));
-        add(series.blocked, milliseconds(timings.blocked));
-        add(series.looking_up, milliseconds(timings.looking_up));
-        add(series.connecting, milliseconds(timings.connecting));
-        add(series.tls_handshaking, milliseconds(timings.tls_handshaking));
-        add(series.sending, milliseconds(timings.sending));
-        add(series.waiting, milliseconds(timings.waiting));
-        add(series.receiving, milliseconds(timings.receiving));
-        add(series.total, milliseconds(timings.total()));
+        // A duration's nanoseconds as one number have 128 bits, which no processor turns into a float at once.
+        let milliseconds =
+            |time: std::time::Duration| time.as_secs() as f64 * 1e3 + f64::from(time.subsec_nanos()) * 1e-6;
+        self.recorder.add_all(&[
+            (series.requests, 1.0),
+            (series.failed, f64::from(u8::from(!label.expected))),
+            (series.duration, milliseconds(timings.duration())),
+            (series.blocked, milliseconds(timings.blocked)),
+            (series.looking_up, milliseconds(timings.looking_up)),
+            (series.connecting, milliseconds(timings.connecting)),
+            (series.tls_handshaking, milliseconds(timings.tls_handshaking)),
+            (series.sending, milliseconds(timings.sending)),
+            (series.waiting, milliseconds(timings.waiting)),
+            (series.receiving, milliseconds(timings.receiving)),
+            (series.total, milliseconds(timings.total())),
+            (series.bytes_sent, exchange.sent as f64),
+            (series.bytes_received, exchange.received as f64),
+        ]);
         if exchange.retried {
-            add(series.retries, 1.0);
+            self.recorder.add(series.retries, 1.0);
         }
-        add(series.bytes_sent, exchange.sent as f64);
-        add(series.bytes_received, exchange.received as f64);
     }
 
     fn in_group(&self, metric: MetricId, scope: u32, group: u32) -> SeriesId {

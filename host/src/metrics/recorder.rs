@@ -19,6 +19,13 @@ pub trait Record {
 
     /// Records one value, in the metric's unit. A rate counts values that are not 0.
     fn add(&self, series: SeriesId, value: f64);
+
+    /// Records one value each of several series: what a request comes to is a dozen.
+    fn add_all(&self, values: &[(SeriesId, f64)]) {
+        for &(series, value) in values {
+            self.add(series, value);
+        }
+    }
 }
 
 /// A handle on this worker's [`Record`]. Cheap to clone.
@@ -58,6 +65,11 @@ impl Recorder {
     /// Records one value of a series.
     pub fn add(&self, series: SeriesId, value: f64) {
         self.0.add(series, value);
+    }
+
+    /// Records one value each of several series.
+    pub fn add_all(&self, values: &[(SeriesId, f64)]) {
+        self.0.add_all(values);
     }
 
     /// Records one value where the series is not known yet.
