@@ -15,7 +15,7 @@
 use std::io;
 use std::ops::Range;
 use std::ptr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use wasmtime::{LinearMemory, MemoryCreator, MemoryType, StackCreator, StackMemory};
 
@@ -92,8 +92,10 @@ impl Drop for Slab {
     }
 }
 
+/// Asked for with every call of a guest, so the system is asked once.
 fn page() -> usize {
-    rustix::param::page_size()
+    static PAGE: OnceLock<usize> = OnceLock::new();
+    *PAGE.get_or_init(rustix::param::page_size)
 }
 
 fn map(length: usize) -> io::Result<usize> {
