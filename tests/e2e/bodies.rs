@@ -367,3 +367,23 @@ fn a_body_that_is_thrown_away_is_counted_and_not_decoded() {
     let bodies: Vec<_> = run.answers().iter().map(|answer| answer["body"].clone()).collect();
     assert_eq!(bodies, ["", "kept"], "{run}");
 }
+
+#[test]
+fn a_large_request_is_readable_by_other_tools() {
+    let target = Scripted::answering("", "ok");
+    let body: Vec<u8> = (0..3_000_000_u32).map(|at| (at % 251) as u8).collect();
+    let step =
+        |coding: &str| json!({ "url": target.url(), "method": "PUT", "body_length": 3_000_000, "compress": [coding] });
+    let steps = json!([step("zstd"), step("br"), step("gzip")]);
+    Squall::fetch(&steps).finish().expect(exit::PASSED);
+    let seen = target.seen();
+    if let Some(plain) = zstd(&["-d"], &seen[0].body) {
+        assert!(plain == body, "zstd");
+    }
+    let mut plain = Vec::new();
+    brotli::Decompressor::new(&seen[1].body[..], 4096).read_to_end(&mut plain).unwrap();
+    assert!(plain == body, "br");
+    plain.clear();
+    flate2::read::GzDecoder::new(&seen[2].body[..]).read_to_end(&mut plain).unwrap();
+    assert!(plain == body, "gzip");
+}
