@@ -11,7 +11,7 @@ use crate::support::{Authority, Finished, Issued, Nginx, Squall, exit, left_out,
 /// What the servers of these tests answer with.
 const SERVER: &str = "ssl_certificate server.pem; ssl_certificate_key server.key; location / { return 200 'hello'; }";
 
-/// nginx with a certificate for `localhost`, `127.0.0.1` and `other.test`, and the authority that signed it.
+/// nginx with a certificate for `localhost`, `127.0.0.1`, `other.test` and `*.wild.test`, and the authority that signed it.
 struct Site {
     folder: TempDir,
     authority: Authority,
@@ -23,7 +23,7 @@ impl Site {
     #[track_caller]
     fn start(settings: &str) -> Option<Self> {
         let authority = Authority::new();
-        let issued = authority.issue(&["localhost", "127.0.0.1", "other.test"]);
+        let issued = authority.issue(&["localhost", "127.0.0.1", "other.test", "*.wild.test"]);
         Self::with(authority, &issued, settings)
     }
 
@@ -162,21 +162,24 @@ fn only_the_cipher_suites_named_are_offered() {
 #[test]
 fn each_domain_is_shown_its_certificate() {
     let Some(site) = Site::start("ssl_client_certificate authority.pem; ssl_verify_client optional;") else { return };
-    let mut config = String::new();
-    for (name, domains) in [("anyone", "[]"), ("local", "[\"localhost\"]"), ("number", "[\"127.0.0.1\"]")] {
+    let entry = |(name, domains): (&str, &str)| {
         site.authority.issue_client(name).write(site.folder.path(), name);
         let (cert, key) = (site.path(&format!("{name}.pem")), site.path(&format!("{name}.key")));
-        config += &format!("[[tls-auth]]\ncert = \"{cert}\"\nkey = \"{key}\"\ndomains = {domains}\n");
-    }
-    let config = write(site.folder.path(), "squall.toml", config);
+        format!("[[tls-auth]]\ncert = \"{cert}\"\nkey = \"{key}\"\ndomains = {domains}\n")
+    };
+    let entries = [("anyone", "[]"), ("local", "[\"localhost\"]"), ("wild", "[\"*.wild.test\"]")].map(entry);
+    let config = write(site.folder.path(), "squall.toml", entries.concat());
+    let steps =
+        json!([{ "url": site.url() }, { "url": site.url_of("127.0.0.1") }, { "url": site.url_of("a.wild.test") }]);
+    let each = site.fetch(&steps).flags("--host a.wild.test=127.0.0.1").arg("--config").arg(config);
+    each.finish().expect(exit::PASSED);
+    assert_eq!([site.client(0), site.client(1), site.client(2)], ["CN=local", "CN=anyone", "CN=wild"]);
     let steps = json!([{ "url": site.url() }, { "url": site.url_of("127.0.0.1") }]);
-    site.fetch(&steps).arg("--config").arg(config).finish().expect(exit::PASSED);
-    assert_eq!([site.client(0), site.client(1)], ["CN=local", "CN=number"]);
     let one = site.fetch(&steps).arg("--cert").arg(site.path("anyone.pem")).arg("--key").arg(site.path("anyone.key"));
     one.finish().expect(exit::PASSED);
-    assert_eq!([site.client(2), site.client(3)], ["CN=anyone", "CN=anyone"]);
+    assert_eq!([site.client(3), site.client(4)], ["CN=anyone", "CN=anyone"]);
     site.get().finish().expect(exit::PASSED);
-    assert_eq!(site.client(4), "", "nothing was shown without being asked for");
+    assert_eq!(site.client(5), "", "nothing was shown without being asked for");
 }
 
 #[test]

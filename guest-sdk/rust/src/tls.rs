@@ -35,7 +35,7 @@ pub fn clear_certificates() {
 #[derive(Clone)]
 #[must_use = "it is not shown until `show`"]
 pub struct Certificate<'a> {
-    certificate: &'a str,
+    chain: &'a str,
     key: &'a str,
     password: Option<&'a str>,
     domains: Vec<&'a str>,
@@ -44,7 +44,7 @@ pub struct Certificate<'a> {
 impl<'a> Certificate<'a> {
     /// A certificate and its key, both PEM, for all hosts.
     pub fn new(certificate: &'a str, key: &'a str) -> Self {
-        Self { certificate, key, password: None, domains: Vec::new() }
+        Self { chain: certificate, key, password: None, domains: Vec::new() }
     }
 
     /// The password of an encrypted PKCS#8 key.
@@ -64,7 +64,7 @@ impl<'a> Certificate<'a> {
     /// It closes idle connections and takes a while if the key is encrypted, so do it in the first iteration only. It
     /// stays until the instance is replaced (see [`vu::instance`](crate::vu::instance)).
     pub fn show(&self) -> Result<(), Error> {
-        Ok(tls::use_certificate(self.certificate, self.key, self.password, &self.domains)?)
+        Ok(tls::use_certificate(self.chain, self.key, self.password, &self.domains)?)
     }
 }
 

@@ -48,14 +48,14 @@ impl Authority {
 
     /// Signs a certificate for a server of these names and addresses.
     pub fn issue(&self, names: &[&str]) -> Issued {
-        self.sign(params(names))
+        self.sign(&params(names))
     }
 
     /// Signs a certificate that ended long ago.
     pub fn issue_expired(&self, names: &[&str]) -> Issued {
         let mut params = params(names);
         (params.not_before, params.not_after) = (date_time_ymd(2001, 2, 3), date_time_ymd(2004, 5, 6));
-        self.sign(params)
+        self.sign(&params)
     }
 
     /// Signs a client's certificate.
@@ -63,10 +63,10 @@ impl Authority {
         let mut params = params(&[]);
         params.distinguished_name.push(DnType::CommonName, common_name);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-        self.sign(params)
+        self.sign(&params)
     }
 
-    fn sign(&self, params: CertificateParams) -> Issued {
+    fn sign(&self, params: &CertificateParams) -> Issued {
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap().pem();
         Issued { certificate, key: key.serialize_pem() }

@@ -107,6 +107,10 @@ impl Server<'_> {
 /// Connects a client of these settings to a server, as `localhost`. After the handshake the client writes and reads a
 /// byte.
 async fn meet(server: &Server<'_>, settings: http::Tls, version: Version) -> Result<Secured, Error> {
+    Box::pin(meet_at_length(server, settings, version)).await
+}
+
+async fn meet_at_length(server: &Server<'_>, settings: http::Tls, version: Version) -> Result<Secured, Error> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
     let acceptor = TlsAcceptor::from(server.config());
@@ -132,7 +136,7 @@ async fn meet(server: &Server<'_>, settings: http::Tls, version: Version) -> Res
         let Stream::Tls(stream) = stream else { unreachable!("it was made so") };
         Ok(Secured { stream, protocol, version, cipher })
     };
-    let ((), asked) = LocalSet::new().run_until(async { tokio::join!(serve, ask) }).await;
+    let ((), asked) = Box::pin(LocalSet::new().run_until(async { tokio::join!(Box::pin(serve), Box::pin(ask)) })).await;
     asked
 }
 
@@ -218,7 +222,7 @@ async fn a_refused_client_is_an_error_of_tls_over_http2_too() {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
     let local = LocalSet::new();
     let ((), exchange) =
-        local.run_until(async { tokio::join!(serve, client.exchange(&request, &target, deadline)) }).await;
+        local.run_until(async { tokio::join!(Box::pin(serve), client.exchange(&request, &target, deadline)) }).await;
     assert_eq!(exchange.peer.protocol, Protocol::Http2);
     let error = exchange.result.unwrap_err();
     assert_eq!(error, Error::Tls("the server sent the alert `certificate_required`".to_owned()));
@@ -251,7 +255,7 @@ async fn what_is_not_tls_is_told_from_what_hangs_up() {
         };
         let (tls, own) = (Tls::new(&settings), Own::default());
         let connect = tls.connect(&own, "localhost", socket);
-        let ((), error) = LocalSet::new().run_until(async { tokio::join!(serve, connect) }).await;
+        let ((), error) = LocalSet::new().run_until(async { tokio::join!(Box::pin(serve), connect) }).await;
         assert_eq!(error.unwrap_err().code(), code, "{answer:?}");
     }
 }
