@@ -28,6 +28,12 @@ fn an_answer_that_stops_ends_at_the_timeout() {
 }
 
 #[test]
+fn an_answer_that_stops_ends_when_it_was_silent_for_too_long() {
+    let trial = Trial::says_and_holds("an answer that stops half way, read timeout 500 ms", HEAD.to_owned() + "half");
+    trial.flags("--read-timeout 500ms").run().is_error(1050, "request timeout").after(500.0);
+}
+
+#[test]
 fn a_server_that_never_answers_ends_at_the_timeout() {
     let trial = Trial::new("no answer at all, timeout 1 s", [Act::Head, Act::Hold]);
     trial.with("timeout_ms", 1000).run().is_error(1050, "request timeout").after(1000.0);
