@@ -108,7 +108,7 @@ impl Outcome {
 
     /// Asserts that there is no answer, but an error with this code and this in its text.
     #[track_caller]
-    pub fn is_error(self, code: u16, text: &str) -> Self {
+    pub fn fails_with(self, code: u16, text: &str) -> Self {
         assert_eq!(self.tags["error_code"], code.to_string(), "{}\n{}", self.tags, self.run);
         let error = self.tags["error"].as_str().unwrap_or_default().to_owned();
         assert!(error.contains(text), "`{error}` does not say `{text}`\n{}", self.run);
