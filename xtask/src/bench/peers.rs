@@ -18,12 +18,12 @@ pub enum Tool {
     Wrk,
     Hey,
     Oha,
+    H2load,
     K6,
 }
 
 impl Tool {
-    /// Everything that can send the same GET again and again.
-    pub const ALL: [Self; 5] = [Self::Squall, Self::Wrk, Self::Hey, Self::Oha, Self::K6];
+    pub const ALL: [Self; 6] = [Self::Squall, Self::Wrk, Self::Hey, Self::Oha, Self::H2load, Self::K6];
 
     /// The name of the program.
     pub fn name(self) -> &'static str {
@@ -32,6 +32,7 @@ impl Tool {
             Self::Wrk => "wrk",
             Self::Hey => "hey",
             Self::Oha => "oha",
+            Self::H2load => "h2load",
             Self::K6 => "k6",
         }
     }
@@ -40,7 +41,7 @@ impl Tool {
     pub fn version(self, program: &Path) -> String {
         let arguments: &[&str] = match self {
             Self::Squall | Self::K6 => &["version"],
-            Self::Oha => &["--version"],
+            Self::Oha | Self::H2load => &["--version"],
             // Prints its version with its usage, and fails.
             Self::Wrk => &["-v"],
             Self::Hey => return packaged("hey"),
@@ -65,6 +66,14 @@ fn packaged(name: &str) -> String {
     }
 }
 
+/// How long a load goes on.
+#[derive(Debug, Clone, Copy)]
+pub enum Amount {
+    Seconds(u32),
+    /// So many requests, on one thread where the tool has more.
+    Requests(u32),
+}
+
 /// One constant load: so many connections, each sending its next request when the last one is answered.
 pub struct Load<'a> {
     /// squall's journey and k6's script.
@@ -72,9 +81,11 @@ pub struct Load<'a> {
     pub script: &'a Path,
     pub url: &'a str,
     pub connections: u32,
-    pub seconds: u32,
+    pub amount: Amount,
     /// Further variables of the journey and the script.
     pub environment: &'a [(&'a str, &'a str)],
+    /// Further arguments, by tool.
+    pub flags: &'a [(Tool, &'a [&'a str])],
     /// Where tools that write a summary put it.
     pub export: &'a Path,
 }
@@ -82,32 +93,25 @@ pub struct Load<'a> {
 impl Load<'_> {
     /// The arguments that make `tool` do this.
     pub fn arguments(&self, tool: Tool) -> Vec<String> {
-        let (connections, seconds) = (self.connections.to_string(), format!("{}s", self.seconds));
+        let connections = self.connections.to_string();
         let export = self.export.to_string_lossy();
         let mut arguments: Vec<String> = match tool {
-            Tool::Squall => {
-                let journey = self.journey.to_string_lossy();
-                let mut arguments = squall_run(&journey, &export);
-                arguments.extend(words(&["--vus", &connections, "--duration", &seconds]));
-                arguments
-            }
-            Tool::K6 => words(&[
-                "run",
-                "--quiet",
-                "--no-usage-report",
-                "--vus",
-                &connections,
-                "--duration",
-                &seconds,
-                "--summary-export",
-                &export,
-            ]),
-            Tool::Wrk => return words(&["-t", "2", "-c", &connections, "-d", &seconds, self.url]),
-            Tool::Hey => return words(&["-z", &seconds, "-c", &connections, self.url]),
-            Tool::Oha => {
-                return words(&["--no-tui", "--output-format", "json", "-z", &seconds, "-c", &connections, self.url]);
-            }
+            Tool::Squall => squall_run(&self.journey.to_string_lossy(), &export),
+            Tool::K6 => words(&["run", "--quiet", "--no-usage-report", "--summary-export", &export]),
+            Tool::Oha => words(&["--no-tui", "--output-format", "json"]),
+            Tool::Wrk | Tool::Hey | Tool::H2load => Vec::new(),
         };
+        arguments.extend(match tool {
+            Tool::Squall | Tool::K6 => words(&["--vus", &connections]),
+            _ => words(&["-c", &connections]),
+        });
+        arguments.extend(self.amount_for(tool));
+        // Of an option that is there twice, every one of them takes the later.
+        arguments.extend(self.flags.iter().filter(|(of, _)| *of == tool).flat_map(|(_, flags)| words(flags)));
+        if !matches!(tool, Tool::Squall | Tool::K6) {
+            arguments.push(self.url.to_owned());
+            return arguments;
+        }
         for (name, value) in [("BASE_URL", self.url)].iter().chain(self.environment) {
             arguments.extend(words(&["--env", &format!("{name}={value}")]));
         }
@@ -117,6 +121,28 @@ impl Load<'_> {
         arguments
     }
 
+    fn amount_for(&self, tool: Tool) -> Vec<String> {
+        match self.amount {
+            Amount::Seconds(seconds) => {
+                let with_unit = format!("{seconds}s");
+                match tool {
+                    Tool::Squall | Tool::K6 => words(&["--duration", &with_unit]),
+                    Tool::Wrk => words(&["-t", "2", "-d", &with_unit]),
+                    Tool::Hey | Tool::Oha => words(&["-z", &with_unit]),
+                    Tool::H2load => words(&["-D", &seconds.to_string()]),
+                }
+            }
+            Amount::Requests(requests) => {
+                let requests = requests.to_string();
+                match tool {
+                    Tool::Squall => words(&["--iterations", &requests, "--threads", "1"]),
+                    Tool::K6 => words(&["--iterations", &requests]),
+                    Tool::Wrk | Tool::Hey | Tool::Oha | Tool::H2load => words(&["-n", &requests]),
+                }
+            }
+        }
+    }
+
     /// How many requests the tool says it has sent.
     pub fn requests(&self, tool: Tool, stdout: &str) -> Result<f64> {
         let count = match tool {
@@ -124,6 +150,7 @@ impl Load<'_> {
             Tool::Wrk => word_before(stdout, "requests in"),
             Tool::Hey => Some(hey_responses(stdout)),
             Tool::Oha => oha_responses(stdout),
+            Tool::H2load => word_before(stdout, "succeeded"),
         };
         match count {
             Some(count) if count > 0.0 => Ok(count),
@@ -167,11 +194,19 @@ fn oha_responses(text: &str) -> Option<f64> {
 /// Installs every peer, the server and the counters.
 pub fn install_all() -> Result<()> {
     let root = Command::new("id").arg("-u").output().context("`id` did not start")?;
-    let missing: Vec<&str> = [("wrk", "wrk"), ("hey", "hey"), ("nginx", "nginx"), ("perf", "linux-perf")]
-        .into_iter()
-        .filter(|(program, _)| find(program).is_none())
-        .map(|(_, package)| package)
-        .collect();
+    let missing: Vec<&str> = [
+        ("wrk", "wrk"),
+        ("hey", "hey"),
+        ("h2load", "nghttp2-client"),
+        ("nginx", "nginx"),
+        ("openssl", "openssl"),
+        ("perf", "linux-perf"),
+        ("valgrind", "valgrind"),
+    ]
+    .into_iter()
+    .filter(|(program, _)| find(program).is_none())
+    .map(|(_, package)| package)
+    .collect();
     if !missing.is_empty() {
         if String::from_utf8_lossy(&root.stdout).trim() != "0" {
             bail!(
@@ -204,6 +239,8 @@ mod tests {
         assert!((hey_responses(hey) - 42.0).abs() < f64::EPSILON);
         let oha = r#"{"statusCodeDistribution":{"200":5,"404":1}}"#;
         assert_eq!(oha_responses(oha), Some(6.0));
+        let h2load = "requests: 120 total, 121 started, 119 done, 118 succeeded, 1 failed\n";
+        assert_eq!(word_before(h2load, "succeeded"), Some(118.0));
     }
 
     #[test]
@@ -213,14 +250,15 @@ mod tests {
             script: Path::new("q.js"),
             url: "http://localhost",
             connections: 64,
-            seconds: 3,
+            amount: Amount::Seconds(3),
             environment: &[("SLEEP", "1")],
+            flags: &[(Tool::Wrk, &["-H", "a: b"])],
             export: Path::new("s.json"),
         };
         let squall = load.arguments(Tool::Squall).join(" ");
         assert!(squall.contains("q.wasm") && squall.contains("--env SLEEP=1"), "{squall}");
         let k6 = load.arguments(Tool::K6).join(" ");
         assert!(k6.ends_with("--env BASE_URL=http://localhost --env SLEEP=1 q.js"), "{k6}");
-        assert_eq!(load.arguments(Tool::Wrk).join(" "), "-t 2 -c 64 -d 3s http://localhost");
+        assert_eq!(load.arguments(Tool::Wrk).join(" "), "-c 64 -t 2 -d 3s -H a: b http://localhost");
     }
 }

@@ -21,11 +21,22 @@ pub struct Server {
     process: Beside,
 }
 
+/// What nginx speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listen {
+    /// HTTP/1.1.
+    Plain,
+    /// HTTP/1.1 over TLS 1.3.
+    Tls,
+    /// HTTP/2 with prior knowledge.
+    Http2,
+}
+
 impl Server {
     /// nginx answering 100 bytes at `/`; the practice server where there is no nginx.
     pub fn plain(squall: &Path, folder: &Path) -> Result<Self> {
         if let Some(nginx) = find("nginx") {
-            return Self::nginx(&nginx, folder);
+            return Self::nginx(&nginx, folder, Listen::Plain);
         }
         println!("nginx is not installed: the practice server stands in, and costs more per request");
         let mut server = Self::practice(squall)?;
@@ -41,10 +52,21 @@ impl Server {
         Ok(Self { url, name: "squall target", process })
     }
 
-    fn nginx(nginx: &Path, folder: &Path) -> Result<Self> {
+    /// nginx as `plain`, and 10 KB at `/10k`, over what `listen` says; there is no stand-in.
+    pub fn speaking(listen: Listen, folder: &Path) -> Result<Self> {
+        let nginx =
+            find("nginx").context("nginx is not installed\n  hint: `cargo xtask bench --install-peers` installs it")?;
+        Self::nginx(&nginx, folder, listen)
+    }
+
+    fn nginx(nginx: &Path, folder: &Path, listen: Listen) -> Result<Self> {
+        fs::write(folder.join("10k"), "x".repeat(10_240))?;
+        if listen == Listen::Tls {
+            certificate(folder)?;
+        }
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let configuration = folder.join("nginx.conf");
-        fs::write(&configuration, nginx_configuration(folder, port))
+        fs::write(&configuration, nginx_configuration(folder, port, listen))
             .with_context(|| format!("cannot write `{}`", configuration.display()))?;
         let mut command = unlimited(nginx);
         let error_log = folder.join("nginx-error.log");
@@ -58,7 +80,8 @@ impl Server {
             }
             thread::sleep(Duration::from_millis(20));
         }
-        Ok(Self { url: format!("http://127.0.0.1:{port}/"), name: "nginx", process })
+        let scheme = if listen == Listen::Tls { "https" } else { "http" };
+        Ok(Self { url: format!("{scheme}://127.0.0.1:{port}/"), name: "nginx", process })
     }
 
     /// The id of the server's process.
@@ -67,10 +90,21 @@ impl Server {
     }
 }
 
-fn nginx_configuration(folder: &Path, port: u16) -> String {
+fn nginx_configuration(folder: &Path, port: u16, listen: Listen) -> String {
     let files = file_limit();
     let connections = files.min(65_000).saturating_sub(64);
     let folder = folder.display();
+    let speaks = match listen {
+        Listen::Plain => "",
+        Listen::Tls => "ssl",
+        Listen::Http2 => "http2",
+    };
+    let tls = match listen {
+        Listen::Tls => format!(
+            "ssl_certificate {folder}/certificate.pem; ssl_certificate_key {folder}/key.pem; ssl_protocols TLSv1.3;"
+        ),
+        Listen::Plain | Listen::Http2 => String::new(),
+    };
     let body = "x".repeat(99);
     // One process: it ends when it is killed, and leaves no worker behind. No log, because it would be the cost.
     format!(
@@ -88,13 +122,30 @@ http {{
   uwsgi_temp_path {folder}/nginx-uwsgi;
   scgi_temp_path {folder}/nginx-scgi;
   server {{
-    listen 127.0.0.1:{port} backlog=4096;
+    listen 127.0.0.1:{port} {speaks} backlog=4096;
+    {tls}
+    http2_max_concurrent_streams 256;
     default_type text/plain;
+    open_file_cache max=10;
+    location = /10k {{ root {folder}; }}
     location / {{ return 200 \"{body}\\n\"; }}
   }}
 }}
 "
     )
+}
+
+/// A certificate for 127.0.0.1, signed by itself.
+fn certificate(folder: &Path) -> Result<()> {
+    let mut command = Command::new("openssl");
+    command.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]);
+    command.args(["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]);
+    command.arg("-keyout").arg(folder.join("key.pem")).arg("-out").arg(folder.join("certificate.pem"));
+    let made = command.output().context("`openssl` did not start\n  hint: install the package `openssl`")?;
+    if !made.status.success() {
+        bail!("`openssl req` failed: {}", String::from_utf8_lossy(&made.stderr).trim());
+    }
+    Ok(())
 }
 
 /// What nginx says its version is.

@@ -493,7 +493,7 @@ mod tests {
             .throw(true);
         let options = request.options.as_deref().expect("options were set");
         let cookies = options.cookies();
-        let lowered = options.lowered(&cookies);
+        let lowered = options.lowered(&cookies, &[]);
         let Some(host::Auth::Basic(credentials)) = &lowered.auth else { panic!("not basic: {:?}", lowered.auth) };
         assert_eq!((credentials.username, credentials.password), ("ada", "secret"));
         let cookies: Vec<_> = lowered.cookies.iter().map(|one| (one.name, one.value, one.replace)).collect();

@@ -5,8 +5,8 @@ use std::path::Path;
 use anyhow::{Result, bail};
 
 use super::{Bench, remove};
-use crate::bench::peers::{Load, Tool};
-use crate::bench::server::Server;
+use crate::bench::peers::{Amount, Load, Tool};
+use crate::bench::server::{Listen, Server};
 use crate::workspace::journey;
 
 const USER_INSTRUCTIONS: &str = "user instructions/req";
@@ -14,28 +14,17 @@ const KERNEL_INSTRUCTIONS: &str = "kernel instructions/req";
 const USER: &str = "user µs/req";
 const TOTAL: &str = "user+kernel µs/req";
 const MICROSECONDS: f64 = 1e6;
+/// What can send the same GET again and again over HTTP/1.1.
+const HTTP1: [Tool; 5] = [Tool::Squall, Tool::Wrk, Tool::Hey, Tool::Oha, Tool::K6];
 
 /// One GET and two checks, beside everything that can send a GET.
 pub fn quickstart(bench: &mut Bench) -> Result<()> {
     const ROW: &str = "quickstart";
     let server = Server::plain(&bench.squall, &bench.folder)?;
     println!("served by {}", server.name);
-    for round in 1..=bench.rounds {
-        for tool in Tool::ALL {
-            one(bench, ROW, tool.name(), tool, &server, &Shape::new("quickstart", 64))?;
-        }
-        println!("round {round} of {}", bench.rounds);
-    }
-    let results = &mut bench.results;
-    if bench.meter.counts_instructions() {
-        results.ratio(ROW, USER_INSTRUCTIONS, "squall", "oha", 1.7);
-        results.ratio(ROW, USER_INSTRUCTIONS, "squall", "k6", 1.0 / 6.0);
-    } else {
-        results.left_out.push(no_counters(ROW));
-        results.ratio(ROW, USER, "squall", "k6", 1.0 / 6.0);
-    }
-    results.ratio(ROW, USER, "squall", "oha", 1.5);
-    results.ratio(ROW, TOTAL, "squall", "oha", 1.2);
+    side_by_side(bench, ROW, &HTTP1, &server, &Shape::new("quickstart", 64))?;
+    judge(bench, ROW, &[("squall", "oha", 1.0), ("squall", "k6", 1.0 / 6.0)]);
+    bench.results.ratio(ROW, TOTAL, "squall", "oha", 1.2);
     Ok(())
 }
 
@@ -44,18 +33,8 @@ pub fn login_flow(bench: &mut Bench) -> Result<()> {
     const ROW: &str = "login-flow";
     let server = Server::practice(&bench.squall)?;
     let shape = Shape { environment: &[("THINK", "0")], ..Shape::new(ROW, 64) };
-    for round in 1..=bench.rounds {
-        for tool in [Tool::Squall, Tool::K6] {
-            one(bench, ROW, tool.name(), tool, &server, &shape)?;
-        }
-        println!("round {round} of {}", bench.rounds);
-    }
-    if bench.meter.counts_instructions() {
-        bench.results.ratio(ROW, USER_INSTRUCTIONS, "squall", "k6", 1.0 / 6.0);
-    } else {
-        bench.results.left_out.push(no_counters(ROW));
-        bench.results.ratio(ROW, USER, "squall", "k6", 1.0 / 6.0);
-    }
+    side_by_side(bench, ROW, &[Tool::Squall, Tool::K6], &server, &shape)?;
+    judge(bench, ROW, &[("squall", "k6", 1.0 / 6.0)]);
     Ok(())
 }
 
@@ -74,8 +53,147 @@ pub fn crowd(bench: &mut Bench) -> Result<()> {
     Ok(())
 }
 
-fn no_counters(row: &str) -> String {
-    format!("{row}: instructions per request: this machine has no counters for `perf stat`; judged by CPU time alone")
+/// 10 KB that nobody looks at.
+pub fn body_unread(bench: &mut Bench) -> Result<()> {
+    const ROW: &str = "body-unread";
+    let server = Server::speaking(Listen::Plain, &bench.folder)?;
+    let shape = Shape { path: "10k", ..Shape::new("quickstart", 64) };
+    side_by_side(bench, ROW, &[Tool::Squall, Tool::Wrk, Tool::Oha, Tool::K6], &server, &shape)?;
+    judge(bench, ROW, &[("squall", "oha", 1.0)]);
+    Ok(())
+}
+
+/// 10 KB that the journey takes in.
+pub fn body_read(bench: &mut Bench) -> Result<()> {
+    const ROW: &str = "body-read";
+    let server = Server::speaking(Listen::Plain, &bench.folder)?;
+    let shape = Shape { path: "10k", ..Shape::new("body-read", 64) };
+    side_by_side(bench, ROW, &[Tool::Squall, Tool::K6], &server, &shape)?;
+    judge(bench, ROW, &[("squall", "k6", 1.0 / 6.0)]);
+    Ok(())
+}
+
+/// One value of a 10 KB document: found by the host, and by serde in the guest.
+pub fn json(bench: &mut Bench) -> Result<()> {
+    const ROW: &str = "json";
+    let server = Server::practice(&bench.squall)?;
+    for round in 1..=bench.rounds {
+        for (subject, tool, name) in
+            [("host", Tool::Squall, "json-host"), ("guest", Tool::Squall, "json-guest"), ("k6", Tool::K6, "json")]
+        {
+            let shape = Shape { path: "/json/large?items=100", ..Shape::new(name, 64) };
+            one(bench, ROW, subject, tool, &server, &shape)?;
+        }
+        println!("round {round} of {}", bench.rounds);
+    }
+    judge(bench, ROW, &[("host", "guest", 1.0)]);
+    Ok(())
+}
+
+/// The quickstart over TLS 1.3 on kept connections.
+pub fn tls(bench: &mut Bench) -> Result<()> {
+    const ROW: &str = "tls";
+    const TRUST: &[(Tool, &[&str])] = &[
+        (Tool::Squall, &["--insecure-skip-tls-verify"]),
+        (Tool::Oha, &["--insecure"]),
+        (Tool::K6, &["--insecure-skip-tls-verify"]),
+    ];
+    let server = Server::speaking(Listen::Tls, &bench.folder)?;
+    let shape = Shape { flags: TRUST, ..Shape::new("quickstart", 64) };
+    side_by_side(bench, ROW, &[Tool::Squall, Tool::Wrk, Tool::Oha, Tool::K6], &server, &shape)?;
+    judge(bench, ROW, &[("squall", "oha", 1.0)]);
+    Ok(())
+}
+
+/// HTTP/2: 64 VUs on one connection.
+pub fn http2_one(bench: &mut Bench) -> Result<()> {
+    const ROW: &str = "http2-one";
+    // Connections are shared on a thread, and one connection is work for one thread in every tool.
+    const SHARED: &[(Tool, &[&str])] = &[
+        (Tool::Squall, &["--http-version", "2", "--connections", "shared:64", "--threads", "1"]),
+        (Tool::Oha, &["--http2", "-c", "1", "-p", "64"]),
+        (Tool::H2load, &["-c", "1", "-m", "64"]),
+    ];
+    let server = Server::speaking(Listen::Http2, &bench.folder)?;
+    let shape = Shape { flags: SHARED, ..Shape::new("quickstart", 64) };
+    side_by_side(bench, ROW, &[Tool::Squall, Tool::Oha, Tool::H2load], &server, &shape)?;
+    judge(bench, ROW, &[("squall", "oha", 1.3)]);
+    Ok(())
+}
+
+/// HTTP/2: 64 VUs, each on a connection of its own.
+pub fn http2_many(bench: &mut Bench) -> Result<()> {
+    const ROW: &str = "http2-many";
+    const OWN: &[(Tool, &[&str])] = &[
+        (Tool::Squall, &["--http-version", "2"]),
+        (Tool::Oha, &["--http2", "-p", "1"]),
+        (Tool::H2load, &["-m", "1", "-t", "2"]),
+    ];
+    let server = Server::speaking(Listen::Http2, &bench.folder)?;
+    let shape = Shape { flags: OWN, ..Shape::new("quickstart", 64) };
+    side_by_side(bench, ROW, &[Tool::Squall, Tool::Oha, Tool::H2load], &server, &shape)?;
+    judge(bench, ROW, &[("squall", "oha", 1.3)]);
+    Ok(())
+}
+
+/// A new connection for each request.
+pub fn connections(bench: &mut Bench) -> Result<()> {
+    const ROW: &str = "connections";
+    const CLOSE: &[(Tool, &[&str])] = &[
+        (Tool::Squall, &["--no-connection-reuse"]),
+        (Tool::Wrk, &["-H", "Connection: close"]),
+        (Tool::Oha, &["--disable-keepalive"]),
+        (Tool::K6, &["--no-connection-reuse"]),
+    ];
+    let server = Server::speaking(Listen::Plain, &bench.folder)?;
+    let shape = Shape { flags: CLOSE, ..Shape::new("quickstart", 64) };
+    side_by_side(bench, ROW, &[Tool::Squall, Tool::Wrk, Tool::Oha, Tool::K6], &server, &shape)?;
+    judge(bench, ROW, &[("squall", "oha", 1.0)]);
+    Ok(())
+}
+
+/// Every tool in turn, round after round.
+fn side_by_side(bench: &mut Bench, row: &'static str, tools: &[Tool], server: &Server, shape: &Shape) -> Result<()> {
+    for round in 1..=bench.rounds {
+        for &tool in tools {
+            one(bench, row, tool.name(), tool, server, shape)?;
+        }
+        println!("round {round} of {}", bench.rounds);
+    }
+    Ok(())
+}
+
+/// Judges user instructions per request where they are counted, user CPU time where they are not. k6 is judged by CPU
+/// time where valgrind counts, which makes Go's runtime another program.
+fn judge(bench: &mut Bench, row: &'static str, limits: &[(&str, &str, f64)]) {
+    for &(subject, other, limit) in limits {
+        let counted = bench.results.get(row, other, USER_INSTRUCTIONS).is_some();
+        if !counted {
+            bench.results.left_out.push(format!(
+                "{row}: instructions per request of {other} were not counted; {subject} ÷ {other} is judged by CPU time alone"
+            ));
+        }
+        bench.results.ratio(row, if counted { USER_INSTRUCTIONS } else { USER }, subject, other, limit);
+    }
+}
+
+/// Fewer and more requests of the two runs whose difference is counted.
+const COUNTED: (u32, u32) = (2_000, 6_000);
+
+/// User instructions per request under valgrind, where that is what counts.
+fn count(bench: &mut Bench, row: &'static str, subject: &str, tool: Tool, program: &Path, load: &Load) -> Result<()> {
+    // A journey of several requests, or more VUs than there are further requests, would make the difference mean less.
+    if !matches!(tool, Tool::Squall | Tool::Oha | Tool::H2load) || load.connections > 64 || row == "login-flow" {
+        return Ok(());
+    }
+    let run = |requests| {
+        let load = Load { amount: Amount::Requests(requests), ..*load };
+        bench.meter.under_valgrind(program, &load.arguments(tool))
+    };
+    if let (Some(fewer), Some(more)) = (run(COUNTED.0)?, run(COUNTED.1)?) {
+        bench.results.add(row, subject, USER_INSTRUCTIONS, (more - fewer) / f64::from(COUNTED.1 - COUNTED.0));
+    }
+    Ok(())
 }
 
 /// The work of one run.
@@ -83,12 +201,16 @@ struct Shape<'a> {
     /// Names the journey and k6's script.
     name: &'a str,
     connections: u32,
+    /// What is asked for, after the server's URL.
+    path: &'a str,
     environment: &'a [(&'a str, &'a str)],
+    /// Further arguments, by tool.
+    flags: &'a [(Tool, &'a [&'a str])],
 }
 
 impl<'a> Shape<'a> {
     fn new(name: &'a str, connections: u32) -> Self {
-        Self { name, connections, environment: &[] }
+        Self { name, connections, path: "", environment: &[], flags: &[] }
     }
 }
 
@@ -103,10 +225,11 @@ fn one(bench: &mut Bench, row: &'static str, subject: &str, tool: Tool, server: 
     let load = Load {
         journey: &journey,
         script: &script,
-        url: &server.url,
+        url: &(server.url.clone() + shape.path),
         connections: shape.connections,
-        seconds: bench.seconds,
+        amount: Amount::Seconds(bench.seconds),
         environment: shape.environment,
+        flags: shape.flags,
         export: &export,
     };
     let cpu_before = bench.meter.cpu_so_far(server.id());
@@ -130,5 +253,5 @@ fn one(bench: &mut Bench, row: &'static str, subject: &str, tool: Tool, server: 
     for (measure, value) in figures {
         bench.results.add(row, subject, measure, value);
     }
-    Ok(())
+    count(bench, row, subject, tool, Path::new(&program), &load)
 }

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 
 use super::{Bench, remove};
 use crate::bench::measure::{file_limit, memory, settled_memory, unlimited};
-use crate::bench::peers::{Load, Tool, squall_run, words};
+use crate::bench::peers::{Amount, Load, Tool, squall_run, words};
 use crate::bench::server::Server;
 use crate::child::Beside;
 use crate::workspace::journey;
@@ -65,7 +65,7 @@ pub fn connected(bench: &mut Bench) -> Result<()> {
             results.add(ROW, tool.name(), "req/s", many.requests / 20.0);
         }
     }
-    bench.results.limit(ROW, "squall", PER_VU, 64.0);
+    bench.results.limit(ROW, "squall", PER_VU, 48.0);
     Ok(())
 }
 
@@ -87,8 +87,9 @@ fn peak(bench: &Bench, tool: Tool, server: &Server, vus: u32, seconds: u32) -> R
         script: &script,
         url: &server.url,
         connections: vus,
-        seconds,
+        amount: Amount::Seconds(seconds),
         environment: &[("SLEEP", "1")],
+        flags: &[],
         export: &export,
     };
     let mut arguments = load.arguments(tool);

@@ -24,6 +24,13 @@ pub struct Row {
 pub const ROWS: &[Row] = &[
     Row { name: "quickstart", about: "one GET and two checks, 64 VUs, beside every peer", run: compare::quickstart },
     Row { name: "login-flow", about: "login-flow without think time, 64 VUs, beside k6", run: compare::login_flow },
+    Row { name: "body-unread", about: "10 KB that nobody reads, 64 VUs, beside its peers", run: compare::body_unread },
+    Row { name: "body-read", about: "10 KB read by the journey, 64 VUs, beside k6", run: compare::body_read },
+    Row { name: "json", about: "one value of 10 KB of JSON: by the host, by the guest, by k6", run: compare::json },
+    Row { name: "tls", about: "quickstart over TLS 1.3, 64 VUs, beside its peers", run: compare::tls },
+    Row { name: "http2-one", about: "HTTP/2, 64 VUs on one connection, beside its peers", run: compare::http2_one },
+    Row { name: "http2-many", about: "HTTP/2, 64 VUs on 64 connections, beside its peers", run: compare::http2_many },
+    Row { name: "connections", about: "a new connection per request, beside its peers", run: compare::connections },
     Row { name: "crowd", about: "quickstart at 4,000 VUs beside itself at 64", run: compare::crowd },
     Row { name: "parked", about: "memory per VU asleep, 10,000 and 100,000 VUs", run: memory::parked },
     Row { name: "connected", about: "memory per VU with a connection, 10,000 VUs, beside k6", run: memory::connected },

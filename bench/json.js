@@ -1,0 +1,10 @@
+// tests/journeys/json-host for k6: one value out of a document of some 10 KB.
+import http from 'k6/http';
+import { check } from 'k6';
+
+const url = __ENV.BASE_URL;
+
+export default function () {
+  const response = http.get(url);
+  check(response, { 'the value is there': (r) => r.json('items.50.id') !== undefined });
+}
