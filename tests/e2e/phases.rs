@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::{Measured, Phased, Script, Squall, exit};
+use crate::support::{DnsServer, Measured, Name, Phased, Script, Squall, exit, practice};
 
 /// More than the buffers of both sockets hold, so that the last byte can only be written once the server reads.
 const LARGE: u64 = 24_000_000;
@@ -105,6 +105,22 @@ fn each_phase_over_tls_is_what_the_server_saw() {
         receiving: Duration::from_millis(80),
     };
     compare(script, 10);
+}
+
+#[test]
+fn looking_up_takes_what_the_name_server_takes() {
+    let delay = Duration::from_millis(150);
+    let target = practice();
+    let dns = DnsServer::start(&[("slow.test", Name::Addresses(vec!["127.0.0.1".parse().unwrap()]))], delay);
+    let step = json!({ "url": format!("http://slow.test:{}/", target.addr().port()), "show": ["timings"] });
+    let looked_up = || {
+        let dns = format!("server={},policy=onlyIPv4", dns.addr());
+        let run = Squall::fetch(&json!([step])).arg("--dns").arg(dns).finish().expect(exit::PASSED);
+        run.answers()[0]["timings"]["looking_up"].as_f64().unwrap()
+    };
+    let times: Vec<f64> = (0..ATTEMPTS).map(|_| looked_up()).collect();
+    println!("\n| `looking_up` | 150 ms | - | {:.2} ms |", times[0]);
+    assert!(times.iter().any(|&time| close(time, delay)), "{times:?}");
 }
 
 #[test]

@@ -7,7 +7,7 @@ const CHUNKED: &str = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
 
 #[track_caller]
 fn refused(name: &'static str, answer: String, why: &str) {
-    Trial::says_and_holds(name, answer).run().is_error(1000, why).soon();
+    Trial::says_and_holds(name, answer).run().fails_with(1000, why).soon();
 }
 
 fn with_length(headers: &str) -> String {
@@ -23,8 +23,8 @@ fn chunks_that_are_none_are_refused() {
     refused("a chunk size line with LF alone", chunked("5\nhello\r\n"), "does not end with CRLF");
     refused("a chunk size of 17 digits", chunked("fffffffffffffffff\r\n"), "is not a chunk size");
     let answer = chunked("ffffffffffffffff\r\nhello");
-    Trial::says("a chunk of 16 EiB, cut off", answer).run().is_error(1220, "connection reset by peer");
-    Trial::says("chunks without an end", chunked("5\r\nhello\r\n")).run().is_error(1220, "connection reset by peer");
+    Trial::says("a chunk of 16 EiB, cut off", answer).run().fails_with(1220, "connection reset by peer");
+    Trial::says("chunks without an end", chunked("5\r\nhello\r\n")).run().fails_with(1220, "connection reset by peer");
     Trial::says("chunks with trailers", chunked("5\r\nhello\r\n0\r\na: b\r\n\r\n")).run().is(200, "hello");
 }
 
@@ -52,7 +52,7 @@ fn lengths_that_are_none_are_refused() {
 #[test]
 fn a_body_that_is_shorter_than_it_says_is_an_error() {
     let trial = Trial::says("a body shorter than its length", with_length("content-length: 1000"));
-    trial.run().is_error(1220, "connection reset by peer");
+    trial.run().fails_with(1220, "connection reset by peer");
 }
 
 #[test]

@@ -14,18 +14,18 @@ const LARGE: u64 = 16_000_000;
 
 #[test]
 fn an_empty_answer_is_an_error() {
-    Trial::new("an empty answer: closed at once", [Act::Head]).run().is_error(1220, RESET).soon();
-    Trial::new("closed before the request is read", []).run().is_error(1220, RESET).soon();
+    Trial::new("an empty answer: closed at once", [Act::Head]).run().fails_with(1220, RESET).soon();
+    Trial::new("closed before the request is read", []).run().fails_with(1220, RESET).soon();
 }
 
 #[test]
 fn a_half_close_is_the_end_of_the_answer() {
     let acts = [Act::Head, Act::HalfClose, Act::Hold];
-    Trial::new("half close before the head", acts).run().is_error(1220, RESET).soon();
+    Trial::new("half close before the head", acts).run().fails_with(1220, RESET).soon();
     let acts = [Act::Head, say("HTTP/1.1 200 OK\r\ncont"), Act::HalfClose, Act::Hold];
-    Trial::new("half close in the head", acts).run().is_error(1220, RESET).soon();
+    Trial::new("half close in the head", acts).run().fails_with(1220, RESET).soon();
     let acts = [Act::Head, say(HEAD.to_owned() + "half"), Act::HalfClose, Act::Hold];
-    Trial::new("half close in the body", acts).run().is_error(1220, RESET).soon();
+    Trial::new("half close in the body", acts).run().fails_with(1220, RESET).soon();
     let acts = [Act::Head, say("HTTP/1.1 200 OK\r\n\r\nall of it"), Act::HalfClose, Act::Hold];
     Trial::new("half close after a body without a length", acts).run().is(200, "all of it").soon();
 }
@@ -40,7 +40,7 @@ fn a_reset_is_an_error_in_every_phase() {
         ("reset in the body", vec![Act::Head, say(HEAD.to_owned() + "half"), pause.clone(), Act::Reset]),
         ("reset in a body without a length", vec![Act::Head, say("HTTP/1.1 200 OK\r\n\r\nha"), pause, Act::Reset]),
     ] {
-        Trial::new(name, acts).run().is_error(1220, RESET).soon();
+        Trial::new(name, acts).run().fails_with(1220, RESET).soon();
     }
 }
 
@@ -48,7 +48,7 @@ fn a_reset_is_an_error_in_every_phase() {
 fn a_reset_while_a_body_is_written_is_an_error() {
     let acts = [Act::Head, Act::Read(1_000_000), Act::Reset];
     let trial = Trial::new("reset while a body of 16 MB is written", acts).posts(LARGE);
-    trial.run().is_error(1220, RESET).soon();
+    trial.run().fails_with(1220, RESET).soon();
 }
 
 #[test]

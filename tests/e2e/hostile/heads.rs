@@ -5,7 +5,7 @@ use super::trial::Trial;
 #[track_caller]
 fn refused(name: &'static str, answer: impl AsRef<[u8]>, why: &str) {
     // What is wrong is wrong at once, whether or not the connection ends.
-    Trial::says_and_holds(name, answer).run().is_error(1000, why).soon();
+    Trial::says_and_holds(name, answer).run().fails_with(1000, why).soon();
 }
 
 fn head(headers: &str) -> String {

@@ -17,6 +17,7 @@ pub struct Trial {
     acts: Vec<Act>,
     step: Value,
     more_memory: u64,
+    flags: &'static str,
 }
 
 /// What came of it.
@@ -32,7 +33,7 @@ pub struct Outcome {
 impl Trial {
     /// A server that does this with every connection.
     pub fn new(name: &'static str, acts: impl Into<Vec<Act>>) -> Self {
-        Self { name, acts: acts.into(), step: json!({ "show": ["body"] }), more_memory: MORE_MEMORY }
+        Self { name, acts: acts.into(), step: json!({ "show": ["body"] }), more_memory: MORE_MEMORY, flags: "" }
     }
 
     /// A server that reads a request, says this and closes.
@@ -48,6 +49,12 @@ impl Trial {
     /// Sets something of the request.
     pub fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
         self.step[key] = value.into();
+        self
+    }
+
+    /// Starts squall with these flags.
+    pub fn flags(mut self, flags: &'static str) -> Self {
+        self.flags = flags;
         self
     }
 
@@ -75,7 +82,7 @@ impl Trial {
         let points = folder.path().join("points.json");
         self.step["url"] = json!(server.url());
         let run = Squall::fetch(&json!([self.step])).arg("--out").arg(format!("json={}", points.display()));
-        let run = run.finish().expect(exit::PASSED).without_panic();
+        let run = run.flags(self.flags).finish().expect(exit::PASSED).without_panic();
         let text = std::fs::read_to_string(&points).unwrap();
         let points = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
         let mut points = points.filter(|point| point["type"] == "Point" && point["metric"] == "http_reqs");
@@ -101,7 +108,7 @@ impl Outcome {
 
     /// Asserts that there is no answer, but an error with this code and this in its text.
     #[track_caller]
-    pub fn is_error(self, code: u16, text: &str) -> Self {
+    pub fn fails_with(self, code: u16, text: &str) -> Self {
         assert_eq!(self.tags["error_code"], code.to_string(), "{}\n{}", self.tags, self.run);
         let error = self.tags["error"].as_str().unwrap_or_default().to_owned();
         assert!(error.contains(text), "`{error}` does not say `{text}`\n{}", self.run);

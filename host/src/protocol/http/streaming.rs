@@ -45,7 +45,7 @@ struct Running {
 enum Wire {
     Http1 {
         connection: Idle,
-        decoder: Decoder,
+        decoder: Box<Decoder>,
     },
     Http2(Incoming),
     /// It has ended.
@@ -162,7 +162,7 @@ impl Client {
         let first = progress.first_byte.map_or(sent, |first| first.max(sent));
         progress.timings.waiting = first - sent;
         let head = decoder.bodiless();
-        Ok(Begun { wire: Wire::Http1 { connection, decoder }, head, sent, first })
+        Ok(Begun { wire: Wire::Http1 { connection, decoder: Box::new(decoder) }, head, sent, first })
     }
 
     /// Reads what comes next, at most so many bytes; `None` at the end.

@@ -188,7 +188,7 @@ struct Chunks {
 impl Framing {
     fn apply(&self, body: &[u8]) -> (String, Vec<u8>) {
         let field = match self.field {
-            Field::Length(off) => format!("content-length: {}\r\n", body.len() as i64 + off),
+            Field::Length(off) => format!("content-length: {}\r\n", i64::try_from(body.len()).unwrap() + off),
             Field::Fixed(text) => text.replace("{}", &body.len().to_string()),
         };
         (field, self.chunks.as_ref().map_or_else(|| body.to_vec(), |chunks| chunks.apply(body)))

@@ -16,8 +16,11 @@ use clients::{Fault, Outcome, Seen, hypers, ours, same};
 /// How many seconds each test takes; without it, a thousand cases.
 const SECONDS: &str = "SQUALL_FUZZ_SECONDS";
 
+/// Whether what we and hyper made of an answer differs in a certain way.
+type Differs = fn(&Outcome, &Outcome) -> bool;
+
 /// Where we and hyper differ, and why.
-const ON_PURPOSE: &[(&str, fn(&Outcome, &Outcome) -> bool)] = &[
+const ON_PURPOSE: &[(&str, Differs)] = &[
     ("nobody asked for another protocol, so we do not take one", |ours, theirs| {
         says(ours, "status 101") && theirs.as_ref().is_ok_and(|seen| seen.status == 101)
     }),
