@@ -15,4 +15,4 @@ wasmtime::component::bindgen!({
     exports: { default: async },
 });
 
-pub use self::squall::journey::{check, cookies, env, group, http, log, metric, test, tls, vu};
+pub use self::squall::journey::{check, cookies, env, extract, group, http, log, metric, test, tls, vu};

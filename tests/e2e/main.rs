@@ -10,6 +10,7 @@
 mod bad_input;
 mod config;
 mod executors;
+mod extract;
 mod guests;
 mod http;
 mod http2;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::num::{ParseFloatError, ParseIntError};
 use std::str::Utf8Error;
 
-use crate::bindings::squall::journey::{cookies, http, metric, tls};
+use crate::bindings::squall::journey::{cookies, extract, http, metric, tls};
 
 /// Why something in a journey did not work.
 #[derive(Debug)]
@@ -34,6 +34,10 @@ pub enum Error {
     Stale(u32),
     /// The body is not valid JSON; the parser's words.
     NotJson(String),
+    /// A path, an expression, a selector or a group cannot be used; which and why.
+    InvalidExpression(String),
+    /// Reading from the answer would go over a limit; the value and the limit.
+    TooMuch(String),
     /// JSON could not be read into, or written from, the type asked for; why.
     Json(String),
     /// The cookie may not be set; which and why.
@@ -69,6 +73,8 @@ impl fmt::Display for Error {
                 return write!(f, "response {id} was released or is of an earlier iteration");
             }
             Self::NotJson(why) => ("the body is not JSON: ", why.as_str()),
+            Self::InvalidExpression(why) => ("the expression is invalid: ", why.as_str()),
+            Self::TooMuch(why) => ("reading the answer is too much: ", why.as_str()),
             Self::InvalidCookie(why) => ("the cookie is invalid: ", why.as_str()),
             Self::InvalidMetric(why) => ("the metric's name is invalid: ", why.as_str()),
             Self::MetricConflict(why) => ("the metric exists already: ", why.as_str()),
@@ -131,6 +137,19 @@ impl From<cookies::Error> for Error {
             cookies::Error::InvalidCookie(why) => Self::InvalidCookie(why),
             cookies::Error::UnknownJar(jar) => Self::Other(format!("there is no cookie jar {jar} in this iteration")),
             cookies::Error::Other(why) => Self::Other(why),
+        }
+    }
+}
+
+impl From<extract::Error> for Error {
+    #[cold]
+    fn from(error: extract::Error) -> Self {
+        match error {
+            extract::Error::Stale(id) => Self::Stale(id),
+            extract::Error::NotJson(why) => Self::NotJson(why),
+            extract::Error::InvalidExpression(why) => Self::InvalidExpression(why),
+            extract::Error::TooMuch(why) => Self::TooMuch(why),
+            extract::Error::Other(why) => Self::Other(why),
         }
     }
 }

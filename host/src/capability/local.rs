@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use rustc_hash::{FxHashMap, FxHasher};
 
+use super::extract::Kept;
 use crate::metrics::{MetricId, Recorder, Registry, SeriesId, SystemTags, Tags, builtin};
 use crate::plan::Http;
 use crate::protocol::http::{Exchange, Peer, Protocol, Shared};
@@ -27,6 +28,8 @@ pub struct Local {
     /// Whether the target's address is a tag.
     with_ip: bool,
     http: Rc<Shared>,
+    extract: Kept,
+    hosts: Cell<u32>,
     names: RefCell<Names>,
     series: RefCell<Series>,
     has_warned_of_redirects: Cell<bool>,
@@ -122,6 +125,8 @@ impl Local {
             registry,
             system,
             http: Rc::new(Shared::new(http)),
+            extract: Kept::default(),
+            hosts: Cell::new(0),
             names: RefCell::new(names),
             series: RefCell::default(),
             has_warned_of_redirects: Cell::new(false),
@@ -130,6 +135,18 @@ impl Local {
 
     pub(super) fn http(&self) -> &Rc<Shared> {
         &self.http
+    }
+
+    pub(super) fn extract(&self) -> &Kept {
+        &self.extract
+    }
+
+    /// Gives a host a number of its own.
+    pub(super) fn number_host(&self) -> u32 {
+        let number = self.hosts.get();
+        // Only after four billion instances in one thread does a number come again.
+        self.hosts.set(number.wrapping_add(1));
+        number
     }
 
     /// Whether this is the first time that somebody asks.

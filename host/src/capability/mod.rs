@@ -5,6 +5,7 @@
 
 mod check;
 mod cookies;
+mod extract;
 mod http;
 mod local;
 mod log;
@@ -90,6 +91,8 @@ pub struct Host {
     identity: Identity,
     /// The identity's tags as [`Local`] numbers them.
     scope: u32,
+    /// This host's number in its thread, which no other has.
+    serial: u32,
     iteration: (u32, u64),
     random: Random,
     groups: Groups,
@@ -127,6 +130,7 @@ impl Host {
             ),
             local: SendWrapper::new(Rc::clone(local)),
             scope,
+            serial: local.number_host(),
             identity,
             iteration: (0, 0),
             groups: Groups::default(),
@@ -155,6 +159,7 @@ impl Host {
     #[must_use]
     pub fn end(&mut self) -> Option<String> {
         self.close_groups();
+        self.local.extract().forget(self.serial, None);
         if let Some(response) = self.responses.clear() {
             self.client.recycle(response);
         }

@@ -15,6 +15,7 @@ use serde_json::{Map, Value, json};
 use url::form_urlencoded;
 
 use super::auth;
+use super::documents;
 use super::pattern::Pattern;
 use super::route::{Found, Route};
 use super::token;
@@ -66,6 +67,9 @@ pub(super) async fn answer(request: &Request<'_>, workflows: &Workflows) -> Resp
         Route::DigestAuth => auth::digest(request),
         Route::Cookies => cookies(request),
         Route::SetCookies => set_cookies(request),
+        Route::Html if *method == Method::POST => order(request),
+        Route::Html => text("text/html; charset=utf-8", documents::page()),
+        Route::LargeJson => large_json(request),
         Route::Limited => json(StatusCode::OK, &json!({ "limited": false })),
         // The other two are answered before anything can go wrong with them.
         Route::Unknown | Route::Stats | Route::ResetStats => error(StatusCode::NOT_FOUND, "there is nothing here"),
@@ -96,6 +100,12 @@ pub(super) fn too_many(wait: Duration) -> Response {
 pub(super) fn wrong_method(route: Route) -> Response {
     let allowed = route.methods().unwrap_or_default().iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
     with(error(StatusCode::METHOD_NOT_ALLOWED, "this method is not allowed here"), ALLOW, &allowed)
+}
+
+fn text(content_type: &'static str, text: String) -> Response {
+    let mut response = Response::new(Body::from(text));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
 }
 
 fn constant(content_type: &'static str, text: &'static str) -> Response {
@@ -334,6 +344,29 @@ fn set_cookies(request: &Request<'_>) -> Response {
     let response = with(empty(StatusCode::FOUND), LOCATION, &format!("{}/cookies", request.found.prefix));
     query(request)
         .fold(response, |response, (name, value)| with(response, SET_COOKIE, &format!("{name}={value}; Path=/")))
+}
+
+/// Takes the form of a page, with the token that the page was given.
+fn order(request: &Request<'_>) -> Response {
+    let field = |wanted: &str| {
+        let mut fields = form_urlencoded::parse(&request.body);
+        fields.find(|(name, _)| name == wanted).map(|(_, value)| value.into_owned())
+    };
+    match (field("csrf"), field("item")) {
+        (Some(token), Some(item)) if documents::is_from_page(&token) => {
+            json(StatusCode::CREATED, &json!({ "order": { "id": format!("order-{item}"), "item": item } }))
+        }
+        (Some(token), None) if documents::is_from_page(&token) => bad("`item` is missing"),
+        _ => error(StatusCode::FORBIDDEN, "`csrf` is not the token of a page"),
+    }
+}
+
+fn large_json(request: &Request<'_>) -> Response {
+    let items = query(request).find(|(name, _)| name == "items");
+    match items.map_or(Ok(documents::ITEMS), |(_, value)| value.parse()) {
+        Ok(items @ 0..=documents::MAX_ITEMS) => text("application/json", documents::list(items)),
+        _ => bad("`items` is not a number up to 100000"),
+    }
 }
 
 pub(super) fn query<'a>(request: &'a Request<'_>) -> form_urlencoded::Parse<'a> {

@@ -7,6 +7,7 @@
 mod answer;
 mod auth;
 mod connection;
+mod documents;
 mod duration;
 mod mishap;
 mod options;

@@ -36,6 +36,8 @@ routes! {
     DigestAuth = "/digest-auth/{user}/{password}";
     Cookies = "/cookies";
     SetCookies = "/cookies/set";
+    Html = "/html";
+    LargeJson = "/json/large";
     Limited = "/limited";
     Unknown = "unknown";
     Stats = "/__stats";
@@ -85,6 +87,8 @@ pub(super) fn find(path: &str) -> Found<'_> {
         ("digest-auth", Some(_), Some(_), None) => (Route::DigestAuth, rest_of(path)),
         ("cookies", None, ..) => (Route::Cookies, ""),
         ("cookies", Some("set"), None, _) => (Route::SetCookies, ""),
+        ("html", None, ..) => (Route::Html, ""),
+        ("json", Some("large"), None, _) => (Route::LargeJson, ""),
         ("limited", None, ..) => (Route::Limited, ""),
         ("__stats", None, ..) => (Route::Stats, ""),
         ("__stats", Some("reset"), None, _) => (Route::ResetStats, ""),
@@ -103,7 +107,7 @@ impl Route {
     pub(super) fn methods(self) -> Option<&'static [Method]> {
         match self {
             Self::Login | Self::Execute | Self::ResetStats => Some(&[Method::POST]),
-            Self::Workflows => Some(&[Method::GET, Method::HEAD, Method::POST]),
+            Self::Html | Self::Workflows => Some(&[Method::GET, Method::HEAD, Method::POST]),
             Self::Workflow => Some(&[Method::GET, Method::HEAD, Method::PUT, Method::DELETE]),
             Self::Status
             | Self::Delay

@@ -284,3 +284,28 @@ fn a_port_in_use_is_an_error_that_names_it() {
     let error = serve(&Options { listen: server.addr(), ..Options::default() }, NonZeroUsize::MIN).unwrap_err();
     assert_eq!(error.to_string(), format!("cannot listen on `{}`", server.addr()));
 }
+
+#[test]
+fn a_form_is_taken_with_the_token_of_its_page_only() {
+    let server = start(&Options::default());
+    let page = get(&server, "/html");
+    assert_eq!((page.status, &*page.headers["content-type"]), (200, "text/html; charset=utf-8"));
+    let page = String::from_utf8(page.body).unwrap();
+    let token = page.split("name=\"csrf\" value=\"").nth(1).unwrap().split('"').next().unwrap();
+    let order = |body: &str| send(server.addr(), "POST", "/html", "", body);
+    let ordered = order(&format!("item=3&csrf={token}"));
+    assert_eq!((ordered.status, &ordered.json()["order"]["id"]), (201, &json!("order-3")));
+    assert_eq!(order(&format!("csrf={token}")).status, 400);
+    assert_eq!((order("item=3").status, order("item=3&csrf=00.00").status), (403, 403));
+}
+
+#[test]
+fn json_is_as_large_as_asked() {
+    let server = start(&Options::default());
+    assert_eq!(get(&server, "/json/large?items=3").json()["items"][2]["id"], 3);
+    assert_eq!(get(&server, "/json/large").json()["total"], 60);
+    assert_eq!(
+        (get(&server, "/json/large?items=100001").status, get(&server, "/json/large?items=x").status),
+        (400, 400)
+    );
+}

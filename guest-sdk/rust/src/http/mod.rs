@@ -15,9 +15,11 @@
 //! ```
 //!
 //! Only the status, the length of the body and the duration come back with a [`Response`]; headers, body and the rest
-//! are fetched from the host when asked for, and a body that nobody reads never enters the guest.
+//! are fetched from the host when asked for, and a body that nobody reads never enters the guest. What a journey wants of
+//! a body, the host can find: see [`Extract`].
 
 mod cookies;
+mod extract;
 mod form;
 mod request;
 mod response;
@@ -28,6 +30,7 @@ use crate::Error;
 use crate::bindings::squall::journey::http as host;
 
 pub use cookies::{Cookie, Jar};
+pub use extract::{Extract, Hash};
 pub use request::{Request, Statuses};
 pub use response::{Details, Response, Timings};
 

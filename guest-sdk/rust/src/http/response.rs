@@ -21,6 +21,11 @@ pub struct Response {
 
 impl Response {
     #[inline]
+    pub(super) fn id(&self) -> u32 {
+        self.id
+    }
+
+    #[inline]
     pub(super) fn new(response: host::Response) -> Self {
         let host::Response { id, status, body_length, duration } = response;
         Self { id, body_len: body_length, duration, status }

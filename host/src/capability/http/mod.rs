@@ -13,14 +13,14 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::time::Duration;
 
+use super::extract::find_pointer;
 use super::{Host, to_guest};
 use crate::protocol::http::{Error, Protocol};
 use crate::wit::http;
 use batch::batch;
 pub(super) use failures::Failures;
 pub use pace::Pace;
-use responses::Answer;
-pub(super) use responses::Responses;
+pub(super) use responses::{Answer, Responses};
 use sender::{Asked, Sender};
 
 impl http::Host for Host {
@@ -49,9 +49,8 @@ impl http::Host for Host {
     fn json(&mut self, id: u32, pointer: String) -> Result<Option<String>, http::LookupError> {
         self.called();
         let answer = self.responses.get(id)?;
-        let document: serde_json::Value = serde_json::from_slice(answer.response.body())
-            .map_err(|error| http::LookupError::NotJson(error.to_string()))?;
-        Ok(document.pointer(&pointer).map(ToString::to_string))
+        let found = find_pointer(answer.response.body(), &pointer);
+        Ok(found.map_err(|error| http::LookupError::NotJson(error.to_string()))?.map(str::to_owned))
     }
 
     fn timings_of(&mut self, id: u32) -> Result<http::Timings, http::LookupError> {
@@ -73,6 +72,7 @@ impl http::Host for Host {
     }
 
     fn release(&mut self, id: u32) {
+        self.local.extract().forget(self.serial, Some(id));
         self.responses.release(id);
     }
 

@@ -16,8 +16,8 @@ pub(in super::super) struct Responses {
 
 /// What is kept of an exchange.
 #[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) response: Response,
+pub(in super::super) struct Answer {
+    pub(in super::super) response: Response,
     pub(super) timings: Timings,
     pub(super) peer: Peer,
     /// The redirects that were followed.
@@ -49,7 +49,7 @@ impl Responses {
         Ok(self.last_id)
     }
 
-    pub(super) fn get(&self, id: u32) -> Result<&Answer, http::LookupError> {
+    pub(in super::super) fn get(&self, id: u32) -> Result<&Answer, http::LookupError> {
         let at = self.kept.binary_search_by_key(&id, |&(id, _)| id).map_err(|_| http::LookupError::Stale(id))?;
         Ok(&self.kept[at].1)
     }

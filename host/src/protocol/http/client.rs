@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use send_wrapper::SendWrapper;
 
+use super::alarm::Alarm;
 use super::h1::Decoder;
 use super::h2::Again;
 use super::pool::{Idle, Pool, Turn};
@@ -38,6 +39,7 @@ pub struct Client {
     // A VU lives on one thread; the wrappers exist because wasmtime wants a store's data to be `Send`.
     connections: SendWrapper<Held>,
     spare: SendWrapper<RefCell<Vec<u8>>>,
+    alarm: Alarm,
     tls: tls::Own,
 }
 
@@ -71,6 +73,7 @@ impl Client {
             shared: SendWrapper::new(Rc::clone(shared)),
             connections: SendWrapper::new(held),
             spare: SendWrapper::new(RefCell::default()),
+            alarm: Alarm::default(),
             tls: tls::Own::default(),
         }
     }
@@ -127,7 +130,7 @@ impl Client {
     ) -> Exchange {
         let mut progress = Progress::default();
         let attempt = self.attempt(request, target, &mut progress);
-        let result = tokio::time::timeout_at(deadline, attempt).await.unwrap_or(Err(Error::Timeout));
+        let result = self.alarm.bound(deadline, attempt).await.unwrap_or(Err(Error::Timeout));
         let Progress { timings, sent, received, peer, retried } = progress;
         Exchange { result, timings, sent, received, peer, retried }
     }
@@ -150,12 +153,15 @@ impl Client {
                 result => return result,
             }
         }
+        // Both boxed, or every request on a kept connection would have to make room for them.
         if self.may_multiplex(target) {
-            // Boxed, or every request of HTTP/1.1 would have to make room for it.
             return SendWrapper::new(Box::pin(self.by_stream(request, target, progress, started))).await;
         }
-        let connection = self.connect(target, progress, started).await?;
-        self.once(connection, request, progress, started).await
+        Box::pin(async {
+            let connection = self.connect(target, progress, started).await?;
+            self.once(connection, request, progress, started).await
+        })
+        .await
     }
 
     /// Whether HTTP/2 may be spoken there.
@@ -170,9 +176,7 @@ impl Client {
     /// Opens a connection within the time there is for that.
     async fn connect(&self, target: &Arc<Target>, progress: &mut Progress, started: Instant) -> Result<Idle, Error> {
         let limit = self.shared.settings().connect_timeout;
-        // Boxed, or every request would have to make room for what few need.
-        let open = SendWrapper::new(Box::pin(self.open(target, progress)));
-        let opened = tokio::time::timeout(limit, open).await.unwrap_or(Err(Error::DialTimeout));
+        let opened = tokio::time::timeout(limit, self.open(target, progress)).await.unwrap_or(Err(Error::DialTimeout));
         if opened.is_err() {
             progress.timings.blocked = started.elapsed();
         }

@@ -81,6 +81,7 @@ fn iterate(received: &Value) -> Result<(), Error> {
     run::messages();
     web::kept_from_before(&mut findings);
     web::look_ups(&mut findings)?;
+    web::readings(&mut findings)?;
     web::methods_and_bodies(&mut findings)?;
     web::redirects(&mut findings)?;
     web::sessions(&mut findings)?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use squall_sdk::Error;
-use squall_sdk::http::{self, Cookie, Jar, Request, Response};
+use squall_sdk::http::{self, Cookie, Hash, Jar, Request, Response};
 
 use super::{Findings, url};
 
@@ -26,6 +26,20 @@ pub fn kept_from_before(findings: &mut Findings) {
     findings.expect(matches!(kept.json_text(""), Err(Error::Stale(_))), "`json` of a stale answer");
     findings.expect(matches!(kept.timings(), Err(Error::Stale(_))), "`timings-of` of a stale answer");
     findings.expect(matches!(kept.url(), Err(Error::Stale(_))), "`url-of` of a stale answer");
+    let stale = [
+        kept.json_path("$").first().err(),
+        kept.regex("a").first().err(),
+        kept.css("a").first().err(),
+        kept.between("a", "b").first().err(),
+        kept.json_path_values::<Value>("$").err(),
+        kept.regex_captures("a").err(),
+        kept.header_values("date").err(),
+        kept.contains("a").err(),
+        kept.body_range(0..1).err(),
+        kept.hash(Hash::Md5).err(),
+        kept.held_len().err(),
+    ];
+    findings.expect(stale.iter().all(|error| matches!(error, Some(Error::Stale(_)))), "`extract` of a stale answer");
     // Releasing what is gone is no error.
     kept.release();
 }
@@ -63,6 +77,32 @@ pub fn look_ups(findings: &mut Findings) -> Result<(), Error> {
     bytes.release();
     let released = http::get(url("/health"))?;
     KEPT.set(Some(released));
+    Ok(())
+}
+
+pub fn readings(findings: &mut Findings) -> Result<(), Error> {
+    let list = http::get(url("/json/large?items=3"))?;
+    findings.expect(list.json_path("$.items[1].name").or("")? == "item number 2", "a path finds a text");
+    findings.expect(list.json_path_values::<u32>("$.items[*].id")? == [1, 2, 3], "a path finds values");
+    findings.expect(list.json_path("$.none").first()?.is_none(), "a path to nothing is none");
+    let groups = list.regex_captures(r#""id":(\d)"#)?;
+    findings.expect(groups.len() == 3 && groups[2][1].as_deref() == Some("3"), "an expression has groups");
+    findings.expect(list.regex(r#""id":(\d)"#).group(1).nth(2).or("")? == "2", "an expression finds the n-th");
+    findings.expect(list.contains("number 3")? && !list.contains("number 4")?, "a body holds what it holds");
+    findings.expect(list.held_len()? == list.body_len(), "a body that is held has its length");
+    findings.expect(list.body_range(0..9)? == b"{\"items\":"[..9], "a part of a body is read");
+    findings.expect(list.header_values("CONTENT-TYPE")? == ["application/json"], "a header has its values");
+
+    let page = http::get(url("/html"))?;
+    findings.expect(page.css("#items a").attribute("href").all()?.len() == 5, "a selector finds attributes");
+    findings.expect(page.between("<h1>", "</h1>").or("")? == "Order", "a boundary finds what is inside");
+    let one = page.css("#items a").random().first()?;
+    findings.expect(one.is_some_and(|text| text.starts_with("Item ")), "one at random is one of them");
+
+    let empty = http::get(url("/bytes/0"))?;
+    findings.expect(empty.hash(Hash::Md5)? == "d41d8cd98f00b204e9800998ecf8427e", "the hash of nothing is known");
+    findings.expect(matches!(empty.json_path("a").first(), Err(Error::InvalidExpression(_))), "a path is checked");
+    findings.expect(matches!(empty.json_path("$").first(), Err(Error::NotJson(_))), "a body that is no JSON says so");
     Ok(())
 }
 

@@ -10,6 +10,12 @@
 //!  { "sleep_ms": 10 }]
 //! ```
 //!
+//! With `extract`, a step reads its answer on the host, and shows what came of each reading as `extracted`:
+//!
+//! ```json
+//! [{ "url": "http://h/", "extract": [{ "css": "a", "attribute": "href", "nth": 2 }, { "regex": "id=(.)", "group": "1", "nth": -1 }] }]
+//! ```
+//!
 //! `basic`, `digest` (`[name, password]`), `cookies` (`{name: value}`), `replace_cookies`, `throw` and `new_jar` are for a
 //! request's options. `{"set_cookie": {"url": …, "name": …, "value": …}}`, `{"clear_cookies": url}` and `{"expect_from_now": [404]}` are
 //! steps of their own.
@@ -22,7 +28,7 @@
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use squall_sdk::http::{self, Cookie, Jar, Request, Response};
+use squall_sdk::http::{self, Cookie, Extract, Hash, Jar, Request, Response};
 use squall_sdk::{Error, env, log, sleep, tls, vu};
 
 /// Log messages are cut at 8 KiB; no test shows more of a body than this.
@@ -144,6 +150,12 @@ fn tell(number: usize, step: &Value, answer: Result<Response, Error>) -> Result<
             for what in step["show"].as_array().into_iter().flatten().filter_map(Value::as_str) {
                 told.insert(what.to_owned(), shown(&response, what)?);
             }
+            if let Some(readings) = step["extract"].as_array() {
+                let extracted = readings.iter().map(|reading| extracted(&response, reading));
+                let as_json =
+                    |result: Result<Value, Error>| result.unwrap_or_else(|error| json!({ "error": error.to_string() }));
+                told.insert("extracted".to_owned(), extracted.map(as_json).collect());
+            }
         }
         Err(error) => {
             told.insert("error".to_owned(), json!(error.to_string()));
@@ -198,6 +210,52 @@ fn shown(response: &Response, what: &str) -> Result<Value, Error> {
             })
         }
         other => return Err(Error::new(format!("nothing shows `{other}`"))),
+    })
+}
+
+fn extracted(response: &Response, reading: &Value) -> Result<Value, Error> {
+    let text = |name: &str| reading[name].as_str();
+    if let Some(path) = text("json_path") {
+        return found(response.json_path(path), reading);
+    } else if let Some(pattern) = text("regex") {
+        return found(response.regex(pattern).group(text("group").unwrap_or("0")), reading);
+    } else if let Some(selector) = text("css") {
+        let css = response.css(selector);
+        return found(if let Some(name) = text("attribute") { css.attribute(name) } else { css }, reading);
+    } else if let Some(left) = text("left") {
+        return found(response.between(left, text("right").unwrap_or_default()), reading);
+    }
+    Ok(if let Some(path) = text("values") {
+        json!(response.json_path_values::<Value>(path)?)
+    } else if let Some(pattern) = text("captures") {
+        json!(response.regex_captures(pattern)?)
+    } else if let Some(pointer) = text("pointer") {
+        json!(response.json_text(pointer)?)
+    } else if let Some(name) = text("header") {
+        json!(response.header_values(name)?)
+    } else if let Some(part) = text("contains") {
+        json!(response.contains(part)?)
+    } else if let Some(hash) = text("hash") {
+        json!(response.hash(match hash {
+            "md5" => Hash::Md5,
+            "sha1" => Hash::Sha1,
+            "sha256" => Hash::Sha256,
+            _ => Hash::Sha512,
+        })?)
+    } else if let Some([start, end]) = reading["range"].as_array().map(Vec::as_slice) {
+        let number = |value: &Value| value.as_u64().unwrap_or_default() as u32;
+        json!(String::from_utf8_lossy(&response.body_range(number(start)..number(end))?))
+    } else {
+        json!(response.held_len()?)
+    })
+}
+
+/// All that is found for an `nth` of -1, one at random for 0, and otherwise that one.
+fn found(extract: Extract<'_>, reading: &Value) -> Result<Value, Error> {
+    Ok(match reading["nth"].as_i64().unwrap_or(1) {
+        -1 => json!(extract.all()?),
+        0 => json!(extract.random().first()?),
+        nth => json!(extract.nth(nth as u32).first()?),
     })
 }
 

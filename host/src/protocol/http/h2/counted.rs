@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::State;
+use crate::protocol::http::Error;
 use crate::protocol::http::stream::Stream;
 
 /// A stream that counts its bytes.
@@ -30,7 +31,11 @@ impl AsyncRead for Counted {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+        match ready!(Pin::new(&mut self.stream).poll_read(context, buffer)) {
+            // The crate forgets a GOAWAY over an error of the socket, but not over its end; to us both are the same.
+            Err(error) if Error::from_io(&error) == Error::Reset => return Poll::Ready(Ok(())),
+            read => read?,
+        }
         let read = (buffer.filled().len() - before) as u64;
         self.state.received.set(self.state.received.get() + read);
         Poll::Ready(Ok(()))
