@@ -153,15 +153,23 @@ impl Client {
                 result => return result,
             }
         }
-        // Both boxed, or every request on a kept connection would have to make room for them.
+        // Boxed, or every request on a kept connection would have to make room for it.
+        SendWrapper::new(Box::pin(self.afresh(request, target, progress, started))).await
+    }
+
+    /// Sends a request where no idle connection of HTTP/1.1 takes it.
+    async fn afresh(
+        &self,
+        request: &Request<'_>,
+        target: &Arc<Target>,
+        progress: &mut Progress,
+        started: Instant,
+    ) -> Result<Response, Error> {
         if self.may_multiplex(target) {
-            return SendWrapper::new(Box::pin(self.by_stream(request, target, progress, started))).await;
+            return self.by_stream(request, target, progress, started).await;
         }
-        Box::pin(async {
-            let connection = self.connect(target, progress, started).await?;
-            self.once(connection, request, progress, started).await
-        })
-        .await
+        let connection = self.connect(target, progress, started).await?;
+        self.once(connection, request, progress, started).await
     }
 
     /// Whether HTTP/2 may be spoken there.

@@ -19,12 +19,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use send_wrapper::SendWrapper;
+use tokio::task::spawn_local;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::client::WebPkiServerVerifier;
 use tokio_rustls::rustls::client::danger::ServerCertVerifier;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{ClientConfig, ProtocolVersion};
+use tokio_util::task::AbortOnDropHandle;
 
 pub(super) use failure::in_our_words;
 use identity::Identity;
@@ -87,10 +89,14 @@ impl Tls {
         tls
     }
 
-    /// Shakes hands.
+    /// Shakes hands. Must be called inside a `LocalSet`.
     pub(super) async fn connect(&self, own: &Own, host: &str, socket: Socket) -> Result<Secured, Error> {
         let (config, name) = self.terms(own, host)?;
-        let stream = TlsConnector::from(config).connect(name, socket).await.map_err(|error| failure::of(&error))?;
+        let handshake = TlsConnector::from(config).connect(name, socket);
+        // Verifying a certificate takes a deep stack. A VU has one of its own that keeps every page it ever touched, so
+        // the handshake goes on the thread's. Whoever gives up waiting ends it.
+        let handshake = AbortOnDropHandle::new(spawn_local(handshake)).await;
+        let stream = handshake.map_err(|_| Error::Reset)?.map_err(|error| failure::of(&error))?;
         let session = stream.get_ref().1;
         let protocol = agreed(self.settings.version, session.alpn_protocol())?;
         let version = match session.protocol_version() {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use rcgen::{CertificateParams, CertifiedIssuer, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::LocalSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
@@ -131,7 +132,7 @@ async fn meet(server: &Server<'_>, settings: http::Tls, version: Version) -> Res
         let Stream::Tls(stream) = stream else { unreachable!("it was made so") };
         Ok(Secured { stream, protocol, version, cipher })
     };
-    let ((), asked) = tokio::join!(serve, ask);
+    let ((), asked) = LocalSet::new().run_until(async { tokio::join!(serve, ask) }).await;
     asked
 }
 
@@ -215,7 +216,7 @@ async fn a_refused_client_is_an_error_of_tls_over_http2_too() {
     let target = shared.target(&url).unwrap();
     let request = Request { method: "GET", target: &target, headers: &[], body: None };
     let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
-    let local = tokio::task::LocalSet::new();
+    let local = LocalSet::new();
     let ((), exchange) =
         local.run_until(async { tokio::join!(serve, client.exchange(&request, &target, deadline)) }).await;
     assert_eq!(exchange.peer.protocol, Protocol::Http2);
@@ -249,7 +250,8 @@ async fn what_is_not_tls_is_told_from_what_hangs_up() {
             let _ = peer.write_all(answer).await;
         };
         let (tls, own) = (Tls::new(&settings), Own::default());
-        let ((), error) = tokio::join!(serve, tls.connect(&own, "localhost", socket));
+        let connect = tls.connect(&own, "localhost", socket);
+        let ((), error) = LocalSet::new().run_until(async { tokio::join!(serve, connect) }).await;
         assert_eq!(error.unwrap_err().code(), code, "{answer:?}");
     }
 }
