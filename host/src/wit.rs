@@ -10,9 +10,14 @@ wasmtime::component::bindgen!({
         "squall:journey/http.batch": async,
         "squall:journey/http.send-with": async,
         "squall:journey/http.batch-with": async,
+        "squall:journey/streams.open": async,
+        "squall:journey/streams.read": async,
+        "squall:journey/streams.start": async,
+        "squall:journey/streams.write": async,
+        "squall:journey/streams.finish": async,
         "squall:journey/vu.sleep": async,
     },
     exports: { default: async },
 });
 
-pub use self::squall::journey::{check, cookies, env, extract, group, http, log, metric, test, tls, vu};
+pub use self::squall::journey::{check, cookies, env, extract, group, http, log, metric, streams, test, tls, vu};

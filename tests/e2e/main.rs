@@ -8,6 +8,7 @@
 #![allow(clippy::float_cmp, reason = "a share of all is exactly 1, and a share of none exactly 0")]
 
 mod bad_input;
+mod bodies;
 mod config;
 mod executors;
 mod extract;
@@ -19,6 +20,7 @@ mod output;
 mod run;
 mod session;
 mod signals;
+mod streams;
 mod support;
 mod thresholds;
 mod tls;

@@ -34,7 +34,7 @@ use crate::protocol::http::{Client, Error, Owner};
 use crate::wit;
 use check::Groups;
 use cookies::Jars;
-use http::{Failures, Responses};
+use http::{Failures, Responses, Streams};
 use random::Random;
 
 /// How a journey reaches the person who runs it, and the run.
@@ -63,6 +63,8 @@ pub struct Run {
     pub pace: Option<Arc<Pace>>,
     /// Whether requests may be made at all.
     pub may_send: bool,
+    /// Files granted to the journeys, by name.
+    pub files: Arc<BTreeMap<String, Arc<[u8]>>>,
     /// Bytes of answers that one iteration may hold at once.
     pub held_bytes: u64,
 }
@@ -98,6 +100,7 @@ pub struct Host {
     groups: Groups,
     client: Client,
     responses: Responses,
+    streams: Streams,
     jars: Jars,
     failures: Failures,
     /// The statuses that the guest said are no failure.
@@ -135,6 +138,7 @@ impl Host {
             iteration: (0, 0),
             groups: Groups::default(),
             responses: Responses::default(),
+            streams: Streams::default(),
             jars: Jars::default(),
             failures: Failures::default(),
             expected: None,
@@ -158,6 +162,7 @@ impl Host {
     /// says that it did not: a request without an answer, where that is to be told (`throw`).
     #[must_use]
     pub fn end(&mut self) -> Option<String> {
+        self.end_streams();
         self.close_groups();
         self.local.extract().forget(self.serial, None);
         if let Some(response) = self.responses.clear() {

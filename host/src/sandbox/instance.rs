@@ -25,6 +25,7 @@ pub struct Sandbox {
     http: Arc<Http>,
     /// One for all worker threads.
     pace: Option<Arc<Pace>>,
+    files: Arc<BTreeMap<String, Arc<[u8]>>>,
     /// How scenarios use connections, where not as all do.
     connections: Arc<HashMap<Arc<str>, Connections>>,
     system_tags: SystemTags,
@@ -40,6 +41,7 @@ impl Sandbox {
             limits: plan.limits.clone(),
             http: Arc::new(plan.http.clone()),
             pace: plan.http.rps.map(|rps| Arc::new(Pace::new(rps))),
+            files: Arc::new(plan.files.clone()),
             connections: Arc::new(connections_of(plan)),
             system_tags: plan.system_tags.clone(),
             tags: plan.tags.clone(),
@@ -59,6 +61,7 @@ impl Journey for Sandbox {
             sink: Arc::new(ToContext(Arc::clone(context))),
             http: Arc::clone(&self.http),
             pace: self.pace.clone(),
+            files: Arc::clone(&self.files),
             may_send: true,
             held_bytes: self.limits.response_bytes,
         };
@@ -217,6 +220,7 @@ pub(super) async fn options(
         sink: Arc::new(OnlyLog(log)),
         http: Arc::clone(&http),
         pace: None,
+        files: Arc::default(),
         may_send: false,
         held_bytes: 0,
     };

@@ -10,6 +10,7 @@ mod nginx;
 mod plain;
 mod process;
 mod proxies;
+mod scripted;
 mod summary;
 mod target;
 
@@ -22,6 +23,7 @@ pub use nginx::Nginx;
 pub use plain::Plain;
 pub use process::{Finished, Running, Squall, squall};
 pub use proxies::{http_proxy, socks_proxy};
+pub use scripted::{Received, Scripted};
 pub use summary::Summary;
 pub use target::{TargetProcess, practice, practice_with};
 

@@ -21,8 +21,10 @@
 mod cookies;
 mod extract;
 mod form;
+mod multipart;
 mod request;
 mod response;
+mod streaming;
 
 use serde::Serialize;
 
@@ -31,8 +33,10 @@ use crate::bindings::squall::journey::http as host;
 
 pub use cookies::{Cookie, Jar};
 pub use extract::{Extract, Hash};
-pub use request::{Request, Statuses};
+pub use multipart::{Multipart, Part};
+pub use request::{Coding, Request, Statuses};
 pub use response::{Details, Response, Timings};
+pub use streaming::{Streaming, Upload};
 
 /// Sends a GET.
 pub fn get(url: impl AsRef<str>) -> Result<Response, Error> {

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{Jar, Response, form, send};
+use super::multipart::Content;
+use super::{Jar, Multipart, Response, Streaming, Upload, form, send};
 use crate::Error;
-use crate::bindings::squall::journey::http as host;
+use crate::bindings::squall::journey::{http as host, streams};
 use crate::vu::milliseconds;
 
 /// One request. Texts are borrowed where they can be.
@@ -36,8 +37,30 @@ struct Options<'a> {
     auth: Option<Auth<'a>>,
     cookies: Vec<(Cow<'a, str>, Cow<'a, str>, bool)>,
     jar: u32,
+    payload: Option<Payload<'a>>,
+    compression: Vec<host::Coding>,
     discard_body: Option<bool>,
     throw: Option<bool>,
+}
+
+/// A body that the host puts together.
+#[derive(Debug)]
+enum Payload<'a> {
+    Content(Content<'a>),
+    Multipart(Multipart<'a>),
+}
+
+/// An encoding of a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Coding {
+    /// `gzip`.
+    Gzip,
+    /// `deflate`.
+    Deflate,
+    /// `br`.
+    Brotli,
+    /// `zstd`.
+    Zstd,
 }
 
 /// How a request proves who asks.
@@ -171,6 +194,29 @@ impl<'a> Request<'a> {
         self.typed_body(form::encode(fields).into_bytes(), "application/x-www-form-urlencoded")
     }
 
+    /// Sets the body to a file that was granted to the run under this name (`--file`). Its bytes never enter the journey.
+    pub fn body_file(mut self, granted: impl Into<Cow<'a, str>>) -> Self {
+        self.options().payload = Some(Payload::Content(Content::File(granted.into())));
+        self
+    }
+
+    /// Sets the body to a form with files; the host writes the `content-type` header.
+    pub fn multipart(mut self, form: Multipart<'a>) -> Self {
+        self.options().payload = Some(Payload::Multipart(form));
+        self
+    }
+
+    /// Encodes the body with gzip; the host writes the `content-encoding` header.
+    pub fn gzip(self) -> Self {
+        self.compress(&[Coding::Gzip])
+    }
+
+    /// Encodes the body with one coding after the other; the host writes the `content-encoding` header.
+    pub fn compress(mut self, codings: &[Coding]) -> Self {
+        self.options().compression = codings.iter().map(|coding| coding.lowered()).collect();
+        self
+    }
+
     /// The time for the whole exchange, connecting and redirects included.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(milliseconds(timeout));
@@ -215,11 +261,37 @@ impl<'a> Request<'a> {
         match &self.options {
             None => send(request),
             Some(options) => {
-                let cookies = options.cookies();
-                let answer = host::send_with(request, options.lowered(&cookies));
+                let (cookies, parts) = options.lists();
+                let answer = host::send_with(request, options.lowered(&cookies, &parts));
                 Ok(Response::new(answer?))
             }
         }
+    }
+
+    /// Sends the request and returns when the head of the answer has come. A timeout covers everything up to the last
+    /// byte; without one, the run's default covers this call and each read on its own.
+    pub fn stream(self) -> Result<Streaming, Error> {
+        self.with_options(|request, options| Ok(Streaming::new(streams::open(request, options)?)))
+    }
+
+    /// Sends the head of the request and returns what its body is written to. With a length, exactly so many bytes must
+    /// follow; without one, HTTP/1.1 sends the body in chunks. Redirects are not followed.
+    pub fn upload(self, length: Option<u32>) -> Result<Upload, Error> {
+        self.with_options(|request, options| Ok(Upload::new(streams::start(request, options, length)?)))
+    }
+
+    /// Gives the request and its options, lowered, to a function of the host.
+    fn with_options<T>(
+        mut self,
+        call: impl FnOnce(host::Request<'_>, host::RequestOptions<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        if let Some(problem) = self.problem.take() {
+            return Err(problem.into());
+        }
+        let none = Options::default();
+        let options = self.options.as_deref().unwrap_or(&none);
+        let (headers, tags, (cookies, parts)) = (pairs(&self.headers), pairs(&self.tags), options.lists());
+        call(self.lowered(&headers, &tags), options.lowered(&cookies, &parts))
     }
 
     fn options(&mut self) -> &mut Options<'a> {
@@ -247,7 +319,27 @@ impl<'a> Request<'a> {
     }
 }
 
+impl Coding {
+    fn lowered(self) -> host::Coding {
+        match self {
+            Self::Gzip => host::Coding::Gzip,
+            Self::Deflate => host::Coding::Deflate,
+            Self::Brotli => host::Coding::Br,
+            Self::Zstd => host::Coding::Zstd,
+        }
+    }
+}
+
 impl Options<'_> {
+    /// What `lowered` borrows from.
+    fn lists(&self) -> (Vec<host::RequestCookie<'_>>, Vec<host::Part<'_>>) {
+        let parts = match &self.payload {
+            Some(Payload::Multipart(form)) => form.lowered(),
+            _ => Vec::new(),
+        };
+        (self.cookies(), parts)
+    }
+
     fn cookies(&self) -> Vec<host::RequestCookie<'_>> {
         self.cookies
             .iter()
@@ -255,7 +347,11 @@ impl Options<'_> {
             .collect()
     }
 
-    fn lowered<'r>(&'r self, cookies: &'r [host::RequestCookie<'r>]) -> host::RequestOptions<'r> {
+    fn lowered<'r>(
+        &'r self,
+        cookies: &'r [host::RequestCookie<'r>],
+        parts: &'r [host::Part<'r>],
+    ) -> host::RequestOptions<'r> {
         let credentials = |username: &'r str, password: &'r str| host::Credentials { username, password };
         let auth = self.auth.as_ref().map(|auth| match auth {
             Auth::Basic(username, password) => host::Auth::Basic(credentials(username, password)),
@@ -265,8 +361,11 @@ impl Options<'_> {
             auth,
             cookies,
             jar: self.jar,
-            body: None,
-            compression: &[],
+            body: self.payload.as_ref().map(|payload| match payload {
+                Payload::Content(content) => host::Payload::Content(content.lowered()),
+                Payload::Multipart(_) => host::Payload::Multipart(parts),
+            }),
+            compression: &self.compression,
             discard_body: self.discard_body,
             throw: self.throw,
         }
@@ -299,8 +398,8 @@ pub(super) fn send_all(requests: Vec<Request<'_>>) -> Vec<Result<Response, Error
     }
     let none = Options::default();
     let options: Vec<_> = sendable.iter().map(|request| request.options.as_deref().unwrap_or(&none)).collect();
-    let cookies: Vec<_> = options.iter().map(|options| options.cookies()).collect();
-    let options = options.iter().zip(&cookies).map(|(options, cookies)| options.lowered(cookies));
+    let lists: Vec<_> = options.iter().map(|options| options.lists()).collect();
+    let options = options.iter().zip(&lists).map(|(options, (cookies, parts))| options.lowered(cookies, parts));
     let with: Vec<_> = lowered.into_iter().zip(options).collect();
     merge(problems, host::batch_with(&with).into_iter().map(answer))
 }

@@ -23,7 +23,7 @@ pub(super) fn hop(debug: Debug, settings: &Http, request: &Request<'_>, exchange
         }
     }
     if let (Debug::Full, Some(body)) = (debug, request.body) {
-        show_body(&mut text, body);
+        show_body(&mut text, &body.whole());
     }
     match &exchange.result {
         Ok(response) => show_answer(debug, response, exchange, &mut text),
@@ -126,7 +126,7 @@ fn masked_url(url: &str) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::http::{Error, Header, Peer, Target, Timings};
+    use crate::protocol::http::{Body, Error, Header, Peer, Target, Timings};
 
     fn exchange(result: Result<Response, Error>) -> Exchange {
         let timings = Timings::default();
@@ -136,7 +136,13 @@ mod tests {
     fn shown(debug: Debug, url: &str, headers: &[(&str, &str)], body: &[u8], answer: &Exchange) -> String {
         let target = Target::parse(url).unwrap();
         let headers: Vec<_> = headers.iter().map(|&(name, value)| Header { name, value }).collect();
-        let request = Request { method: "POST", target: &target, headers: &headers, body: Some(body) };
+        let request = Request {
+            method: "POST",
+            target: &target,
+            headers: &headers,
+            body: Some(Body::Whole(body)),
+            keep_body: true,
+        };
         let settings = Http { user_agent: "squall".to_owned(), ..Http::default() };
         hop(debug, &settings, &request, answer)
     }

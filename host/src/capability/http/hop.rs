@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use super::session::Session;
-use crate::protocol::http::{Error, Header, Response, Target};
+use crate::protocol::http::{Body, Error, Header, Response, Target};
 
 /// One hop.
 pub(super) struct Hop<'a> {
     pub(super) method: &'a str,
     /// Headers that the guest gave.
     pub(super) headers: Vec<Header<'a>>,
-    pub(super) body: Option<&'a [u8]>,
+    pub(super) body: Option<Body<'a>>,
     pub(super) target: Arc<Target>,
     pub(super) session: Session<'a>,
 }
@@ -88,7 +88,7 @@ mod tests {
         Hop {
             method,
             headers: headers.map(|(name, value)| Header { name, value }).to_vec(),
-            body: Some(b"body"),
+            body: Some(Body::Whole(b"body")),
             target: Arc::new(Target::parse(url).unwrap()),
             session: Session::default(),
         }

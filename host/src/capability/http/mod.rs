@@ -5,9 +5,11 @@ mod debug;
 mod failures;
 mod hop;
 mod pace;
+mod payload;
 mod responses;
 mod sender;
 mod session;
+mod streams;
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -22,6 +24,7 @@ pub(super) use failures::Failures;
 pub use pace::Pace;
 pub(super) use responses::{Answer, Responses};
 use sender::{Asked, Sender};
+pub(super) use streams::Streams;
 
 impl http::Host for Host {
     async fn send(&mut self, request: http::Request) -> Result<http::Response, http::Error> {
@@ -113,7 +116,7 @@ impl http::Host for Host {
             tls_version: answer.peer.tls_version.unwrap_or_default().to_owned(),
             tls_cipher_suite: answer.peer.tls_cipher.unwrap_or_default().to_owned(),
             reused: answer.peer.reused,
-            encoded_length: u32::try_from(answer.response.body_length).unwrap_or(u32::MAX),
+            encoded_length: u32::try_from(answer.response.encoded_length).unwrap_or(u32::MAX),
             redirects: answer.redirects,
         })
     }
@@ -144,6 +147,7 @@ impl Host {
             run: &self.run,
             identity: &self.identity,
             jars: &self.jars,
+            random: &self.random,
             expected: self.expected.as_deref().unwrap_or(&self.run.http.expected_statuses),
             scope: self.scope,
             group: self.groups.current(),

@@ -39,14 +39,22 @@ impl Responses {
         if self.bytes + size > limit {
             return Err(Error::TooLarge(limit));
         }
-        // Ids are never used again, or a kept one would silently read someone else's answer.
-        self.last_id = self
-            .last_id
-            .checked_add(1)
-            .ok_or_else(|| Error::Other("this instance used up its response ids".to_owned()))?;
+        self.next_id()?;
         self.bytes += size;
         self.kept.push_back((self.last_id, answer));
         Ok(self.last_id)
+    }
+
+    /// A new id. They are never used again, or a kept one would silently read someone else's answer.
+    pub(super) fn next_id(&mut self) -> Result<u32, Error> {
+        let next = self.last_id.checked_add(1);
+        self.last_id = next.ok_or_else(|| Error::Other("this instance used up its response ids".to_owned()))?;
+        Ok(self.last_id)
+    }
+
+    pub(super) fn get_mut(&mut self, id: u32) -> Option<&mut Answer> {
+        let at = self.kept.binary_search_by_key(&id, |&(id, _)| id).ok()?;
+        Some(&mut self.kept[at].1)
     }
 
     pub(in super::super) fn get(&self, id: u32) -> Result<&Answer, http::LookupError> {

@@ -9,17 +9,20 @@ use tokio::time::Instant;
 
 use super::super::cookies::Jars;
 use super::super::local::Label;
+use super::super::random::Random;
 use super::super::{Identity, Local, Run};
 use super::debug;
 use super::hop::{Hop, redirect};
+use super::payload::Payload;
 use super::responses::Answer;
 use super::session::Session;
-use crate::protocol::http::{Client, Error, Exchange, Header, Request, without_userinfo};
+use super::streams::Opened;
+use crate::protocol::http::{Body, Client, Error, Exchange, Header, Request, without_userinfo};
 use crate::wit::http;
 use crate::wit::log::Level;
 
 /// The longest timeout a request may ask for, in milliseconds: 1 day.
-const LONGEST_TIMEOUT: f64 = 8.64e7;
+pub(super) const LONGEST_TIMEOUT: f64 = 8.64e7;
 
 /// Sends requests on behalf of one VU.
 #[derive(Clone, Copy)]
@@ -29,6 +32,7 @@ pub(super) struct Sender<'a> {
     pub(super) run: &'a Run,
     pub(super) identity: &'a Identity,
     pub(super) jars: &'a Jars,
+    pub(super) random: &'a Random,
     /// The statuses that are no failure where the request names none.
     pub(super) expected: &'a [(u16, u16)],
     pub(super) scope: u32,
@@ -45,12 +49,30 @@ pub(super) struct Asked<'a> {
 impl Sender<'_> {
     /// Sends a request, follows its redirects, and records each hop.
     pub(super) async fn send(&self, asked: Asked<'_>) -> Result<Answer, Error> {
+        self.hops(asked, None).await
+    }
+
+    /// The same, but the last answer is read later, and recorded when it ends.
+    pub(super) async fn open(&self, asked: Asked<'_>, opened: &mut Opened) -> Result<Answer, Error> {
+        self.hops(asked, Some(opened)).await
+    }
+
+    async fn hops(&self, asked: Asked<'_>, mut open: Option<&mut Opened>) -> Result<Answer, Error> {
         let request = asked.request;
-        let (mut hop, mut deadline) = match self.first_hop(asked) {
+        let refuse = |error| self.refuse(request, &request.method, error);
+        let payload = match asked.options {
+            Some(options) if Payload::is_asked(options) => {
+                let payload = Payload::new(request, options, &self.run.files, self.random);
+                Some(Box::new(SendWrapper::new(Box::pin(payload)).await.map_err(refuse)?))
+            }
+            _ => None,
+        };
+        let (mut hop, mut deadline) = match self.first_hop(asked, payload.as_deref()) {
             Ok(first) => first,
-            Err(error) => return Err(self.refuse(request, &request.method, error)),
+            Err(error) => return Err(refuse(error)),
         };
         let most = request.redirects.unwrap_or(self.run.http.max_redirects);
+        let keep_body = !asked.discards_body(self.run.http.discard_bodies);
         let mut redirects = 0;
         loop {
             if let Some(pace) = &self.run.pace {
@@ -60,8 +82,21 @@ impl Sender<'_> {
             let own = hop.own(self.jars);
             let all = own.as_ref().map(|own| hop.with_own(own));
             let headers = all.as_deref().unwrap_or(&hop.headers);
-            let sent = Request { method: hop.method, target: &hop.target, headers, body: hop.body };
-            let exchange = self.client.exchange(&sent, &hop.target, deadline).await;
+            let sent = Request { method: hop.method, target: &hop.target, headers, body: hop.body, keep_body };
+            let mut exchange = match &mut open {
+                None => self.client.exchange(&sent, &hop.target, deadline).await,
+                Some(opened) => opened.begin(self.client, &sent, deadline, &hop.target).await,
+            };
+            if let Ok(response) = &mut exchange.result
+                && response.is_encoded
+                && open.is_none()
+                && !(redirects < most && redirect(response, &hop.target).is_some())
+            {
+                let decoded = SendWrapper::new(Box::pin(response.decode(self.run.http.max_body))).await;
+                if let Err(error) = decoded {
+                    exchange.result = Err(error);
+                }
+            }
             if let Some(debug) = self.run.http.debug {
                 self.show(&debug::hop(debug, self.client.shared().settings(), &sent, &exchange));
             }
@@ -78,7 +113,21 @@ impl Sender<'_> {
             // The first hop is named as the guest wrote it, but for name and password.
             let is_verbatim = redirects == 0 && hop.target.credentials().is_none();
             let url = if is_verbatim { &request.url } else { hop.target.url() };
-            self.local.add_request(&self.label(request, hop.method, url, expected), &exchange);
+            let is_recorded = match &mut open {
+                None => true,
+                Some(opened) => {
+                    let response = exchange.result.as_ref();
+                    let is_redirected =
+                        response.is_ok_and(|response| redirects < most && redirect(response, &hop.target).is_some());
+                    let is_last = answer.is_none() && !is_redirected;
+                    opened.settle(self.client, &mut exchange, is_last, deadline).await
+                }
+            };
+            if is_recorded {
+                self.local.add_request(&self.label(request, hop.method, url, expected), &exchange);
+            } else if let Some(opened) = &mut open {
+                (opened.method, opened.url, opened.expected) = (hop.method.to_owned(), url.to_owned(), expected);
+            }
             let response = exchange.result?;
             if answer.is_some() {
                 hop.session.answer = answer;
@@ -103,7 +152,11 @@ impl Sender<'_> {
         }
     }
 
-    fn first_hop<'a>(&self, asked: Asked<'a>) -> Result<(Hop<'a>, Instant), Error> {
+    pub(super) fn first_hop<'a>(
+        &self,
+        asked: Asked<'a>,
+        payload: Option<&'a Payload<'a>>,
+    ) -> Result<(Hop<'a>, Instant), Error> {
         let request = asked.request;
         if !self.run.may_send {
             return Err(Error::Denied("no request may be made here".to_owned()));
@@ -117,13 +170,20 @@ impl Sender<'_> {
             Some(other) => return Err(Error::InvalidRequest(format!("a timeout of {other} ms is not possible"))),
         };
         let session = Session::new(asked.options, self.jars)?;
-        let headers =
+        let mut headers: Vec<_> =
             request.headers.iter().map(|header| Header { name: &header.name, value: &header.value }).collect();
-        let hop = Hop { method: &request.method, headers, body: asked.body(), target, session };
+        let body = match payload {
+            Some(payload) => {
+                payload.add_to(&mut headers)?;
+                payload.body()
+            }
+            None => request.body.as_deref().map(Body::Whole),
+        };
+        let hop = Hop { method: &request.method, headers, body, target, session };
         Ok((hop, Instant::now() + timeout))
     }
 
-    fn is_expected(&self, request: &http::Request, status: u16) -> bool {
+    pub(super) fn is_expected(&self, request: &http::Request, status: u16) -> bool {
         match request.expected_statuses.as_slice() {
             [] => self.expected.iter().any(|&(first, last)| (first..=last).contains(&status)),
             ranges => ranges.iter().any(|range| (range.first..=range.last).contains(&status)),
@@ -131,13 +191,19 @@ impl Sender<'_> {
     }
 
     /// Counts a request that could not even be sent, as k6 does.
-    fn refuse(&self, request: &http::Request, method: &str, error: Error) -> Error {
+    pub(super) fn refuse(&self, request: &http::Request, method: &str, error: Error) -> Error {
         let url = without_userinfo(&request.url);
         self.local.add_request(&self.label(request, method, &url, false), &Exchange::refused(error.clone()));
         error
     }
 
-    fn label<'a>(&self, request: &'a http::Request, method: &'a str, url: &'a str, expected: bool) -> Label<'a> {
+    pub(super) fn label<'a>(
+        &self,
+        request: &'a http::Request,
+        method: &'a str,
+        url: &'a str,
+        expected: bool,
+    ) -> Label<'a> {
         Label {
             scope: self.scope,
             group: self.group,
@@ -170,10 +236,10 @@ impl Sender<'_> {
     }
 }
 
-impl<'a> Asked<'a> {
-    /// The body as it goes onto the wire.
-    fn body(self) -> Option<&'a [u8]> {
-        self.request.body.as_deref()
+impl Asked<'_> {
+    /// Whether the answer's body is thrown away.
+    pub(super) fn discards_body(self, by_default: bool) -> bool {
+        self.options.and_then(|options| options.discard_body).unwrap_or(by_default)
     }
 
     /// Whether having no answer fails the iteration.

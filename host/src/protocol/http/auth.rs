@@ -4,6 +4,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http_auth::{DigestClient, PasswordParams, digest::Qop};
 
+use super::Body;
+
 /// Who asks.
 #[derive(Debug, Clone, Copy)]
 pub struct Credentials<'a> {
@@ -26,14 +28,16 @@ pub fn digest(
     challenges: &[String],
     method: &str,
     uri: &str,
-    body: Option<&[u8]>,
+    body: Option<Body<'_>>,
     credentials: Credentials<'_>,
 ) -> Option<String> {
     let parsed = challenges.iter().filter_map(|header| http_auth::parse_challenges(header).ok()).flatten();
     let mut clients = parsed.filter_map(|challenge| DigestClient::try_from(&challenge).ok());
     clients.find_map(|mut client| {
         // The body goes into the answer only where the server wants nothing less.
-        let body = if client.qop() & Qop::Auth { None } else { Some(body.unwrap_or_default()) };
+        let is_without = client.qop() & Qop::Auth;
+        let whole = body.filter(|_| !is_without).map(Body::whole).unwrap_or_default();
+        let body = (!is_without).then_some(&*whole);
         let Credentials { username, password } = credentials;
         client.respond(&PasswordParams { username, password, uri, method, body }).ok()
     })

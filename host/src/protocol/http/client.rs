@@ -12,7 +12,6 @@ use send_wrapper::SendWrapper;
 
 use super::alarm::Alarm;
 use super::h1::Decoder;
-use super::h2::Again;
 use super::pool::{Idle, Pool, Turn};
 use super::shared::Shared;
 use super::stream::Stream;
@@ -53,7 +52,7 @@ enum Held {
 }
 
 /// Which way a request goes when no idle connection takes it.
-enum Way {
+pub(super) enum Way {
     /// On a connection of its own.
     Alone(Idle),
     /// On a stream among others.
@@ -131,8 +130,7 @@ impl Client {
         let mut progress = Progress::default();
         let attempt = self.attempt(request, target, &mut progress);
         let result = self.alarm.bound(deadline, attempt).await.unwrap_or(Err(Error::Timeout));
-        let Progress { timings, sent, received, peer, retried } = progress;
-        Exchange { result, timings, sent, received, peer, retried }
+        progress.into_exchange(result)
     }
 
     async fn attempt(
@@ -173,7 +171,7 @@ impl Client {
     }
 
     /// Whether HTTP/2 may be spoken there.
-    fn may_multiplex(&self, target: &Target) -> bool {
+    pub(super) fn may_multiplex(&self, target: &Target) -> bool {
         match self.shared.settings().version {
             Version::Http1 => false,
             Version::Http2 => true,
@@ -182,7 +180,12 @@ impl Client {
     }
 
     /// Opens a connection within the time there is for that.
-    async fn connect(&self, target: &Arc<Target>, progress: &mut Progress, started: Instant) -> Result<Idle, Error> {
+    pub(super) async fn connect(
+        &self,
+        target: &Arc<Target>,
+        progress: &mut Progress,
+        started: Instant,
+    ) -> Result<Idle, Error> {
         let limit = self.shared.settings().connect_timeout;
         let opened = tokio::time::timeout(limit, self.open(target, progress)).await.unwrap_or(Err(Error::DialTimeout));
         if opened.is_err() {
@@ -235,12 +238,7 @@ impl Client {
                 Ok(response) => return Ok(response),
                 Err(failure) => failure,
             };
-            let again = match failure.again {
-                Again::NotProcessed => true,
-                Again::Closed => progress.peer.reused && request.is_idempotent(),
-                Again::No => false,
-            };
-            if progress.retried || !again {
+            if progress.retried || !failure.may_be_repeated(request, progress) {
                 return Err(failure.error);
             }
             progress.retried = true;
@@ -248,7 +246,12 @@ impl Client {
     }
 
     /// Finds the way for a request where HTTP/2 may be spoken: a stream, or a new connection.
-    async fn way(&self, target: &Arc<Target>, progress: &mut Progress, started: Instant) -> Result<Way, Error> {
+    pub(super) async fn way(
+        &self,
+        target: &Arc<Target>,
+        progress: &mut Progress,
+        started: Instant,
+    ) -> Result<Way, Error> {
         let is_kept = self.owner.connections != Connections::PerRequest;
         let opening = if is_kept && !self.shared.speaks_http1(target) {
             let may_grow = matches!(self.owner.connections, Connections::Shared(_));
@@ -294,37 +297,43 @@ impl Client {
         }
     }
 
-    async fn once(
+    fn once(
         &self,
         mut connection: Idle,
         request: &Request<'_>,
         progress: &mut Progress,
         started: Instant,
-    ) -> Result<Response, Error> {
-        let settings = self.shared.settings();
-        progress.peer = connection.peer;
-        let ready = Instant::now();
-        progress.timings.blocked = ready - started;
-        progress.sent += connection.http.send(settings, request).await?;
-        let sent = Instant::now();
-        progress.timings.sending = sent - ready;
-        let spare = std::mem::take(&mut *self.spare.borrow_mut());
-        let mut decoder = Decoder::new(request.method, settings.max_body, !settings.discard_bodies, spare);
-        let first = connection.http.receive(&mut decoder, settings.read_timeout, progress).await?;
-        let ended = Instant::now();
-        progress.timings.waiting = first - sent;
-        progress.timings.receiving = ended - first;
-        if decoder.is_reusable() && self.owner.connections != Connections::PerRequest {
+    ) -> impl Future<Output = Result<Response, Error>> {
+        // An `async fn` would hold the connection twice: as its argument, and as what it became.
+        async move {
+            let settings = self.shared.settings();
+            progress.peer = connection.peer;
+            let ready = Instant::now();
+            progress.timings.blocked = ready - started;
+            progress.sent += connection.http.send(settings, request).await?;
+            let sent = Instant::now();
+            progress.timings.sending = sent - ready;
+            let spare = std::mem::take(&mut *self.spare.borrow_mut());
+            let mut decoder = Decoder::new(request.method, settings.max_body, request.keep_body, spare);
+            let first = connection.http.receive(&mut decoder, settings.read_timeout, progress).await?;
+            let ended = Instant::now();
+            progress.timings.waiting = first - sent;
+            progress.timings.receiving = ended - first;
+            self.keep(connection, decoder.is_reusable(), ended);
+            Ok(decoder.into_response())
+        }
+    }
+
+    /// Keeps a connection for the next request, if it may have one.
+    pub(super) fn keep(&self, mut connection: Idle, is_reusable: bool, ended: Instant) {
+        if is_reusable && self.owner.connections != Connections::PerRequest {
             connection.peer.reused = true;
             connection.since = ended;
             self.pool().put_idle(connection);
         }
-        let (status, body_length, has_cookies) = (decoder.status(), decoder.body_length(), decoder.has_cookies());
-        let (raw, head_length) = decoder.into_raw();
-        Ok(Response { status, body_length, has_cookies, raw, head_length })
     }
 
-    fn pool(&self) -> &Pool {
+    pub(super) fn pool(&self) -> &Pool {
         match &*self.connections {
             Held::Own(pool) => pool,
             Held::Shared(pool) => pool,

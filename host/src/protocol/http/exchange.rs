@@ -92,7 +92,7 @@ pub struct Exchange {
 }
 
 /// What is known of an exchange while it goes on, so that a deadline does not lose it.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Progress {
     pub(super) timings: Timings,
     pub(super) sent: u64,
@@ -113,5 +113,12 @@ impl Exchange {
             peer: Peer::default(),
             retried: false,
         }
+    }
+}
+
+impl Progress {
+    pub(super) fn into_exchange(self, result: Result<Response, Error>) -> Exchange {
+        let Self { timings, sent, received, peer, retried } = self;
+        Exchange { result, timings, sent, received, peer, retried }
     }
 }

@@ -1,5 +1,7 @@
 //! A request onto the wire.
 
+use std::borrow::Cow;
+
 use super::dial::Via;
 use super::{Error, Target};
 use crate::plan::Http;
@@ -24,7 +26,52 @@ pub struct Request<'a> {
     /// Headers as given by the user.
     pub headers: &'a [Header<'a>],
     /// The body, if it has one.
-    pub body: Option<&'a [u8]>,
+    pub body: Option<Body<'a>>,
+    /// Whether the answer's body is kept, or only counted.
+    pub keep_body: bool,
+}
+
+/// What a request's body is.
+#[derive(Debug, Clone, Copy)]
+pub enum Body<'a> {
+    /// These bytes.
+    Whole(&'a [u8]),
+    /// These, one after the other. Large ones are not copied on their way.
+    Pieces(&'a [Cow<'a, [u8]>]),
+    /// Bytes that follow later: so many, or as many as come.
+    Later(Option<u64>),
+}
+
+impl<'a> Body<'a> {
+    /// A piece of it; `None` after the last.
+    pub(super) fn piece(self, index: usize) -> Option<&'a [u8]> {
+        match self {
+            Self::Whole(bytes) => (index == 0).then_some(bytes),
+            Self::Pieces(pieces) => pieces.get(index).map(|piece| &**piece),
+            Self::Later(_) => None,
+        }
+    }
+
+    /// Its pieces in order.
+    pub(super) fn pieces(self) -> impl Iterator<Item = &'a [u8]> {
+        (0..).map_while(move |index| self.piece(index))
+    }
+
+    /// How many bytes of it are here.
+    #[must_use]
+    pub fn length(self) -> usize {
+        self.pieces().map(<[u8]>::len).sum()
+    }
+
+    /// All of it in one piece.
+    #[must_use]
+    pub fn whole(self) -> Cow<'a, [u8]> {
+        match self {
+            Self::Whole(bytes) => Cow::Borrowed(bytes),
+            Self::Pieces(pieces) => Cow::Owned(pieces.concat()),
+            Self::Later(_) => Cow::Borrowed(&[]),
+        }
+    }
 }
 
 /// Headers that decide how a message is framed or routed; they belong to the client.
@@ -40,11 +87,11 @@ impl Request<'_> {
     pub fn head(&self, settings: &Http) -> Result<Vec<u8>, Error> {
         let mut out = Vec::new();
         self.write(settings, None, &mut out)?;
-        out.truncate(out.len() - self.body.map_or(0, <[u8]>::len));
         Ok(out)
     }
 
-    /// Appends the request in HTTP/1.1 form (RFC 9112), to a proxy with the whole URL (RFC 9112, 3.2.2).
+    /// Appends the request line and the headers in HTTP/1.1 form (RFC 9112), to a proxy with the whole URL (RFC 9112,
+    /// 3.2.2).
     pub(super) fn write(&self, settings: &Http, via: Option<&Via>, out: &mut Vec<u8>) -> Result<(), Error> {
         self.check_method()?;
         let (path, authority) = (self.target.path_and_query().as_bytes(), self.target.authority().as_bytes());
@@ -73,9 +120,9 @@ impl Request<'_> {
         }
         match self.content_length() {
             Some(length) => {
-                let body = self.body.unwrap_or_default();
-                put(out, &[b"content-length: ", decimal(length, &mut [0; 20]), b"\r\n\r\n", body]);
+                put(out, &[b"content-length: ", decimal(length, &mut [0; 20]), b"\r\n\r\n"]);
             }
+            None if self.body.is_some() => out.extend_from_slice(b"transfer-encoding: chunked\r\n\r\n"),
             None => out.extend_from_slice(b"\r\n"),
         }
         Ok(())
@@ -84,7 +131,8 @@ impl Request<'_> {
     /// What the `content-length` header says, if there is one.
     pub(super) fn content_length(&self) -> Option<usize> {
         match self.body {
-            Some(body) => Some(body.len()),
+            Some(Body::Later(length)) => length.map(|length| length as usize),
+            Some(body) => Some(body.length()),
             // Methods that usually have a body say that this one has none (RFC 9110, 8.6).
             None => matches!(self.method, "POST" | "PUT" | "PATCH").then_some(0),
         }
@@ -153,7 +201,9 @@ mod tests {
     fn written(method: &str, headers: &[Header<'_>], body: Option<&[u8]>) -> Result<String, Error> {
         let target = Target::parse("http://a.test/b").unwrap();
         let mut out = Vec::new();
-        Request { method, target: &target, headers, body }.write(&settings(), None, &mut out)?;
+        let body = body.map(Body::Whole);
+        Request { method, target: &target, headers, body, keep_body: true }.write(&settings(), None, &mut out)?;
+        out.extend_from_slice(&body.map(Body::whole).unwrap_or_default());
         Ok(String::from_utf8(out).unwrap())
     }
 
@@ -167,7 +217,7 @@ mod tests {
     #[test]
     fn a_proxy_is_told_the_whole_url() {
         let target = Target::parse("http://a.test:81/b?c#d").unwrap();
-        let request = Request { method: "GET", target: &target, headers: &[], body: None };
+        let request = Request { method: "GET", target: &target, headers: &[], body: None, keep_body: true };
         let mut out = Vec::new();
         let via = Via { authorization: Some("Basic eA==".to_owned()) };
         request.write(&settings(), Some(&via), &mut out).unwrap();

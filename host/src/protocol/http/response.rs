@@ -7,8 +7,12 @@ use super::h1::MAX_HEADERS;
 pub struct Response {
     /// The status code.
     pub status: u16,
-    /// Bytes of the body as received.
+    /// Bytes of the body, decoded once it was.
     pub body_length: u64,
+    /// Bytes of the body as received.
+    pub encoded_length: u64,
+    /// Whether the body is still encoded as `content-encoding` says.
+    pub is_encoded: bool,
     /// Whether it has a `set-cookie` header.
     pub has_cookies: bool,
     /// The head, then the body. What came by HTTP/2 is written in the form of HTTP/1.1.
@@ -24,7 +28,29 @@ impl Response {
         let head = head.replace('\n', "\r\n") + "\r\n\r\n";
         let has_cookies = head.contains("set-cookie");
         let raw = [head.as_bytes(), body].concat();
-        Self { status, body_length: body.len() as u64, has_cookies, raw, head_length: head.len() }
+        let body_length = body.len() as u64;
+        Self {
+            status,
+            body_length,
+            encoded_length: body_length,
+            is_encoded: false,
+            has_cookies,
+            raw,
+            head_length: head.len(),
+        }
+    }
+
+    /// An answer of which only the status is known any more.
+    pub(super) fn bare(status: u16) -> Self {
+        Self {
+            status,
+            body_length: 0,
+            encoded_length: 0,
+            is_encoded: false,
+            has_cookies: false,
+            raw: Vec::new(),
+            head_length: 0,
+        }
     }
 
     /// The body; empty if it was thrown away.

@@ -25,10 +25,11 @@
 //! Every answer is one line, `answer {"step": 0, "status": 200, ...}` or `answer {"step": 0, "error": "..."}`; `show` asks
 //! for more of it. A `repeat` does a step several times.
 
+use std::io::Write as _;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use squall_sdk::http::{self, Cookie, Extract, Hash, Jar, Request, Response};
+use squall_sdk::http::{self, Coding, Cookie, Extract, Hash, Jar, Multipart, Part, Request, Response};
 use squall_sdk::{Error, env, log, sleep, tls, vu};
 
 /// Log messages are cut at 8 KiB; no test shows more of a body than this.
@@ -72,10 +73,67 @@ fn run(number: usize, step: &Value) -> Result<(), Error> {
         for (answer, step) in http::batch(requests).into_iter().zip(steps) {
             tell(number, step, answer)?;
         }
+    } else if step["stream"] != Value::Null {
+        let read = read_stream(step);
+        let mut told = read.unwrap_or_else(|error| json!({ "error": error.to_string() }));
+        told["step"] = json!(number);
+        log::info(&format!("answer {told}"));
+    } else if let Some(pieces) = step["upload"].as_array() {
+        tell(number, step, upload(step, pieces))?;
     } else {
         tell(number, step, request(step)?.send())?;
     }
     Ok(())
+}
+
+/// Reads an answer as it comes, or so many pieces of it: lengths, when they arrived, what they were.
+fn read_stream(step: &Value) -> Result<Value, Error> {
+    let mut stream = request(step)?.stream()?;
+    let most = step["stream"].as_u64().unwrap_or(u64::MAX);
+    let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
+    let head = milliseconds(stream.arrived());
+    let (mut pieces, mut arrived, mut text, mut problem) = (Vec::new(), Vec::new(), String::new(), Value::Null);
+    let mut total = 0x811c_9dc5;
+    while (pieces.len() as u64) < most {
+        match stream.read_piece() {
+            Ok(Some(piece)) => {
+                pieces.push(piece.len());
+                arrived.push(milliseconds(stream.arrived()));
+                total = sum(total, &piece);
+                text.push_str(&String::from_utf8_lossy(&piece[..piece.len().min(SHOWN)]));
+            }
+            Ok(None) => break,
+            Err(error) => {
+                problem = json!(error.to_string());
+                break;
+            }
+        }
+    }
+    let length = pieces.iter().sum::<usize>();
+    pieces.truncate(50);
+    arrived.truncate(50);
+    // What is not text would be escaped twice on its way to the test.
+    let is_text = !text.contains(char::is_control);
+    let text: String = text.chars().take(if is_text { SHOWN } else { 0 }).collect();
+    let (status, url, timings) = (stream.status(), stream.response().url()?, shown(stream.response(), "timings")?);
+    if step["leave_open"].as_bool() == Some(true) {
+        std::mem::forget(stream);
+    }
+    Ok(json!({ "status": status, "url": url, "head": head, "pieces": pieces, "arrived": arrived, "length": length,
+        "sum": total, "text": text, "problem": problem, "timings": timings }))
+}
+
+/// Sends texts one after the other as one body.
+fn upload(step: &Value, pieces: &[Value]) -> Result<Response, Error> {
+    let length = step["upload_length"].as_u64().map(|length| length as u32);
+    let mut upload = request(step)?.upload(length)?;
+    for piece in pieces {
+        upload
+            .write_all(piece.as_str().unwrap_or_default().as_bytes())
+            .map_err(|error| Error::new(error.to_string()))?;
+        sleep(Duration::from_millis(step["pause_ms"].as_u64().unwrap_or_default()));
+    }
+    upload.finish()
 }
 
 /// Shows a certificate from now on; an empty object shows none.
@@ -115,7 +173,47 @@ fn request(step: &Value) -> Result<Request<'_>, Error> {
     for status in step["expect"].as_array().into_iter().flatten() {
         request = request.expect_status(status.as_u64().unwrap_or_default() as u16);
     }
-    with_session(request, step)
+    with_body(with_session(request, step)?, step)
+}
+
+fn with_body<'a>(mut request: Request<'a>, step: &'a Value) -> Result<Request<'a>, Error> {
+    if let Some(name) = step["body_file"].as_str() {
+        request = request.body_file(name);
+    }
+    if let Some(length) = step["body_length"].as_u64() {
+        request = request.body((0..length).map(|at| (at % 251) as u8).collect::<Vec<_>>());
+    }
+    if let Some(parts) = step["multipart"].as_array() {
+        request = request.multipart(parts.iter().fold(Multipart::new(), |form, part| {
+            let text = |key: &str| part[key].as_str();
+            let name = text("name").unwrap_or_default();
+            let mut made = match text("file") {
+                Some(granted) => Part::file(name, granted),
+                None => Part::bytes(name, text("text").unwrap_or_default().as_bytes()),
+            };
+            if let Some(filename) = text("filename") {
+                made = made.filename(filename);
+            }
+            if let Some(content_type) = text("content_type") {
+                made = made.content_type(content_type);
+            }
+            form.part(made)
+        }));
+    }
+    if let Some(codings) = step["compress"].as_array() {
+        let coding = |name: &Value| match name.as_str() {
+            Some("gzip") => Ok(Coding::Gzip),
+            Some("deflate") => Ok(Coding::Deflate),
+            Some("br") => Ok(Coding::Brotli),
+            Some("zstd") => Ok(Coding::Zstd),
+            other => Err(Error::new(format!("nothing encodes `{other:?}`"))),
+        };
+        request = request.compress(&codings.iter().map(coding).collect::<Result<Vec<_>, _>>()?);
+    }
+    if let Some(discard) = step["discard"].as_bool() {
+        request = request.discard_body(discard);
+    }
+    Ok(request)
 }
 
 fn with_session<'a>(mut request: Request<'a>, step: &'a Value) -> Result<Request<'a>, Error> {
@@ -171,6 +269,8 @@ fn tell(number: usize, step: &Value, answer: Result<Response, Error>) -> Result<
 fn shown(response: &Response, what: &str) -> Result<Value, Error> {
     Ok(match what {
         "body" => json!(response.text()?.chars().take(SHOWN).collect::<String>()),
+        // FNV-1a of the whole body.
+        "sum" => json!(sum(0x811c_9dc5, &response.body()?)),
         "headers" => json!(response.headers()?),
         "url" => json!(response.url()?),
         "cookies" => {
@@ -211,6 +311,11 @@ fn shown(response: &Response, what: &str) -> Result<Value, Error> {
         }
         other => return Err(Error::new(format!("nothing shows `{other}`"))),
     })
+}
+
+/// FNV-1a, going on from `sum`.
+fn sum(sum: u32, bytes: &[u8]) -> u32 {
+    bytes.iter().fold(sum, |sum, &byte| (sum ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
 
 fn extracted(response: &Response, reading: &Value) -> Result<Value, Error> {

@@ -36,7 +36,7 @@ async fn serve(answers: usize) -> (String, Rc<Cell<usize>>) {
 
 async fn send(client: &Client, method: &str, url: &str) -> Exchange {
     let target = client.shared().target(url).unwrap();
-    let request = Request { method, target: &target, headers: &[], body: None };
+    let request = Request { method, target: &target, headers: &[], body: None, keep_body: true };
     client.exchange(&request, &target, tokio::time::Instant::now() + Duration::from_secs(10)).await
 }
 

@@ -2,7 +2,7 @@
 
 use std::mem::MaybeUninit;
 
-use super::super::Error;
+use super::super::{Error, Response};
 
 /// The head of a response may not be larger than this many bytes.
 const MAX_HEAD: usize = 256 << 10;
@@ -27,6 +27,8 @@ pub(in super::super) struct Decoder {
     reusable: bool,
     /// Whether the answer sets cookies.
     has_cookies: bool,
+    /// Whether the answer has a `content-encoding`.
+    is_encoded: bool,
     head_only: bool,
     keep_body: bool,
     max_body: u64,
@@ -47,12 +49,14 @@ enum State {
 }
 
 /// What the head of a response says about its body.
+#[expect(clippy::struct_excessive_bools, reason = "facts about an answer; none excludes another")]
 struct Framing {
     length: Option<u64>,
     coding: Coding,
     close: bool,
     keep_alive: bool,
     cookies: bool,
+    encoded: bool,
 }
 
 /// The last transfer coding of a body, which says where it ends.
@@ -75,6 +79,7 @@ impl Decoder {
             body_length: 0,
             reusable: true,
             has_cookies: false,
+            is_encoded: false,
             head_only: method == "HEAD",
             keep_body,
             max_body,
@@ -86,23 +91,62 @@ impl Decoder {
         self.state == State::Done
     }
 
+    pub(in super::super) fn has_head(&self) -> bool {
+        self.head_length > 0
+    }
+
+    /// Bytes of the body that are here.
+    pub(in super::super) fn held(&self) -> usize {
+        if self.has_head() { self.raw.len() - self.head_length } else { 0 }
+    }
+
+    /// Takes what is here of the body.
+    pub(in super::super) fn take_body(&mut self) -> Vec<u8> {
+        self.raw.split_off(self.head_length)
+    }
+
+    /// The answer without its body, which is read as it comes.
+    pub(in super::super) fn bodiless(&self) -> Response {
+        Response {
+            status: self.status,
+            body_length: 0,
+            encoded_length: 0,
+            is_encoded: self.is_encoded,
+            has_cookies: self.has_cookies,
+            raw: self.raw[..self.head_length].to_vec(),
+            head_length: self.head_length,
+        }
+    }
+
     pub(in super::super) fn is_reusable(&self) -> bool {
         self.reusable
     }
 
-    pub(in super::super) fn has_cookies(&self) -> bool {
-        self.has_cookies
-    }
-
+    #[cfg(test)]
     pub(in super::super) fn status(&self) -> u16 {
         self.status
     }
 
+    #[cfg(test)]
     pub(in super::super) fn body_length(&self) -> u64 {
         self.body_length
     }
 
+    /// The answer, once it is whole.
+    pub(in super::super) fn into_response(self) -> Response {
+        Response {
+            status: self.status,
+            body_length: self.body_length,
+            encoded_length: self.body_length,
+            is_encoded: self.is_encoded,
+            has_cookies: self.has_cookies,
+            raw: self.raw,
+            head_length: self.head_length,
+        }
+    }
+
     /// The head and the body, and where the body starts.
+    #[cfg(test)]
     pub(in super::super) fn into_raw(self) -> (Vec<u8>, usize) {
         (self.raw, self.head_length)
     }
@@ -199,6 +243,7 @@ impl Decoder {
     /// Decides how the body is delimited (RFC 9112, 6.3).
     fn frame(&mut self, framing: &Framing) -> Result<(), Error> {
         self.has_cookies = framing.cookies;
+        self.is_encoded = framing.encoded;
         self.reusable = !framing.close && framing.keep_alive;
         self.state = if self.head_only || matches!(self.status, 204 | 304) {
             State::Done
@@ -311,8 +356,14 @@ fn parse_head_with<'b>(
 }
 
 fn framing(version: u8, headers: &[httparse::Header<'_>]) -> Result<Framing, String> {
-    let mut framing =
-        Framing { length: None, coding: Coding::None, close: false, keep_alive: version == 1, cookies: false };
+    let mut framing = Framing {
+        length: None,
+        coding: Coding::None,
+        close: false,
+        keep_alive: version == 1,
+        cookies: false,
+        encoded: false,
+    };
     for header in headers {
         // Compared by length first: most headers are none of these.
         match header.name.len() {
@@ -323,6 +374,7 @@ fn framing(version: u8, headers: &[httparse::Header<'_>]) -> Result<Framing, Str
                 }
                 framing.length = Some(length);
             }
+            16 if header.name.eq_ignore_ascii_case("content-encoding") => framing.encoded = true,
             17 if header.name.eq_ignore_ascii_case("transfer-encoding") => {
                 let last = header.value.rsplit(|&byte| byte == b',').next().unwrap_or_default();
                 let is_chunked = last.trim_ascii().eq_ignore_ascii_case(b"chunked");

@@ -12,13 +12,13 @@ use std::sync::Arc;
 use std::task::{Poll, ready};
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
+use tokio::io::{AsyncRead as _, AsyncWrite as _, AsyncWriteExt as _, ReadBuf};
 
 pub(super) use decode::{Decoder, MAX_HEADERS};
 
 use super::dial::Via;
 use super::stream::Stream;
-use super::{Error, Progress, Request};
+use super::{Body, Error, Progress, Request};
 use crate::plan::Http;
 use silence::Silence;
 
@@ -31,6 +31,8 @@ thread_local! {
 
 /// The largest capacity the outgoing buffer keeps between requests, in bytes.
 const KEEP_OUTGOING: usize = 256 << 10;
+/// A body up to this size is copied behind its head, so that both leave in one write.
+const COPIED_BODY: usize = 64 << 10;
 
 /// An open connection that speaks HTTP/1.1.
 #[derive(Debug)]
@@ -61,12 +63,24 @@ impl Connection {
         // What the first write left over is copied, so that the thread's buffer is free for others in the meantime.
         let mut rest: Option<(Vec<u8>, usize)> = None;
         let mut total = 0;
+        // A large body is written from where it lies.
+        let mut large: Option<Body<'_>> = None;
+        let (mut index, mut begun) = (0, 0);
         poll_fn(|context| {
             if rest.is_none() {
                 let unsent = OUTGOING.with_borrow_mut(|outgoing| {
                     outgoing.clear();
                     request.write(settings, self.via.as_deref(), outgoing)?;
                     total = outgoing.len();
+                    if let Some(body) = request.body {
+                        let length = body.length();
+                        total += length;
+                        if length <= COPIED_BODY {
+                            body.pieces().for_each(|piece| outgoing.extend_from_slice(piece));
+                        } else {
+                            large = Some(body);
+                        }
+                    }
                     let written = match Pin::new(&mut self.stream).poll_write(context, outgoing) {
                         Poll::Ready(written) => written.map_err(|error| Error::from_io(&error))?,
                         Poll::Pending => 0,
@@ -85,10 +99,43 @@ impl Connection {
                     Err(error) => return Poll::Ready(Err(Error::from_io(&error))),
                 }
             }
+            while let Some(piece) = large.and_then(|body| body.piece(index)) {
+                if begun == piece.len() {
+                    (index, begun) = (index + 1, 0);
+                    continue;
+                }
+                match ready!(Pin::new(&mut self.stream).poll_write(context, &piece[begun..])) {
+                    Ok(0) => return Poll::Ready(Err(Error::Reset)),
+                    Ok(written) => begun += written,
+                    Err(error) => return Poll::Ready(Err(Error::from_io(&error))),
+                }
+            }
             Pin::new(&mut self.stream).poll_flush(context).map_err(|error| Error::from_io(&error))
         })
         .await?;
         Ok(total as u64)
+    }
+
+    /// Reads until the head is there, or a piece of the body that was not taken yet, or the end. Returns when the first
+    /// byte of it came; `None` if all of it was here before.
+    pub(super) async fn receive_piece(
+        &mut self,
+        decoder: &mut Decoder,
+        silence: Option<Duration>,
+        progress: &mut Progress,
+    ) -> Result<Option<Instant>, Error> {
+        let had_head = decoder.has_head();
+        let wants = |decoder: &Decoder| decoder.held() == 0 && (had_head || !decoder.has_head());
+        self.read_while(decoder, silence, progress, wants).await
+    }
+
+    /// Writes bytes of a body.
+    pub(super) async fn write_all(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        let written = async {
+            self.stream.write_all(bytes).await?;
+            self.stream.flush().await
+        };
+        written.await.map_err(|error| Error::from_io(&error))
     }
 
     /// Reads one answer, if nothing is ever waited for longer than `silence`. Returns when the first byte came.
@@ -98,10 +145,22 @@ impl Connection {
         silence: Option<Duration>,
         progress: &mut Progress,
     ) -> Result<Instant, Error> {
+        let first = self.read_while(decoder, silence, progress, |_| true).await?;
+        Ok(first.unwrap_or_else(Instant::now))
+    }
+
+    /// Reads while the answer goes on and more of it is wanted.
+    async fn read_while(
+        &mut self,
+        decoder: &mut Decoder,
+        silence: Option<Duration>,
+        progress: &mut Progress,
+        wants: impl Fn(&Decoder) -> bool,
+    ) -> Result<Option<Instant>, Error> {
         let mut first = None;
         let mut silence = silence.map(Silence::new);
         poll_fn(|context| {
-            while !decoder.is_done() {
+            while !decoder.is_done() && wants(decoder) {
                 let read = INCOMING.with_borrow_mut(|incoming| {
                     let mut buffer = ReadBuf::new(incoming);
                     match ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer)) {
@@ -124,6 +183,6 @@ impl Connection {
             Poll::Ready(Ok(()))
         })
         .await?;
-        Ok(first.unwrap_or_else(Instant::now))
+        Ok(first)
     }
 }

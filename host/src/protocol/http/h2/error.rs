@@ -6,7 +6,7 @@ use ::h2::Reason;
 use ::h2::client::SendRequest;
 use bytes::Bytes;
 
-use crate::protocol::http::Error;
+use crate::protocol::http::{Error, Progress, Request};
 
 /// k6's codes (`lib/netext/httpext/error_codes.go`): the first of each kind stands for a reason that HTTP/2 does not
 /// define, the defined ones follow.
@@ -19,12 +19,12 @@ const CONNECTION: u16 = 1650;
 #[derive(Debug)]
 pub(in super::super) struct Failure {
     pub(in super::super) error: Error,
-    pub(in super::super) again: Again,
+    pub(super) again: Again,
 }
 
 /// Whether an exchange may be repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in super::super) enum Again {
+pub(super) enum Again {
     /// The server says that it did not process the request (RFC 9113, 8.7): any method may be repeated.
     NotProcessed,
     /// The connection ended before anything of the answer came, as one does that the server closed while it was idle.
@@ -34,6 +34,15 @@ pub(in super::super) enum Again {
 }
 
 impl Failure {
+    /// Whether the request may be sent once more.
+    pub(in super::super) fn may_be_repeated(&self, request: &Request<'_>, progress: &Progress) -> bool {
+        match self.again {
+            Again::NotProcessed => true,
+            Again::Closed => progress.peer.reused && request.is_idempotent(),
+            Again::No => false,
+        }
+    }
+
     pub(super) fn last(error: Error) -> Self {
         Self { error, again: Again::No }
     }

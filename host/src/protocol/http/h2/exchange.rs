@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 use ::h2::client::{ResponseFuture, SendRequest};
 use ::h2::{RecvStream, SendStream};
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, SET_COOKIE};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, SET_COOKIE};
 use tokio::time::{Sleep, sleep};
 
-use super::{Failure, Slot, error, head};
+use super::{Failure, Incoming, Slot, error, head};
 use crate::plan::Http;
-use crate::protocol::http::{Error, Peer, Progress, Request, Response};
+use crate::protocol::http::{Body, Error, Peer, Progress, Request, Response};
 
 /// The most that is asked for at once when a body is sent; the window and the buffer allow less anyway.
 const MOST_ASKED: usize = 1 << 30;
@@ -25,7 +25,9 @@ struct Running<'a> {
     slot: &'a Slot,
     send: SendRequest<Bytes>,
     /// What is left of the request's body.
-    upload: Option<(SendStream<Bytes>, &'a [u8])>,
+    upload: Option<(SendStream<Bytes>, Body<'a>)>,
+    /// The piece of it that is next, and what was handed over of that.
+    next: (usize, usize),
     answer: ResponseFuture,
     body: Option<RecvStream>,
     progress: &'a mut Progress,
@@ -38,6 +40,7 @@ struct Running<'a> {
 }
 
 /// What has come of the answer.
+#[expect(clippy::struct_excessive_bools, reason = "facts about an answer; none excludes another")]
 struct Taken<'a> {
     settings: &'a Http,
     head_only: bool,
@@ -46,6 +49,8 @@ struct Taken<'a> {
     head_length: usize,
     body_length: u64,
     has_cookies: bool,
+    is_encoded: bool,
+    keep_body: bool,
 }
 
 impl Slot {
@@ -57,17 +62,54 @@ impl Slot {
         raw: Vec<u8>,
         progress: &mut Progress,
     ) -> Result<Response, Failure> {
+        let mut running = self.begin(settings, request, raw, progress)?;
+        let first = poll_fn(|context| running.poll_head(context)).await?;
+        poll_fn(|context| running.poll_body(context)).await.map_err(Failure::last)?;
+        running.progress.timings.receiving = first.elapsed();
+        self.connection.state.used.set(true);
+        Ok(running.taken.response())
+    }
+
+    /// Sends a request and waits for the head of the answer, and until all of the request is sent.
+    pub(in super::super) async fn open(
+        self,
+        settings: &Http,
+        request: &Request<'_>,
+        progress: &mut Progress,
+    ) -> Result<(Incoming, Response), Failure> {
+        let mut running = self.begin(settings, request, Vec::new(), progress)?;
+        // It is not kept, so there is no limit to it.
+        running.taken.keep_body = false;
+        poll_fn(|context| running.poll_head(context)).await?;
+        poll_fn(|context| {
+            running.poll_upload(context);
+            if running.upload.is_some() { Poll::Pending } else { Poll::Ready(()) }
+        })
+        .await;
+        let head = running.taken.response();
+        let (body, send) = (running.body.take(), running.send.clone());
+        drop(running);
+        Ok((Incoming::new(self, body, send), head))
+    }
+
+    fn begin<'a>(
+        &'a self,
+        settings: &'a Http,
+        request: &Request<'a>,
+        raw: Vec<u8>,
+        progress: &'a mut Progress,
+    ) -> Result<Running<'a>, Failure> {
         let connection = &self.connection;
         progress.peer = Peer { reused: connection.state.used.get(), ..connection.peer };
         let head = head::request(settings, request).map_err(Failure::last)?;
-        let body = request.body.filter(|body| !body.is_empty());
+        let body = request.body.filter(|body| body.length() > 0);
         let mut send = connection.send.borrow().clone();
         let begun = Instant::now();
         let (answer, upload) = match send.send_request(head, body.is_none()) {
             Ok(opened) => opened,
             Err(error) => return Err(Failure::unsent(&error)),
         };
-        let handed_over = body.is_none().then_some(begun);
+        let all_sent = body.is_none().then_some(begun);
         let taken = Taken {
             settings,
             head_only: request.method == "HEAD",
@@ -76,32 +118,23 @@ impl Slot {
             head_length: 0,
             body_length: 0,
             has_cookies: false,
+            is_encoded: false,
+            keep_body: request.keep_body,
         };
         let upload = body.map(|body| (upload, body));
         let silence = settings.read_timeout.map(|limit| (limit, Box::pin(sleep(limit))));
-        let mut running = Running {
-            slot: &self,
+        Ok(Running {
+            slot: self,
             send,
             upload,
+            next: (0, 0),
             answer,
             body: None,
             progress,
             begun,
-            sent: handed_over,
+            sent: all_sent,
             taken,
             silence,
-        };
-        let first = poll_fn(|context| running.poll_head(context)).await?;
-        poll_fn(|context| running.poll_body(context)).await.map_err(Failure::last)?;
-        running.progress.timings.receiving = first.elapsed();
-        connection.state.used.set(true);
-        let taken = &mut running.taken;
-        Ok(Response {
-            status: taken.status,
-            body_length: taken.body_length,
-            has_cookies: taken.has_cookies,
-            raw: std::mem::take(&mut taken.raw),
-            head_length: taken.head_length,
         })
     }
 }
@@ -163,8 +196,16 @@ impl Running<'_> {
 
     /// Hands over as much of the request's body as there is room for.
     fn poll_upload(&mut self, context: &mut Context<'_>) {
-        while let Some((stream, rest)) = &mut self.upload {
-            stream.reserve_capacity(rest.len().min(MOST_ASKED));
+        while let Some((stream, body)) = &mut self.upload {
+            let (index, handed) = self.next;
+            let Some(piece) = body.piece(index) else { return self.end_upload() };
+            let left = &piece[handed..];
+            // Nobody has room for nothing: it would be waited for in vain.
+            if left.is_empty() {
+                self.next = (index + 1, 0);
+                continue;
+            }
+            stream.reserve_capacity(left.len().min(MOST_ASKED));
             if stream.capacity() == 0 {
                 match stream.poll_capacity(context) {
                     Poll::Pending => return,
@@ -177,9 +218,9 @@ impl Running<'_> {
                     Poll::Ready(Some(Err(_)) | None) => return self.end_upload(),
                 }
             }
-            let (now, later) = rest.split_at(stream.capacity().min(rest.len()));
-            *rest = later;
-            let is_last = later.is_empty();
+            let now = &left[..stream.capacity().min(left.len())];
+            self.next.1 += now.len();
+            let is_last = now.len() == left.len() && body.pieces().skip(index + 1).all(<[u8]>::is_empty);
             if stream.send_data(Bytes::copy_from_slice(now), is_last).is_err() || is_last {
                 return self.end_upload();
             }
@@ -203,12 +244,25 @@ impl Drop for Running<'_> {
 }
 
 impl Taken<'_> {
+    fn response(&mut self) -> Response {
+        Response {
+            status: self.status,
+            body_length: self.body_length,
+            encoded_length: self.body_length,
+            is_encoded: self.is_encoded,
+            has_cookies: self.has_cookies,
+            raw: std::mem::take(&mut self.raw),
+            head_length: self.head_length,
+        }
+    }
+
     fn head(&mut self, answer: &http::Response<RecvStream>) -> Result<(), Error> {
         self.status = answer.status().as_u16();
         self.has_cookies = answer.headers().contains_key(SET_COOKIE);
+        self.is_encoded = answer.headers().contains_key(CONTENT_ENCODING);
         let length = answer.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
         let mut body = length.unwrap_or(0);
-        if !self.may_have_body() || self.settings.discard_bodies {
+        if !self.may_have_body() || !self.keep_body {
             body = 0;
         }
         if body > self.settings.max_body {
@@ -226,7 +280,7 @@ impl Taken<'_> {
             return Err(Error::Protocol(format!("a body where status {} has none", self.status)));
         }
         self.body_length += bytes.len() as u64;
-        if !self.settings.discard_bodies {
+        if self.keep_body {
             if self.body_length > self.settings.max_body {
                 return Err(Error::TooLarge(self.settings.max_body));
             }

@@ -9,6 +9,7 @@ mod driver;
 mod error;
 mod exchange;
 mod head;
+mod pieces;
 #[cfg(test)]
 mod tests;
 
@@ -21,7 +22,8 @@ use ::h2::client::{Builder, SendRequest};
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-pub(super) use error::{Again, unspoken};
+pub(super) use error::unspoken;
+pub(super) use pieces::{Incoming, Outgoing};
 
 use super::stream::Stream;
 use super::{Error, Peer};

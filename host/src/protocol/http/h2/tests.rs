@@ -85,7 +85,8 @@ fn client(shared: &Rc<Shared>, vu: u32, connections: Connections) -> Client {
 
 async fn send(client: &Client, method: &str, url: &str, body: Option<&[u8]>) -> Exchange {
     let target = client.shared().target(url).unwrap();
-    let request = ours::Request { method, target: &target, headers: &[], body };
+    let body = body.map(ours::Body::Whole);
+    let request = ours::Request { method, target: &target, headers: &[], body, keep_body: true };
     client.exchange(&request, &target, Instant::now() + Duration::from_secs(10)).await
 }
 

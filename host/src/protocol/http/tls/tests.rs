@@ -214,7 +214,7 @@ async fn a_refused_client_is_an_error_of_tls_over_http2_too() {
     let shared = Rc::new(Shared::new(Arc::new(Http { tls: authority.settings(), ..Http::default() })));
     let client = Client::new(&shared, Owner { vu: 1, connections: Connections::PerVu }, "");
     let target = shared.target(&url).unwrap();
-    let request = Request { method: "GET", target: &target, headers: &[], body: None };
+    let request = Request { method: "GET", target: &target, headers: &[], body: None, keep_body: true };
     let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
     let local = LocalSet::new();
     let ((), exchange) =
