@@ -297,6 +297,10 @@ impl Client {
         }
     }
 
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "an `async fn` would hold the connection twice, as its argument and as what it became"
+    )]
     fn once(
         &self,
         mut connection: Idle,
@@ -304,7 +308,6 @@ impl Client {
         progress: &mut Progress,
         started: Instant,
     ) -> impl Future<Output = Result<Response, Error>> {
-        // An `async fn` would hold the connection twice: as its argument, and as what it became.
         async move {
             let settings = self.shared.settings();
             progress.peer = connection.peer;
