@@ -255,7 +255,7 @@ impl Client {
         let is_kept = self.owner.connections != Connections::PerRequest;
         let opening = if is_kept && !self.shared.speaks_http1(target) {
             let may_grow = matches!(self.owner.connections, Connections::Shared(_));
-            match self.pool().turn(target, may_grow).await? {
+            match self.pool().turn(target, may_grow, self.shared.settings().idle_timeout).await? {
                 Turn::Stream(slot) => return Ok(Way::Stream(slot)),
                 Turn::Open(opening) => Some(opening),
             }
@@ -297,31 +297,38 @@ impl Client {
         }
     }
 
-    async fn once(
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "an `async fn` would hold the connection twice, as its argument and as what it became"
+    )]
+    fn once(
         &self,
         mut connection: Idle,
         request: &Request<'_>,
         progress: &mut Progress,
         started: Instant,
-    ) -> Result<Response, Error> {
-        let settings = self.shared.settings();
-        progress.peer = connection.peer;
-        let ready = Instant::now();
-        progress.timings.blocked = ready - started;
-        progress.first_byte = None;
-        let spare = std::mem::take(&mut *self.spare.borrow_mut());
-        let mut decoder = Decoder::new(request.method, settings.max_body, request.keep_body, spare);
-        connection.http.send(settings, request, &mut decoder, progress).await?;
-        let sent = Instant::now();
-        progress.timings.sending = sent - ready;
-        connection.http.receive(&mut decoder, settings.read_timeout, progress).await?;
-        let ended = Instant::now();
-        // An answer that began before the request was written was not waited for.
-        let first = progress.first_byte.map_or(sent, |first| first.max(sent));
-        progress.timings.waiting = first - sent;
-        progress.timings.receiving = ended - first;
-        self.keep(connection, decoder.is_reusable(), ended);
-        Ok(decoder.into_response())
+    ) -> impl Future<Output = Result<Response, Error>> {
+        async move {
+            let settings = self.shared.settings();
+            progress.peer = connection.peer;
+            // A kept connection was there at once; the clock is asked again only for one that had to be opened.
+            let ready = if connection.peer.reused { started } else { Instant::now() };
+            progress.timings.blocked = ready - started;
+            progress.first_byte = None;
+            let spare = std::mem::take(&mut *self.spare.borrow_mut());
+            let mut decoder = Decoder::new(request.method, settings.max_body, request.keep_body, spare);
+            connection.http.send(settings, request, &mut decoder, progress).await?;
+            let sent = Instant::now();
+            progress.timings.sending = sent - ready;
+            connection.http.receive(&mut decoder, settings.read_timeout, progress).await?;
+            let ended = Instant::now();
+            // An answer that began before the request was written was not waited for.
+            let first = progress.first_byte.map_or(sent, |first| first.max(sent));
+            progress.timings.waiting = first - sent;
+            progress.timings.receiving = ended - first;
+            self.keep(connection, decoder.is_reusable(), ended);
+            Ok(decoder.into_response())
+        }
     }
 
     /// Keeps a connection for the next request, if it may have one.

@@ -95,10 +95,15 @@ impl Pool {
     }
 
     /// Waits for a stream to an origin, or for being the one who opens a connection. `may_grow` says whether another one
-    /// is opened when the server allows no more streams on those there are.
-    pub(super) async fn turn<'a>(&'a self, target: &'a Arc<Target>, may_grow: bool) -> Result<Turn<'a>, Error> {
+    /// is opened when the server allows no more streams on those there are; `idle` how long one may lie idle.
+    pub(super) async fn turn<'a>(
+        &'a self,
+        target: &'a Arc<Target>,
+        may_grow: bool,
+        idle: Option<Duration>,
+    ) -> Result<Turn<'a>, Error> {
         loop {
-            let (flight, full) = match self.find(target, may_grow) {
+            let (flight, full) = match self.find(target, may_grow, idle) {
                 Found::Stream(slot) => return Ok(Turn::Stream(slot)),
                 Found::Nothing(flight) => return Ok(Turn::Open(Opening { pool: self, target, flight })),
                 Found::Wait { flight, full } => (flight, full),
@@ -119,12 +124,12 @@ impl Pool {
         origin(&mut self.origins.borrow_mut(), target).connections.push(connection);
     }
 
-    fn find(&self, target: &Arc<Target>, may_grow: bool) -> Found {
+    fn find(&self, target: &Arc<Target>, may_grow: bool, idle: Option<Duration>) -> Found {
         let origins = &mut *self.origins.borrow_mut();
         let origin = origin(origins, target);
         let mut at = 0;
         while let Some(connection) = origin.connections.get(at) {
-            if !connection.is_open() {
+            if !connection.is_open(idle) {
                 origin.connections.swap_remove(at);
                 continue;
             }
@@ -256,8 +261,8 @@ mod tests {
     #[tokio::test]
     async fn one_opens_and_the_others_wait_for_it() {
         let (pool, target) = (Pool::default(), Arc::new(Target::parse("https://a.test").unwrap()));
-        let Ok(Turn::Open(opening)) = pool.turn(&target, false).await else { panic!("nobody opens") };
-        let wait = || async { pool.turn(&target, false).await };
+        let Ok(Turn::Open(opening)) = pool.turn(&target, false, None).await else { panic!("nobody opens") };
+        let wait = || async { pool.turn(&target, false, None).await };
         let (second, third) = (wait(), wait());
         tokio::pin!(second, third);
         assert!(futures_util::poll!(&mut second).is_pending() && futures_util::poll!(&mut third).is_pending());

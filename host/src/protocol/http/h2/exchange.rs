@@ -2,13 +2,14 @@
 
 use std::future::{Future as _, poll_fn};
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
-use std::time::Instant;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use ::h2::client::{ResponseFuture, SendRequest};
 use ::h2::{RecvStream, SendStream};
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, SET_COOKIE};
+use tokio::time::{Sleep, sleep};
 
 use super::{Failure, Incoming, Slot, error, head};
 use crate::plan::Http;
@@ -34,6 +35,8 @@ struct Running<'a> {
     /// When the last of the request was handed over.
     sent: Option<Instant>,
     taken: Taken<'a>,
+    /// Goes off when nothing has come for too long, if there is a limit to that.
+    silence: Option<(Duration, Pin<Box<Sleep>>)>,
 }
 
 /// What has come of the answer.
@@ -119,6 +122,7 @@ impl Slot {
             keep_body: request.keep_body,
         };
         let upload = body.map(|body| (upload, body));
+        let silence = settings.read_timeout.map(|limit| (limit, Box::pin(sleep(limit))));
         Ok(Running {
             slot: self,
             send,
@@ -130,6 +134,7 @@ impl Slot {
             begun,
             sent: all_sent,
             taken,
+            silence,
         })
     }
 }
@@ -138,11 +143,12 @@ impl Running<'_> {
     /// Waits for the head; returns when it came.
     fn poll_head(&mut self, context: &mut Context<'_>) -> Poll<Result<Instant, Failure>> {
         self.poll_upload(context);
-        let answer = match ready!(Pin::new(&mut self.answer).poll(context)) {
-            Ok(answer) => answer,
-            Err(error) => return Poll::Ready(Err(Failure::before_answer(&error, &mut self.send))),
+        let answer = match Pin::new(&mut self.answer).poll(context) {
+            Poll::Pending => return self.poll_silence(context).map_err(Failure::last),
+            Poll::Ready(Ok(answer)) => answer,
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(Failure::before_answer(&error, &mut self.send))),
         };
-        let first = Instant::now();
+        let first = self.heard();
         // A server may answer before it has read the whole request.
         let sent = *self.sent.get_or_insert(first);
         self.progress.timings.sending = sent - self.begun;
@@ -156,14 +162,36 @@ impl Running<'_> {
     fn poll_body(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
         // The server may wait for the rest of the request before it sends the rest of the answer.
         self.poll_upload(context);
-        let Some(body) = &mut self.body else { return Poll::Ready(Ok(())) };
-        while let Some(bytes) = ready!(body.poll_data(context)) {
+        while let Some(body) = &mut self.body {
+            let Poll::Ready(next) = body.poll_data(context) else { return self.poll_silence(context) };
+            let Some(bytes) = next else { break };
             let bytes = bytes.map_err(|error| error::cause(&error, &mut self.send))?;
             self.taken.body(&bytes)?;
             // It fails only for more than came.
             let _ = body.flow_control().release_capacity(bytes.len());
+            if self.silence.is_some() {
+                self.heard();
+            }
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Starts the time of silence anew; returns when that was.
+    fn heard(&mut self) -> Instant {
+        let now = Instant::now();
+        if let Some((limit, timer)) = &mut self.silence {
+            timer.as_mut().reset((now + *limit).into());
+        }
+        now
+    }
+
+    /// Waits on, unless it was silent for too long.
+    fn poll_silence<T>(&mut self, context: &mut Context<'_>) -> Poll<Result<T, Error>> {
+        match &mut self.silence {
+            // While the request goes out, nobody is silent.
+            Some((_, timer)) if self.upload.is_none() => timer.as_mut().poll(context).map(|()| Err(Error::Timeout)),
+            _ => Poll::Pending,
+        }
     }
 
     /// Hands over as much of the request's body as there is room for.
@@ -201,7 +229,8 @@ impl Running<'_> {
 
     fn end_upload(&mut self) {
         self.upload = None;
-        let sent = *self.sent.get_or_insert_with(Instant::now);
+        let now = self.heard();
+        let sent = *self.sent.get_or_insert(now);
         self.progress.timings.sending = sent - self.begun;
     }
 }

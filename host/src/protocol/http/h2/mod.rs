@@ -16,6 +16,7 @@ mod tests;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
 
 use ::h2::client::{Builder, SendRequest};
 use bytes::Bytes;
@@ -66,6 +67,8 @@ struct State {
     /// Woken when a stream becomes free, when the server allows more, and at the end.
     freed: Notify,
     closed: Cell<bool>,
+    /// When the last stream was given back.
+    idle_since: Cell<Option<Instant>>,
     /// Whether an exchange was completed on it.
     used: Cell<bool>,
     /// Bytes written and read, and how many of them were put to the account of an exchange.
@@ -100,8 +103,14 @@ impl Connection {
         Ok(Rc::new(Self { send: RefCell::new(send), state, peer }))
     }
 
-    /// Whether it takes new requests: it is up, and the server has not said goodbye.
-    pub(super) fn is_open(&self) -> bool {
+    /// Whether it takes new requests: it is up, the server has not said goodbye, and it did not lie idle for too long.
+    pub(super) fn is_open(&self, idle: Option<Duration>) -> bool {
+        if let (Some(idle), Some(since)) = (idle, self.state.idle_since.get())
+            && self.state.active.get() == 0
+            && since.elapsed() >= idle
+        {
+            return false;
+        }
         // Ready with an error once the connection failed or a GOAWAY came; this handle has no request of its own to wait for.
         let mut context = Context::from_waker(Waker::noop());
         !self.state.closed.get() && !matches!(self.send.borrow_mut().poll_ready(&mut context), Poll::Ready(Err(_)))
@@ -165,6 +174,7 @@ impl Drop for Slot {
     fn drop(&mut self) {
         let state = &self.connection.state;
         state.active.set(state.active.get() - 1);
+        state.idle_since.set(Some(Instant::now()));
         if state.waiting.get() > 0 {
             state.freed.notify_one();
         }

@@ -72,7 +72,11 @@ fn answer(respond: &mut SendResponse<Bytes>, body: &'static str) {
 }
 
 fn shared() -> Rc<Shared> {
-    Rc::new(Shared::new(Arc::new(Http { version: Version::Http2, ..Http::default() })))
+    shared_with(Http::default())
+}
+
+fn shared_with(settings: Http) -> Rc<Shared> {
+    Rc::new(Shared::new(Arc::new(Http { version: Version::Http2, ..settings })))
 }
 
 fn client(shared: &Rc<Shared>, vu: u32, connections: Connections) -> Client {
@@ -258,6 +262,37 @@ async fn requests_wait_for_a_stream_unless_connections_are_shared() {
         let exchanges = futures_util::future::join_all((0..5).map(|_| send(&shared, "GET", &url, None))).await;
         assert!(exchanges.iter().all(|exchange| exchange.result.is_ok()));
         assert!(seen.connections.get() > 2, "another connection where streams are exhausted");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn silence_and_idleness_have_their_limits() {
+    local(async {
+        let (url, seen) = serve(100, |turn, mut respond, _| {
+            if turn.seen.requests.borrow().len() < 3 {
+                return answer(&mut respond, "");
+            }
+            spawn_local(async move {
+                let mut stream = respond.send_response(Response::new(()), false).unwrap();
+                stream.send_data(Bytes::from_static(b"and then"), false).unwrap();
+                sleep(Duration::from_mins(1)).await;
+            });
+        })
+        .await;
+        let limit = Some(Duration::from_millis(50));
+        let client = client(
+            &shared_with(Http { read_timeout: limit, idle_timeout: limit, ..Http::default() }),
+            1,
+            Connections::PerVu,
+        );
+        assert!(send(&client, "GET", &url, None).await.result.is_ok());
+        sleep(Duration::from_millis(60)).await;
+        assert!(!send(&client, "GET", &url, None).await.peer.reused);
+        assert_eq!(seen.connections.get(), 2);
+        let silent = send(&client, "GET", &url, None).await;
+        assert_eq!(silent.result.unwrap_err(), Error::Timeout);
+        assert!(silent.timings.total() < Duration::from_secs(5));
     })
     .await;
 }
