@@ -142,7 +142,8 @@ impl Client {
         let started = Instant::now();
         if let Some(connection) = self.pool().take_idle(target, self.shared.settings().idle_timeout) {
             let received = progress.received;
-            match self.once(connection, request, progress, started).await {
+            // Boxed, because a future is copied into each that awaits it, and there are six of them up to the guest.
+            match Box::pin(self.once(connection, request, progress, started)).await {
                 // The server closed the connection while it was idle; the request may not even have reached it. It is
                 // sent again only where doing it twice is doing it once (RFC 9110, 9.2.2).
                 Err(Error::Reset | Error::BrokenPipe) if progress.received == received && request.is_idempotent() => {
