@@ -34,6 +34,9 @@ thread_local! {
 /// How long a server that has answered may take nothing of the rest of a request.
 const GRACE: Duration = Duration::from_millis(100);
 
+/// Runs while a request cannot be written.
+type Grace = Option<Pin<Box<Sleep>>>;
+
 /// How much of an answer is taken in while the request is still written, in bytes.
 const EARLY: usize = 64 << 20;
 
@@ -70,16 +73,19 @@ impl Connection {
         decoder: &mut Decoder,
         progress: &mut Progress,
     ) -> Result<(), Error> {
-        let mut unsent: Option<Unsent<'_>> = None;
-        let mut grace = None;
+        // Most requests are written at once, so the others have a box for what is left.
+        let mut rest: Option<Box<(Unsent<'_>, Grace)>> = None;
         poll_fn(|context| {
-            let unsent = match &mut unsent {
-                Some(unsent) => unsent,
-                None => {
-                    unsent.insert(Unsent::begin(request, settings, self.via.as_deref(), &mut self.stream, context)?)
-                }
-            };
-            self.poll_send(context, unsent, &mut grace, decoder, progress)
+            if let Some((unsent, grace)) = rest.as_deref_mut() {
+                return self.poll_send(context, unsent, grace, decoder, progress);
+            }
+            let mut unsent = Unsent::begin(request, settings, self.via.as_deref(), &mut self.stream, context)?;
+            let mut grace = None;
+            let result = self.poll_send(context, &mut unsent, &mut grace, decoder, progress);
+            if result.is_pending() {
+                rest = Some(Box::new((unsent, grace)));
+            }
+            result
         })
         .await
     }
@@ -102,7 +108,7 @@ impl Connection {
         &mut self,
         context: &mut Context<'_>,
         unsent: &mut Unsent<'_>,
-        grace: &mut Option<Pin<Box<Sleep>>>,
+        grace: &mut Grace,
         decoder: &mut Decoder,
         progress: &mut Progress,
     ) -> Poll<Result<(), Error>> {

@@ -17,7 +17,7 @@ impl Decoder {
         if self.state == State::ChunkEnd && !b"\r\n".starts_with(&self.line) {
             return Err(Error::Protocol("a chunk does not end where its size says".to_owned()));
         }
-        if self.extra + self.line.len() > MAX_EXTRA + BARE_SIZE {
+        if self.extra as usize + self.line.len() > MAX_EXTRA + BARE_SIZE {
             return Err(too_much_extra());
         }
         if end.is_none() {
@@ -42,18 +42,18 @@ impl Decoder {
         self.state = match self.state {
             State::ChunkSize => {
                 let (size, digits) = chunk_size(text)?;
-                self.extra += text.len() - digits;
+                self.extra += (text.len() - digits) as u32;
                 if size == 0 { State::Trailers } else { State::ChunkData(size) }
             }
             State::ChunkEnd => State::ChunkSize,
             // Trailers are read and dropped.
             _ if text.is_empty() => State::Done,
             _ => {
-                self.extra += text.len();
+                self.extra += text.len() as u32;
                 State::Trailers
             }
         };
-        if self.extra > MAX_EXTRA {
+        if self.extra as usize > MAX_EXTRA {
             return Err(too_much_extra());
         }
         line.clear();

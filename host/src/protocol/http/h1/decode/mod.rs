@@ -22,17 +22,15 @@ pub(in super::super) struct Decoder {
     /// The head, then the decoded body.
     raw: Vec<u8>,
     /// How many bytes of an unfinished head were parsed in vain.
-    tried: usize,
+    tried: u32,
     /// Bytes that came before the head: interim answers and empty lines.
-    skipped: usize,
+    skipped: u32,
     interim: u8,
-    head_length: usize,
+    head_length: u32,
     status: u16,
     body_length: u64,
     /// Whether the connection may carry another exchange.
     reusable: bool,
-    /// Whether the stream has ended.
-    ended: bool,
     /// Whether the answer sets cookies.
     has_cookies: bool,
     /// Whether the answer has a `content-encoding`.
@@ -43,7 +41,7 @@ pub(in super::super) struct Decoder {
     /// What an unfinished line of the chunked coding holds so far.
     line: Vec<u8>,
     /// Bytes of extensions and trailers so far.
-    extra: usize,
+    extra: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +54,8 @@ enum State {
     Trailers,
     UntilClose,
     Done,
+    /// Done, because the stream has ended.
+    Ended,
 }
 
 impl Decoder {
@@ -72,7 +72,6 @@ impl Decoder {
             status: 0,
             body_length: 0,
             reusable: true,
-            ended: false,
             has_cookies: false,
             is_encoded: false,
             head_only: method == "HEAD",
@@ -84,7 +83,7 @@ impl Decoder {
     }
 
     pub(in super::super) fn is_done(&self) -> bool {
-        self.state == State::Done
+        matches!(self.state, State::Done | State::Ended)
     }
 
     pub(in super::super) fn has_head(&self) -> bool {
@@ -93,12 +92,12 @@ impl Decoder {
 
     /// Bytes of the body that are here.
     pub(in super::super) fn held(&self) -> usize {
-        if self.has_head() { self.raw.len() - self.head_length } else { 0 }
+        if self.has_head() { self.raw.len() - self.head_length as usize } else { 0 }
     }
 
     /// Takes what is here of the body.
     pub(in super::super) fn take_body(&mut self) -> Vec<u8> {
-        self.raw.split_off(self.head_length)
+        self.raw.split_off(self.head_length as usize)
     }
 
     /// The answer without its body, which is read as it comes.
@@ -109,8 +108,8 @@ impl Decoder {
             encoded_length: 0,
             is_encoded: self.is_encoded,
             has_cookies: self.has_cookies,
-            raw: self.raw[..self.head_length].to_vec(),
-            head_length: self.head_length,
+            raw: self.raw[..self.head_length as usize].to_vec(),
+            head_length: self.head_length as usize,
         }
     }
 
@@ -130,7 +129,7 @@ impl Decoder {
 
     /// Whether the stream had to end for the answer to be complete.
     pub(in super::super) fn ended_with_stream(&self) -> bool {
-        self.ended
+        self.state == State::Ended
     }
 
     /// Rules out another exchange on the connection, because the request was not written to its end.
@@ -147,27 +146,27 @@ impl Decoder {
             is_encoded: self.is_encoded,
             has_cookies: self.has_cookies,
             raw: self.raw,
-            head_length: self.head_length,
+            head_length: self.head_length as usize,
         }
     }
 
     /// The head and the body, and where the body starts.
     #[cfg(test)]
     pub(in super::super) fn into_raw(self) -> (Vec<u8>, usize) {
-        (self.raw, self.head_length)
+        (self.raw, self.head_length as usize)
     }
 
     /// Takes the end of the stream in.
     pub(in super::super) fn end(&mut self) -> Result<(), Error> {
         self.reusable = false;
-        self.ended = true;
         match self.state {
-            State::UntilClose | State::Done => {
-                self.state = State::Done;
+            State::UntilClose => {
+                self.state = State::Ended;
                 Ok(())
             }
+            State::Done | State::Ended => Ok(()),
             // What was not parsed yet may be wrong already.
-            State::Head if self.raw.len() > self.tried => parse_head(&self.raw).and(Err(Error::Reset)),
+            State::Head if self.raw.len() > self.tried as usize => parse_head(&self.raw).and(Err(Error::Reset)),
             _ => Err(Error::Reset),
         }
     }
@@ -194,7 +193,7 @@ impl Decoder {
                     self.body(bytes)?;
                     bytes.len()
                 }
-                State::Done => {
+                State::Done | State::Ended => {
                     // Bytes that nobody asked for: whatever they are, the next answer would start with them.
                     self.reusable = false;
                     bytes.len()
@@ -216,7 +215,7 @@ impl Decoder {
             }
             let Some(parsed) = parse_head(bytes)? else {
                 self.raw.extend_from_slice(bytes);
-                self.tried = bytes.len();
+                self.tried = bytes.len() as u32;
                 return self.unfinished(bytes.len());
             };
             return self.complete(bytes, 0, parsed);
@@ -231,10 +230,10 @@ impl Decoder {
         }
         // A head that comes in tiny pieces is not parsed for each of them, or its cost would grow with the square of its
         // length: only where it may be complete, and when it has doubled, so that what is wrong early is told early.
-        if !may_end(&self.raw, before) && self.raw.len() < 2 * self.tried {
+        if !may_end(&self.raw, before) && self.raw.len() < 2 * self.tried as usize {
             return self.unfinished(bytes.len());
         }
-        self.tried = self.raw.len();
+        self.tried = self.raw.len() as u32;
         match parse_head(&self.raw)? {
             None => self.unfinished(bytes.len()),
             Some(parsed) => self.complete(&[], before, parsed),
@@ -248,7 +247,7 @@ impl Decoder {
     }
 
     fn check_head(&self, length: usize) -> Result<(), Error> {
-        if self.skipped + length > MAX_HEAD {
+        if self.skipped as usize + length > MAX_HEAD {
             return Err(Error::Protocol(format!("the head is larger than {MAX_HEAD} bytes")));
         }
         Ok(())
@@ -257,7 +256,7 @@ impl Decoder {
     /// Leaves out what is no part of the answer's own head.
     fn skip(&mut self, length: usize) -> Result<usize, Error> {
         self.check_head(length)?;
-        self.skipped += length;
+        self.skipped += length as u32;
         Ok(length)
     }
 
@@ -279,7 +278,7 @@ impl Decoder {
         } else {
             self.raw.truncate(length);
         }
-        self.head_length = length;
+        self.head_length = length as u32;
         self.status = status;
         self.frame(&framing)?;
         Ok(taken)

@@ -16,12 +16,14 @@ use crate::protocol::http::Error;
 /// What became of an answer.
 pub(super) type Outcome = Result<Seen, Fault>;
 
+/// Names in lower case, sorted by them; several of one name in the order they came.
+pub(super) type Headers = Vec<(String, Vec<u8>)>;
+
 /// A whole answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Seen {
     pub(super) status: u16,
-    /// Names in lower case, sorted by them; several of one name in the order they came.
-    pub(super) headers: Vec<(String, Vec<u8>)>,
+    pub(super) headers: Headers,
     pub(super) body: Vec<u8>,
     /// Whether the connection takes another request.
     pub(super) reusable: bool,
@@ -73,7 +75,7 @@ pub(super) fn ours(method: &str, pieces: &[&[u8]], ends: bool) -> Outcome {
     Ok(Seen { status, headers: sorted(headers), body: raw[head..].to_vec(), reusable })
 }
 
-fn sorted(headers: impl Iterator<Item = (String, Vec<u8>)>) -> Vec<(String, Vec<u8>)> {
+fn sorted(headers: impl Iterator<Item = (String, Vec<u8>)>) -> Headers {
     let mut headers: Vec<_> = headers.collect();
     headers.sort_by(|left, right| left.0.cmp(&right.0));
     headers

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{TestCaseResult, TestError, TestRunner};
 
 use answers::{Case, good, hostile};
-use clients::{Fault, Outcome, Seen, hypers, ours, same};
+use clients::{Fault, Headers, Outcome, Seen, hypers, ours, same};
 
 /// How many seconds each test takes; without it, a thousand cases.
 const SECONDS: &str = "SQUALL_FUZZ_SECONDS";
@@ -60,7 +60,7 @@ const ON_PURPOSE: &[(&str, Differs)] = &[
 ];
 
 /// Whether both saw the same answer, whose headers are like this, and only one would use the connection again.
-fn only_reuse_differs(ours: &Outcome, theirs: &Outcome, is_so: fn(&[(String, Vec<u8>)]) -> bool) -> bool {
+fn only_reuse_differs(ours: &Outcome, theirs: &Outcome, is_so: fn(&Headers) -> bool) -> bool {
     let (Ok(ours), Ok(theirs)) = (ours, theirs) else { return false };
     is_so(&ours.headers) && *theirs == Seen { reusable: theirs.reusable, ..ours.clone() }
 }
