@@ -99,6 +99,13 @@ impl Error {
     }
 }
 
+impl From<std::io::Error> for Error {
+    #[cold]
+    fn from(error: std::io::Error) -> Self {
+        Self::Other(error.to_string())
+    }
+}
+
 impl From<http::Error> for Error {
     #[cold]
     fn from(error: http::Error) -> Self {

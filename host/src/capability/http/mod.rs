@@ -12,7 +12,7 @@ mod session;
 mod streams;
 
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use super::extract::find_pointer;
@@ -125,7 +125,8 @@ impl http::Host for Host {
 impl Host {
     async fn one(&mut self, asked: Asked<'_>) -> Result<http::Response, http::Error> {
         self.called();
-        let (answer, waited) = watch(self.sender().send(asked)).await;
+        let sender = self.sender();
+        let (answer, waited) = watch(pin!(sender.send(asked))).await;
         self.activity.waited |= waited;
         self.failures.begin_call();
         self.keep(0, asked, answer)
@@ -133,7 +134,8 @@ impl Host {
 
     async fn several(&mut self, asked: &[Asked<'_>]) -> Vec<Result<http::Response, http::Error>> {
         self.called();
-        let (answers, waited) = watch(batch(&self.sender(), asked)).await;
+        let sender = self.sender();
+        let (answers, waited) = watch(pin!(batch(&sender, asked))).await;
         self.activity.waited |= waited;
         self.failures.begin_call();
         let answers = answers.into_iter().zip(asked).enumerate();
@@ -178,8 +180,7 @@ impl Host {
 
 /// Returns what a future comes to, and whether it ever had to wait. A request that fails at once (a refused connection, a
 /// bad URL) gave nobody else a turn, so a guest that repeats it must still be interrupted.
-async fn watch<F: Future>(future: F) -> (F::Output, bool) {
-    let mut future = pin!(future);
+async fn watch<F: Future>(mut future: Pin<&mut F>) -> (F::Output, bool) {
     let mut waited = false;
     let output = poll_fn(|context| {
         let poll = future.as_mut().poll(context);

@@ -48,8 +48,8 @@ pub(super) struct Asked<'a> {
 
 impl Sender<'_> {
     /// Sends a request, follows its redirects, and records each hop.
-    pub(super) async fn send(&self, asked: Asked<'_>) -> Result<Answer, Error> {
-        self.hops(asked, None).await
+    pub(super) fn send(&self, asked: Asked<'_>) -> impl Future<Output = Result<Answer, Error>> {
+        self.hops(asked, None)
     }
 
     /// The same, but the last answer is read later, and recorded when it ends.
@@ -77,7 +77,7 @@ impl Sender<'_> {
         loop {
             if let Some(pace) = &self.run.pace {
                 // As in k6, a request begins when it may: its timeout and its times do not count the wait.
-                deadline += pace.wait().await;
+                deadline += Box::pin(pace.wait()).await;
             }
             let own = hop.own(self.jars);
             let all = own.as_ref().map(|own| hop.with_own(own));
@@ -85,7 +85,11 @@ impl Sender<'_> {
             let sent = Request { method: hop.method, target: &hop.target, headers, body: hop.body, keep_body };
             let mut exchange = match &mut open {
                 None => self.client.exchange(&sent, &hop.target, deadline).await,
-                Some(opened) => opened.begin(self.client, &sent, deadline, &hop.target).await,
+                // Boxed like all that few requests need, or each would have to make room for it.
+                Some(opened) => {
+                    let begin = opened.begin(self.client, &sent, deadline, &hop.target);
+                    SendWrapper::new(Box::pin(begin)).await
+                }
             };
             if let Ok(response) = &mut exchange.result
                 && response.is_encoded
@@ -120,7 +124,8 @@ impl Sender<'_> {
                     let is_redirected =
                         response.is_ok_and(|response| redirects < most && redirect(response, &hop.target).is_some());
                     let is_last = answer.is_none() && !is_redirected;
-                    opened.settle(self.client, &mut exchange, is_last, deadline).await
+                    let settle = opened.settle(self.client, &mut exchange, is_last, deadline);
+                    SendWrapper::new(Box::pin(settle)).await
                 }
             };
             if is_recorded {

@@ -1,6 +1,7 @@
 //! `streams`: answers read as they come, and bodies sent piece by piece.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -118,7 +119,7 @@ impl streams::Host for Host {
             Err(self.sender().refuse(&request, &request.method, full()))
         } else {
             let sender = self.sender();
-            let (answer, waited) = watch(sender.open(asked, &mut opened)).await;
+            let (answer, waited) = watch(pin!(sender.open(asked, &mut opened))).await;
             self.activity.waited |= waited;
             answer
         };
@@ -145,7 +146,7 @@ impl streams::Host for Host {
         };
         let deadline = running.deadline.unwrap_or_else(|| Instant::now() + self.run.http.timeout);
         let read = self.client.read(&mut running.streaming, at_most, deadline);
-        let (read, waited) = watch(SendWrapper::new(Box::pin(read))).await;
+        let (read, waited) = watch(pin!(SendWrapper::new(Box::pin(read)))).await;
         self.activity.waited |= waited;
         match read {
             Ok(Some(bytes)) => Ok(Some(bytes)),
@@ -189,7 +190,7 @@ impl streams::Host for Host {
             Err(self.sender().refuse(&request, &request.method, full()))
         } else {
             let sender = self.sender();
-            let (started, waited) = watch(sender.start(asked, length)).await;
+            let (started, waited) = watch(pin!(sender.start(asked, length))).await;
             self.activity.waited |= waited;
             started
         };
@@ -215,7 +216,7 @@ impl streams::Host for Host {
         let Some(uploading) = self.streams.open().uploads.get_mut(&upload) else { return Err(no_upload(upload)) };
         let deadline = uploading.deadline.unwrap_or_else(|| Instant::now() + self.run.http.timeout);
         let write = self.client.write(&mut uploading.upload, &bytes, deadline);
-        let (written, waited) = watch(SendWrapper::new(Box::pin(write))).await;
+        let (written, waited) = watch(pin!(SendWrapper::new(Box::pin(write)))).await;
         self.activity.waited |= waited;
         let Err(error) = written else { return Ok(()) };
         if let Some(uploading) = self.streams.open().uploads.remove(&upload) {
@@ -232,7 +233,7 @@ impl streams::Host for Host {
         let Uploading { upload, request, target, jar, throws, deadline } = uploading;
         let deadline = deadline.unwrap_or_else(|| Instant::now() + self.run.http.timeout);
         let sender = self.sender();
-        let (answer, waited) = watch(sender.finish(upload, &request, &target, jar, deadline)).await;
+        let (answer, waited) = watch(pin!(sender.finish(upload, &request, &target, jar, deadline))).await;
         self.activity.waited |= waited;
         self.failures.begin_call();
         self.try_keep(answer).map_err(|error| {

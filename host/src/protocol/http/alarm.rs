@@ -5,7 +5,7 @@
 
 use std::cell::RefCell;
 use std::future::poll_fn;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::Poll;
 
 use send_wrapper::SendWrapper;
@@ -27,8 +27,7 @@ impl Default for Alarm {
 impl Alarm {
     /// Returns what a future comes to, or `None` when the deadline passes first. A future that does not wait needs no
     /// timer at all.
-    pub(super) async fn bound<F: Future>(&self, deadline: Instant, future: F) -> Option<F::Output> {
-        let mut future = pin!(future);
+    pub(super) async fn bound<F: Future>(&self, deadline: Instant, mut future: Pin<&mut F>) -> Option<F::Output> {
         let mut timer = None;
         let output = poll_fn(|context| {
             if let Poll::Ready(output) = future.as_mut().poll(context) {
@@ -60,6 +59,7 @@ impl Alarm {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
     use std::time::Duration;
 
     use super::*;
@@ -75,7 +75,7 @@ mod tests {
         for (limit, takes) in [(100, 10), (150, 120), (50, 60), (200, 190), (5, 500), (70, 20), (70, 80)] {
             let begin = Instant::now();
             let limit_at = begin + Duration::from_millis(limit);
-            let came = alarm.bound(limit_at, after(takes)).await;
+            let came = alarm.bound(limit_at, pin!(after(takes))).await;
             assert_eq!(came.is_some(), takes < limit, "{limit} {takes}");
             assert_eq!(begin.elapsed(), Duration::from_millis(limit.min(takes)), "{limit} {takes}");
         }
@@ -86,11 +86,13 @@ mod tests {
         let alarm = Alarm::default();
         let begin = Instant::now();
         let at = |milliseconds| begin + Duration::from_millis(milliseconds);
+        let (late, early) = (pin!(after(40)), pin!(after(10)));
+        let (later, now) = (pin!(after(100)), pin!(std::future::ready(())));
         let all = tokio::join!(
-            alarm.bound(at(30), after(40)),
-            alarm.bound(at(20), after(10)),
-            alarm.bound(at(60), after(100)),
-            alarm.bound(at(60), std::future::ready(()))
+            alarm.bound(at(30), late),
+            alarm.bound(at(20), early),
+            alarm.bound(at(60), later),
+            alarm.bound(at(60), now),
         );
         assert_eq!(all, (None, Some(()), None, Some(())));
         assert_eq!(begin.elapsed(), Duration::from_millis(60));

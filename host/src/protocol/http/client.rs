@@ -4,6 +4,7 @@
 mod tests;
 
 use std::cell::RefCell;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
@@ -128,9 +129,9 @@ impl Client {
         deadline: tokio::time::Instant,
     ) -> Exchange {
         let mut progress = Progress::default();
-        let attempt = self.attempt(request, target, &mut progress);
-        let result = self.alarm.bound(deadline, attempt).await.unwrap_or(Err(Error::Timeout));
-        progress.into_exchange(result)
+        // Pinned here: a future given away is one more copy of it in the future that takes it.
+        let result = self.alarm.bound(deadline, pin!(self.attempt(request, target, &mut progress))).await;
+        progress.into_exchange(result.unwrap_or(Err(Error::Timeout)))
     }
 
     async fn attempt(
