@@ -6,5 +6,5 @@ const url = __ENV.BASE_URL;
 
 export default function () {
   const response = http.get(url);
-  check(response, { 'the value is there': (r) => r.json('items.50.id') !== undefined });
+  check(response, { 'has the field': (r) => r.json('items.41.owner.name') === 'user 42' });
 }
