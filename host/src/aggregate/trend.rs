@@ -67,6 +67,14 @@ impl Trend {
     /// Takes a value in. One that is not finite is ignored.
     #[inline]
     pub fn add(&mut self, value: f64) {
+        // Most phases of most requests did not happen.
+        if value == 0.0 {
+            self.count += 1;
+            self.zeros += 1;
+            self.min = self.min.min(0.0);
+            self.max = self.max.max(0.0);
+            return;
+        }
         if !value.is_finite() {
             return;
         }

@@ -27,8 +27,9 @@ use sender::{Asked, Sender};
 pub(super) use streams::Streams;
 
 impl http::Host for Host {
-    async fn send(&mut self, request: http::Request) -> Result<http::Response, http::Error> {
-        self.one(Asked::from(&request)).await
+    #[expect(clippy::manual_async_fn, reason = "an `async fn` would hold the request twice, and be copied so")]
+    fn send(&mut self, request: http::Request) -> impl Future<Output = Result<http::Response, http::Error>> + Send {
+        async move { self.one(Asked::from(&request)).await }
     }
 
     async fn batch(&mut self, requests: Vec<http::Request>) -> Vec<Result<http::Response, http::Error>> {
@@ -126,7 +127,7 @@ impl Host {
     async fn one(&mut self, asked: Asked<'_>) -> Result<http::Response, http::Error> {
         self.called();
         let sender = self.sender();
-        let (answer, waited) = watch(pin!(sender.send(asked))).await;
+        let (answer, waited) = watch(Box::pin(sender.send(asked)).as_mut()).await;
         self.activity.waited |= waited;
         self.failures.begin_call();
         self.keep(0, asked, answer)

@@ -84,7 +84,8 @@ impl Sender<'_> {
             let headers = all.as_deref().unwrap_or(&hop.headers);
             let sent = Request { method: hop.method, target: &hop.target, headers, body: hop.body, keep_body };
             let mut exchange = match &mut open {
-                None => self.client.exchange(&sent, &hop.target, deadline).await,
+                // Boxed for what copying it into the futures around it would cost.
+                None => Box::pin(self.client.exchange(&sent, &hop.target, deadline)).await,
                 // Boxed like all that few requests need, or each would have to make room for it.
                 Some(opened) => {
                     let begin = opened.begin(self.client, &sent, deadline, &hop.target);
