@@ -81,6 +81,8 @@ pub struct Load<'a> {
     pub script: &'a Path,
     pub url: &'a str,
     pub connections: u32,
+    /// Requests under way on each connection at once.
+    pub streams: u32,
     pub amount: Amount,
     /// Further variables of the journey and the script.
     pub environment: &'a [(&'a str, &'a str)],
@@ -93,7 +95,7 @@ pub struct Load<'a> {
 impl Load<'_> {
     /// The arguments that make `tool` do this.
     pub fn arguments(&self, tool: Tool) -> Vec<String> {
-        let connections = self.connections.to_string();
+        let (connections, vus) = (self.connections.to_string(), (self.connections * self.streams).to_string());
         let export = self.export.to_string_lossy();
         let mut arguments: Vec<String> = match tool {
             Tool::Squall => squall_run(&self.journey.to_string_lossy(), &export),
@@ -102,12 +104,17 @@ impl Load<'_> {
             Tool::Wrk | Tool::Hey | Tool::H2load => Vec::new(),
         };
         arguments.extend(match tool {
-            Tool::Squall | Tool::K6 => words(&["--vus", &connections]),
+            Tool::Squall | Tool::K6 => words(&["--vus", &vus]),
             _ => words(&["-c", &connections]),
         });
+        let flags: Vec<String> =
+            self.flags.iter().filter(|(of, _)| *of == tool).flat_map(|(_, flags)| words(flags)).collect();
         arguments.extend(self.amount_for(tool));
-        // Of an option that is there twice, every one of them takes the later.
-        arguments.extend(self.flags.iter().filter(|(of, _)| *of == tool).flat_map(|(_, flags)| words(flags)));
+        if tool == Tool::Squall && matches!(self.amount, Amount::Requests(_)) && !flags.iter().any(|f| f == "--threads")
+        {
+            arguments.extend(words(&["--threads", "1"]));
+        }
+        arguments.extend(flags);
         if !matches!(tool, Tool::Squall | Tool::K6) {
             arguments.push(self.url.to_owned());
             return arguments;
@@ -135,8 +142,7 @@ impl Load<'_> {
             Amount::Requests(requests) => {
                 let requests = requests.to_string();
                 match tool {
-                    Tool::Squall => words(&["--iterations", &requests, "--threads", "1"]),
-                    Tool::K6 => words(&["--iterations", &requests]),
+                    Tool::Squall | Tool::K6 => words(&["--iterations", &requests]),
                     Tool::Wrk | Tool::Hey | Tool::Oha | Tool::H2load => words(&["-n", &requests]),
                 }
             }
@@ -250,6 +256,7 @@ mod tests {
             script: Path::new("q.js"),
             url: "http://localhost",
             connections: 64,
+            streams: 1,
             amount: Amount::Seconds(3),
             environment: &[("SLEEP", "1")],
             flags: &[(Tool::Wrk, &["-H", "a: b"])],

@@ -152,8 +152,8 @@ pub fn sessions(findings: &mut Findings) -> Result<(), Error> {
     let set = Request::get(url("/cookies/set?theirs=2")).redirects(0).send()?;
     findings.expect(set.cookies()?.iter().any(|cookie| cookie.name == "theirs"), "an answer's cookies are read");
     findings.expect(jar.value(&echo, "theirs")?.as_deref() == Some("2"), "an answer's cookies are in the jar");
-    let sent = http::get(&echo)?.text()?;
-    findings.expect(sent.contains("mine=1; theirs=2"), "a jar's cookies are sent");
+    let seen = http::get(&echo)?.text()?;
+    findings.expect(seen.contains("mine=1; theirs=2"), "a jar's cookies are sent");
     let other = Request::get(&echo).jar(Jar::new()).cookie("c", "3").send()?;
     findings.expect(other.text()?.contains("\"c=3\""), "another jar is empty");
     jar.delete(&echo, "mine")?;

@@ -176,7 +176,7 @@ fn request(step: &Value) -> Result<Request<'_>, Error> {
     for status in step["expect"].as_array().into_iter().flatten() {
         request = request.expect_status(status.as_u64().unwrap_or_default() as u16);
     }
-    with_body(with_session(request, step)?, step)
+    with_body(with_session(request, step), step)
 }
 
 fn with_body<'a>(mut request: Request<'a>, step: &'a Value) -> Result<Request<'a>, Error> {
@@ -219,7 +219,7 @@ fn with_body<'a>(mut request: Request<'a>, step: &'a Value) -> Result<Request<'a
     Ok(request)
 }
 
-fn with_session<'a>(mut request: Request<'a>, step: &'a Value) -> Result<Request<'a>, Error> {
+fn with_session<'a>(mut request: Request<'a>, step: &'a Value) -> Request<'a> {
     let pair = |value: &'a Value| Some((value[0].as_str()?, value[1].as_str()?));
     if let Some((name, password)) = pair(&step["basic"]) {
         request = request.basic_auth(name, password);
@@ -239,7 +239,7 @@ fn with_session<'a>(mut request: Request<'a>, step: &'a Value) -> Result<Request
     if step["new_jar"].as_bool() == Some(true) {
         request = request.jar(Jar::new());
     }
-    Ok(request)
+    request
 }
 
 fn tell(number: usize, step: &Value, answer: Result<Response, Error>) -> Result<(), Error> {

@@ -111,11 +111,11 @@ pub fn http2_one(bench: &mut Bench) -> Result<()> {
     // Connections are shared on a thread, and one connection is work for one thread in every tool.
     const SHARED: &[(Tool, &[&str])] = &[
         (Tool::Squall, &["--http-version", "2", "--connections", "shared:64", "--threads", "1"]),
-        (Tool::Oha, &["--http2", "-c", "1", "-p", "64"]),
-        (Tool::H2load, &["-c", "1", "-m", "64"]),
+        (Tool::Oha, &["--http2", "-p", "64"]),
+        (Tool::H2load, &["-m", "64"]),
     ];
     let server = Server::speaking(Listen::Http2, &bench.folder)?;
-    let shape = Shape { flags: SHARED, ..Shape::new("quickstart", 64) };
+    let shape = Shape { streams: 64, flags: SHARED, ..Shape::new("quickstart", 1) };
     side_by_side(bench, ROW, &[Tool::Squall, Tool::Oha, Tool::H2load], &server, &shape)?;
     judge(bench, ROW, &[("squall", "oha", 1.3)]);
     Ok(())
@@ -201,6 +201,8 @@ struct Shape<'a> {
     /// Names the journey and k6's script.
     name: &'a str,
     connections: u32,
+    /// Requests under way on each connection at once.
+    streams: u32,
     /// What is asked for, after the server's URL.
     path: &'a str,
     environment: &'a [(&'a str, &'a str)],
@@ -210,7 +212,7 @@ struct Shape<'a> {
 
 impl<'a> Shape<'a> {
     fn new(name: &'a str, connections: u32) -> Self {
-        Self { name, connections, path: "", environment: &[], flags: &[] }
+        Self { name, connections, streams: 1, path: "", environment: &[], flags: &[] }
     }
 }
 
@@ -227,6 +229,7 @@ fn one(bench: &mut Bench, row: &'static str, subject: &str, tool: Tool, server: 
         script: &script,
         url: &(server.url.clone() + shape.path),
         connections: shape.connections,
+        streams: shape.streams,
         amount: Amount::Seconds(bench.seconds),
         environment: shape.environment,
         flags: shape.flags,

@@ -87,6 +87,7 @@ fn peak(bench: &Bench, tool: Tool, server: &Server, vus: u32, seconds: u32) -> R
         script: &script,
         url: &server.url,
         connections: vus,
+        streams: 1,
         amount: Amount::Seconds(seconds),
         environment: &[("SLEEP", "1")],
         flags: &[],
