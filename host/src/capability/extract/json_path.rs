@@ -1,7 +1,7 @@
 //! JSONPath (RFC 9535).
 //!
 //! The evaluation cannot be stopped once it has begun, so its cost is known before: from the path and from the size and
-//! depth of the document ([`cost`](super::cost)).
+//! depth of the document ([`cost`]).
 
 use std::cell::RefCell;
 
