@@ -13,7 +13,7 @@
 //!     http::get("https://api.example.com/")?;
 //!     Ok(())
 //! }
-//! # fn issue_for(user: u32) -> (String, String) { unimplemented!("{user}") }
+//! # fn issue_for(user: u32) -> (String, String) { (format!("cert {user}"), format!("key {user}")) }
 //! ```
 
 use crate::bindings::squall::journey::tls;
