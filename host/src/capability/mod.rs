@@ -28,8 +28,8 @@ use wasmtime::component::{HasSelf, Linker};
 use wasmtime_wasi::WasiView;
 
 use crate::metrics::{Registry, Tags};
-use crate::plan::Http;
 use crate::plan::http::Connections;
+use crate::plan::{Http, Limits, Policy};
 use crate::protocol::http::{Client, Error, Owner};
 use crate::wit;
 use check::Groups;
@@ -65,8 +65,10 @@ pub struct Run {
     pub may_send: bool,
     /// Files granted to the journeys, by name.
     pub files: Arc<BTreeMap<String, Arc<[u8]>>>,
-    /// Bytes of answers that one iteration may hold at once.
-    pub held_bytes: u64,
+    /// What journeys may use.
+    pub limits: Arc<Limits>,
+    /// Whom the run trusts, and what its journeys may reach.
+    pub policy: Arc<Policy>,
 }
 
 /// Who the guest is.

@@ -52,6 +52,8 @@ pub struct RunArgs {
     #[command(flatten)]
     tls: TlsArgs,
     #[command(flatten)]
+    policy: PolicyArgs,
+    #[command(flatten)]
     limits: LimitArgs,
     #[command(flatten)]
     output: OutputArgs,
@@ -107,6 +109,14 @@ struct VerdictArgs {
     /// The share of failed iterations above which the run fails, like `5%` or `0.05`
     #[arg(long, value_name = "SHARE")]
     max_failed_iterations: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Policy")]
+struct PolicyArgs {
+    /// Trust the journey in nothing: refuse what is not granted, and hold it to tighter limits
+    #[arg(long)]
+    untrusted: bool,
 }
 
 #[derive(Debug, Args)]
@@ -190,6 +200,7 @@ impl RunArgs {
         self.http.add_to(&mut layer);
         self.network.add_to(&mut layer);
         self.tls.add_to(&mut layer);
+        self.policy.add_to(&mut layer);
         self.limits.add_to(&mut layer);
         self.output.add_to(&mut layer);
         layer.0
@@ -246,6 +257,12 @@ impl VerdictArgs {
         layer.switch("allowInvalid", "--allow-invalid", self.allow_invalid);
         let failed = self.max_failed_iterations.as_ref();
         layer.value("maxFailedIterations", "--max-failed-iterations", failed);
+    }
+}
+
+impl PolicyArgs {
+    fn add_to(&self, layer: &mut Layer) {
+        layer.switch("untrusted", "--untrusted", self.untrusted);
     }
 }
 
@@ -340,6 +357,7 @@ mod tests {
             "--tls-version=tls1.2",
             "--tls-cipher-suites=TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
             "--no-tls-session-resumption",
+            "--untrusted",
             "--iteration-timeout=1m",
             "--cpu-timeout=2s",
             "--threads=2",

@@ -96,6 +96,7 @@ options! {
     tls_server_name: ServerNames = "tlsServerName";
     no_tls_session_resumption: bool = "noTlsSessionResumption";
     files: NamedFiles = "files";
+    untrusted: bool = "untrusted";
     memory: Bytes = "limits.memory";
     iteration_timeout: Duration = "limits.iterationTimeout";
     cpu_timeout: Duration = "limits.cpuTimeout";
@@ -118,6 +119,7 @@ pub(super) const WITHOUT_VARIABLE: &[&str] = &["scenarios", "env"];
 /// may use, which files are read and written, and which way it gets to the network. Parts of `dns`, `hosts`, `tlsAuth`
 /// and `tlsRoots` are refused where they are lowered: the journey chooses neither DNS server, Unix socket nor file.
 const NOT_FOR_JOURNEYS: &[&str] = &[
+    "untrusted",
     "limits.memory",
     "limits.iterationTimeout",
     "limits.cpuTimeout",

@@ -77,7 +77,8 @@ impl Lowering<'_> {
         plan.max_failed_iterations = self.pick("maxFailedIterations", failed, Portion(plan.max_failed_iterations)).0;
         plan.allow_invalid = self.pick("allowInvalid", layer.allow_invalid.as_ref(), false);
         plan.system_tags = self.system_tags();
-        plan.limits = self.limits();
+        plan.policy.untrusted = self.pick("untrusted", layer.untrusted.as_ref(), false);
+        plan.limits = self.limits(plan.policy.untrusted);
         plan.http = self.http(plan.limits.response_bytes);
         plan.files = self.granted_files();
         plan
@@ -162,16 +163,17 @@ impl Lowering<'_> {
         SystemTags(self.pick("systemTags", given, SystemTags::default().0))
     }
 
-    fn limits(&mut self) -> Limits {
-        let (layer, default) = (self.layer, Limits::default());
+    fn limits(&mut self, untrusted: bool) -> Limits {
+        let layer = self.layer;
+        let default = if untrusted { Limits::untrusted() } else { Limits::default() };
         let memory = self.pick("limits.memory", layer.memory.as_ref(), Bytes(default.memory));
         if let Some(given) = layer.memory.as_ref().filter(|given| given.value.0 < LEAST_MEMORY) {
             let is = format!("is {}, but must be at least {}", given.value.shown(), Bytes(LEAST_MEMORY).shown());
             self.refuse(given, &is);
         }
         let timeout = layer.iteration_timeout.as_ref();
-        let iteration_timeout = if timeout.is_some() {
-            Some(self.pick("limits.iterationTimeout", timeout, Duration::ZERO))
+        let iteration_timeout = if timeout.is_some() || default.iteration_timeout.is_some() {
+            Some(self.pick("limits.iterationTimeout", timeout, default.iteration_timeout.unwrap_or_default()))
         } else {
             let (key, value) = ("limits.iterationTimeout", "none");
             self.origins.push(None, key, value, "default".to_owned());
@@ -186,6 +188,7 @@ impl Lowering<'_> {
             cpu_timeout: self.positive("limits.cpuTimeout", layer.cpu_timeout.as_ref(), default.cpu_timeout),
             response_bytes: response_bytes.0,
             series: self.at_least_one("limits.series", layer.series.as_ref(), default.series),
+            ..default
         }
     }
 

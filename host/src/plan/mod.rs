@@ -7,6 +7,7 @@
 mod curve;
 pub mod duration;
 pub mod http;
+mod limits;
 mod share;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 pub use curve::{Cursor, Curve, Stage};
 pub use http::{Http, Secret};
+pub use limits::{Limits, Policy, Proposal};
 pub use share::Share;
 
 use serde::{Deserialize, Serialize};
@@ -41,6 +43,8 @@ pub struct Plan {
     pub files: BTreeMap<String, Arc<[u8]>>,
     /// What a journey may use.
     pub limits: Limits,
+    /// Whom the run trusts, and what the journey may reach.
+    pub policy: Policy,
     /// The time `setup` may take; `None` skips `setup`.
     pub setup_timeout: Option<Duration>,
     /// The time `teardown` may take; `None` skips `teardown`.
@@ -55,21 +59,6 @@ pub struct Plan {
     pub allow_invalid: bool,
     /// Which of k6's system tags samples carry.
     pub system_tags: SystemTags,
-}
-
-/// What a journey may use.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Limits {
-    /// Bytes of linear memory per VU.
-    pub memory: u64,
-    /// The wall time of one iteration; `None` for no limit.
-    pub iteration_timeout: Option<Duration>,
-    /// The longest a guest may compute without calling the host.
-    pub cpu_timeout: Duration,
-    /// Bytes of responses held at once by one iteration.
-    pub response_bytes: u64,
-    /// Series per worker; more fold into series tagged `_other`.
-    pub series: u32,
 }
 
 /// A named journey entry, its load, start time, tags and environment.
@@ -262,18 +251,6 @@ impl Scenario {
     }
 }
 
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            memory: 64 << 20,
-            iteration_timeout: None,
-            cpu_timeout: Duration::from_secs(10),
-            response_bytes: 256 << 20,
-            series: 10_000,
-        }
-    }
-}
-
 impl Plan {
     /// Makes a plan of these scenarios with everything else at its default.
     #[must_use]
@@ -287,6 +264,7 @@ impl Plan {
             http: Http::default(),
             files: BTreeMap::new(),
             limits: Limits::default(),
+            policy: Policy::default(),
             setup_timeout: Some(Duration::from_mins(1)),
             teardown_timeout: Some(Duration::from_mins(1)),
             summary_timeout: Duration::from_mins(2),

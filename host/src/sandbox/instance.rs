@@ -11,7 +11,7 @@ use super::state::{ComputedTooLong, State};
 use crate::capability::{Host, Identity, Local, Pace, Run, Sink};
 use crate::metrics::{Recorder, Registry, SystemTags, Tags};
 use crate::plan::http::Connections;
-use crate::plan::{Http, Limits, Plan, Scenario};
+use crate::plan::{Http, Limits, Plan, Policy, Scenario};
 use crate::vu::{
     Context, Instance, Iteration, Journey, JourneyError, Lifecycle, Notice, NoticeLevel, Outcome, Seat, Worker,
 };
@@ -21,7 +21,8 @@ use crate::wit;
 pub struct Sandbox {
     engine: Engine,
     pre: wit::JourneyPre<State>,
-    limits: Limits,
+    limits: Arc<Limits>,
+    policy: Arc<Policy>,
     http: Arc<Http>,
     /// One for all worker threads.
     pace: Option<Arc<Pace>>,
@@ -38,7 +39,8 @@ impl Sandbox {
         Self {
             engine,
             pre,
-            limits: plan.limits.clone(),
+            limits: Arc::new(plan.limits.clone()),
+            policy: Arc::new(plan.policy.clone()),
             http: Arc::new(plan.http.clone()),
             pace: plan.http.rps.map(|rps| Arc::new(Pace::new(rps))),
             files: Arc::new(plan.files.clone()),
@@ -63,14 +65,15 @@ impl Journey for Sandbox {
             pace: self.pace.clone(),
             files: Arc::clone(&self.files),
             may_send: true,
-            held_bytes: self.limits.response_bytes,
+            limits: Arc::clone(&self.limits),
+            policy: Arc::clone(&self.policy),
         };
         let (registry, http) = (Arc::clone(&context.registry), Arc::clone(&self.http));
         let local = Local::new(recorder.clone(), registry, self.system_tags.clone(), http);
         SandboxWorker {
             engine: self.engine.clone(),
             pre: self.pre.clone(),
-            limits: self.limits.clone(),
+            limits: Arc::clone(&self.limits),
             run: Arc::new(run),
             local: Rc::new(local),
             tags: self.tags.clone(),
@@ -89,7 +92,7 @@ fn connections_of(plan: &Plan) -> HashMap<Arc<str>, Connections> {
 pub struct SandboxWorker {
     engine: Engine,
     pre: wit::JourneyPre<State>,
-    limits: Limits,
+    limits: Arc<Limits>,
     run: Arc<Run>,
     local: Rc<Local>,
     tags: Tags,
@@ -222,7 +225,8 @@ pub(super) async fn options(
         pace: None,
         files: Arc::default(),
         may_send: false,
-        held_bytes: 0,
+        limits: Arc::default(),
+        policy: Arc::default(),
     };
     let local = Local::new(Recorder::discard(), registry, SystemTags::default(), http);
     let identity = Identity {

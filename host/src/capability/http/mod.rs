@@ -174,7 +174,7 @@ impl Host {
         let answer = answer?;
         let (status, length) = (answer.response.status, answer.response.body_length);
         let duration = milliseconds(answer.timings.duration());
-        let id = self.responses.keep(answer, self.run.held_bytes)?;
+        let id = self.responses.keep(answer, self.run.limits.response_bytes)?;
         Ok(http::Response { id, status, body_length: u32::try_from(length).unwrap_or(u32::MAX), duration })
     }
 }
