@@ -9,6 +9,7 @@ pub mod artifact;
 pub mod capability;
 pub mod collector;
 pub mod config;
+pub mod isolate;
 pub mod metrics;
 pub mod output;
 pub mod plan;

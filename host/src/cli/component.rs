@@ -3,18 +3,37 @@
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
+use std::process::Command;
 
 use squall::artifact;
 use squall::config::{self, FileReader, Lowered, Problem, Sources};
-use squall::sandbox::{Cache, Component};
+use squall::isolate::{IsolateError, Isolated, Settings};
+use squall::sandbox::{Cache, Component, Inspection};
 
 use super::exit;
 use super::message::Style;
 use super::run_args::RunArgs;
 
+/// A component, in this process or behind a wall.
+pub enum Place {
+    Here(Box<Component>),
+    /// With what it is, wants and offers: its bytes are looked at there only.
+    Walled(Box<Isolated>, Box<Inspection>),
+}
+
+impl Place {
+    /// What the component is, wants and offers.
+    pub fn inspect(&self) -> Inspection {
+        match self {
+            Self::Here(component) => component.inspect(),
+            Self::Walled(_, inspection) => (**inspection).clone(),
+        }
+    }
+}
+
 /// A component, what it said of itself, and what will happen with it.
 pub struct Loaded {
-    pub component: Component,
+    pub component: Place,
     /// Its options as JSON; empty if it has none.
     pub options: String,
     pub lowered: Lowered,
@@ -36,6 +55,18 @@ impl Failure {
     /// The configuration cannot be used.
     pub fn configuration(problems: Vec<Problem>) -> Self {
         Self { problems, code: exit::CONFIGURATION }
+    }
+
+    /// A load process cannot do what is asked of it. Without a wall nothing was run, which the policy has decided.
+    pub fn isolated(journey: &str, error: &IsolateError) -> Self {
+        let about_it = matches!(error, IsolateError::Refused { .. } | IsolateError::NoOptions { .. });
+        let cause = std::error::Error::source(error).map_or_else(String::new, |cause| format!(": {cause}"));
+        let message = if about_it { format!("`{journey}` {error}") } else { format!("{error}{cause}") };
+        let code = match error {
+            IsolateError::NoWall { .. } | IsolateError::Barred { .. } => exit::REFUSED,
+            _ => exit::JOURNEY,
+        };
+        Self { code, ..Self::journey(message, error.hint()) }
     }
 
     /// Prints every problem and returns the exit code.
@@ -62,8 +93,15 @@ pub fn load(args: &RunArgs, style: Style) -> Result<Loaded, Failure> {
         scenario: args.scenario().map(str::to_owned),
     };
     let journey = Path::new(&args.journey);
-    let component = compile(journey, style)?;
-    let options = options(&component, &sources, journey)?;
+    let wall = args.wall().filter(|_| config::is_untrusted(&sources));
+    let (component, options) = match wall {
+        Some(settings) => walled(journey, settings, &sources)?,
+        None => {
+            let component = compile(journey, style)?;
+            let options = options(&component, &sources, journey)?;
+            (Place::Here(Box::new(component)), options)
+        }
+    };
     let sources = Sources {
         journey_options: Some(&options).filter(|text| !text.trim().is_empty()).map(String::as_str),
         ..sources
@@ -95,12 +133,38 @@ fn read_file(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn compile(journey: &Path, style: Style) -> Result<Component, Failure> {
-    let name = journey.display();
-    let bytes = artifact::read(journey).map_err(|error| {
+fn read(journey: &Path) -> Result<Vec<u8>, Failure> {
+    artifact::read(journey).map_err(|error| {
         let cause = std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
         Failure::journey(format!("{error}{cause}"), Some("give the path of a component, or `-` for standard input"))
-    })?;
+    })
+}
+
+/// Has a process with a wall around it check and compile the component and ask it for its options.
+fn walled(journey: &Path, settings: Settings, sources: &Sources<'_>) -> Result<(Place, String), Failure> {
+    let failed = |error: IsolateError| Failure::isolated(&journey.display().to_string(), &error);
+    let bytes = read(journey)?;
+    let mut isolated = Isolated::spawn(this_program(), settings).map_err(failed)?;
+    let inspection = isolated.load(bytes).map_err(failed)?;
+    let log = |line: &str| eprintln!("options: {}", line.escape_debug());
+    let options = isolated.options(config::granted(sources), log).map_err(failed)?;
+    Ok((Place::Walled(Box::new(isolated), Box::new(inspection)), options))
+}
+
+/// This very program, also when its file was replaced meanwhile.
+fn this_program() -> Command {
+    let mut command = if cfg!(target_os = "linux") {
+        Command::new("/proc/self/exe")
+    } else {
+        Command::new(std::env::current_exe().unwrap_or_else(|_| "squall".into()))
+    };
+    command.arg("isolated-load");
+    command
+}
+
+fn compile(journey: &Path, style: Style) -> Result<Component, Failure> {
+    let name = journey.display();
+    let bytes = read(journey)?;
     let cache = Cache::of_user(|name| std::env::var(name).ok());
     let component =
         Component::load(bytes, cache).map_err(|error| Failure::journey(format!("`{name}` {error}"), error.hint()))?;

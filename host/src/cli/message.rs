@@ -1,5 +1,6 @@
 //! How text looks on standard error: `error:`, `warning:`, the place below, the hint below that.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write as _};
 
@@ -36,15 +37,32 @@ impl Style {
         let paint = |text: &str, code: &str| {
             if self.color { format!("\x1b[1;{code}m{text}\x1b[0m") } else { text.to_owned() }
         };
-        let mut text = format!("{}: {message}\n", paint(label, color));
+        let mut text = format!("{}: {}\n", paint(label, color), shown(message));
         if let Some(place) = place {
-            let _ = writeln!(text, "  at {place}");
+            let _ = writeln!(text, "  at {}", shown(place));
         }
         if let Some(hint) = hint {
-            let _ = writeln!(text, "  {}: {hint}", paint("hint", "36"));
+            let _ = writeln!(text, "  {}: {}", paint("hint", "36"), shown(hint));
         }
         text
     }
+}
+
+/// A message may quote what a journey said: nothing in it moves the cursor.
+fn shown(text: &str) -> Cow<'_, str> {
+    let moves = |char: char| char.is_control() && char != '\n' && char != '\t';
+    if !text.contains(moves) {
+        return Cow::Borrowed(text);
+    }
+    let escaped = text.chars().fold(String::new(), |mut escaped, char| {
+        if moves(char) {
+            escaped.extend(char.escape_default())
+        } else {
+            escaped.push(char)
+        }
+        escaped
+    });
+    Cow::Owned(escaped)
 }
 
 /// Writes to standard output. A reader that went away (`squall inspect … | head`) is no reason to fail.
@@ -62,5 +80,11 @@ mod tests {
         let text =
             Style { color: false }.render("error", "31", "`x` is wrong", Some("squall.toml:14"), Some("try `y`"));
         assert_eq!(text, "error: `x` is wrong\n  at squall.toml:14\n  hint: try `y`\n");
+    }
+
+    #[test]
+    fn what_a_message_quotes_moves_no_cursor() {
+        let text = Style { color: false }.render("error", "31", "`\x1b[2Jx` is\r\n wrong", None, None);
+        assert_eq!(text, "error: `\\u{1b}[2Jx` is\\r\n wrong\n");
     }
 }

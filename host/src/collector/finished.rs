@@ -35,23 +35,28 @@ impl Finished {
         for (notice, repeated) in folder.drain() {
             self.audience.tell(&Event::Notice(&notice, repeated));
         }
-        let is_replaced = !texts.is_empty();
-        self.report.output_errors = self.audience.errors().to_vec();
         // What the journey wished for while it made its summary counts as well.
         self.report.journey_failed = self.context.control.failed();
         if let lost @ 1.. = self.context.lost_notices() {
             let message = format!("{lost} messages of the journey were not shown: there were too many at once");
             self.report.warnings.push(Warning { message, hint: None });
         }
-        self.audience.finish(&self.report, is_replaced);
-        for (name, text) in texts {
-            if let Err(error) = write(&name, &text) {
-                self.audience.fail(error.full());
-            }
-        }
-        self.report.output_errors = self.audience.errors().to_vec();
-        self.report
+        conclude(self.audience, self.report, texts)
     }
+}
+
+/// Tells the outputs of the end, and writes the texts of the journey's own summary.
+pub(super) fn conclude(mut audience: Audience, mut report: Report, texts: Vec<(String, String)>) -> Report {
+    let is_replaced = !texts.is_empty();
+    report.output_errors = audience.errors().to_vec();
+    audience.finish(&report, is_replaced);
+    for (name, text) in audience.take_texts(texts) {
+        if let Err(error) = write(&name, &text) {
+            audience.fail(error.full());
+        }
+    }
+    report.output_errors = audience.errors().to_vec();
+    report
 }
 
 impl std::fmt::Debug for Finished {

@@ -7,6 +7,7 @@ mod audience;
 mod duty;
 mod evidence;
 mod finished;
+mod relay;
 mod seconds;
 mod sink;
 mod warnings;
@@ -17,6 +18,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 pub use finished::Finished;
+pub use relay::Relay;
 
 use crate::aggregate::{Tap, Window};
 use crate::metrics::Registry;

@@ -147,6 +147,15 @@ pub fn granted(sources: &Sources<'_>) -> BTreeMap<String, String> {
     env.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
+/// Whether the journey is not to be trusted, which is known before its options are.
+#[must_use]
+pub fn is_untrusted(sources: &Sources<'_>) -> bool {
+    let mut findings = Findings::default();
+    let sources = Sources { journey_options: None, ..sources.clone() };
+    let layer = stack::join(layers(&sources, &mut findings), &mut findings);
+    layer.untrusted.is_some_and(|given| given.value)
+}
+
 fn layers(sources: &Sources<'_>, findings: &mut Findings) -> Vec<Layer> {
     let journey = sources.journey_options.map(|json| Layer::from_journey(json, findings));
     let file = sources.file.map(|(path, text)| Layer::from_file(&path.to_string_lossy(), text, findings));

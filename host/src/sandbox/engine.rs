@@ -4,7 +4,7 @@ use std::fmt;
 use std::thread;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use wasmtime::{Config, Engine, WasmBacktraceDetails};
 
 /// How often guests are interrupted so that others have their turn.
@@ -17,7 +17,7 @@ const FIBER_STACK: usize = 1 << 20;
 const HEAVY_DATA: usize = 256 << 10;
 
 /// How the memories of instances come to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum MemoryMode {
     /// Slots of a slab, filled by copying: the least per VU for small guests, at any number of VUs.

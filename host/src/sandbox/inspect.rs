@@ -1,6 +1,6 @@
 //! What a component is, wants and offers; and what is wrong with bytes that are none.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use wasmparser::{Encoding, Parser, Payload};
 use wasmtime::Engine;
 use wasmtime::component::Component;
@@ -13,7 +13,7 @@ const EXPORTS: &[&str] = &["options", "setup", "iterate", "teardown", "handle-su
 const PACKAGES: &[&str] = &["squall:journey/", "wasi:"];
 
 /// What a component is, wants and offers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inspection {
     /// The world it fits.
     pub world: String,

@@ -4,6 +4,22 @@
 /// folder is stricter than the folder's.
 pub const MAY_USE: &[(&str, &[&str])] = &[
     ("run", &["scheduler", "vu", "collector", "output", "plan", "platform", "verdict", "aggregate", "metrics"]),
+    (
+        "isolate",
+        &[
+            "run",
+            "sandbox",
+            "protocol",
+            "collector",
+            "output",
+            "plan",
+            "platform",
+            "verdict",
+            "aggregate",
+            "metrics",
+            "vu",
+        ],
+    ),
     ("scheduler", &["plan", "vu", "metrics", "platform"]),
     ("scheduler::pacer", &["plan", "platform"]),
     ("scheduler::executor", &["plan", "vu", "metrics"]),
@@ -61,7 +77,10 @@ pub const HOMES: &[(&str, &[&str])] = &[
     ("anyhow", &["cli"]),
     ("toml", &["config"]),
     ("hdrhistogram", &["aggregate"]),
-    ("libc", &["sandbox"]),
+    ("libc", &["sandbox", "platform"]),
+    ("landlock", &["platform"]),
+    ("seccompiler", &["platform"]),
+    ("rmp_serde", &["isolate"]),
     ("rustix", &["platform", "sandbox"]),
 ];
 

@@ -44,6 +44,11 @@ impl Shared {
         }
     }
 
+    /// Reads the system's roots now, for a process that will not be able to later.
+    pub fn read_system_roots() {
+        tls::read_system_roots();
+    }
+
     /// Finds what is wrong with the settings, before anything depends on them.
     pub fn check(settings: &Http) -> Result<(), Error> {
         tls::check(settings)
