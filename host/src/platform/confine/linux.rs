@@ -81,11 +81,12 @@ pub fn watches(signal: i32) -> bool {
 /// Closes everything but the standard streams. Whoever started squall may have left something open.
 #[allow(unsafe_code, reason = "a number from the list of open files has no owner to close it")]
 fn close_inherited() -> io::Result<()> {
-    let names: Vec<_> = fs::read_dir("/proc/self/fd")?.collect::<io::Result<_>>()?;
-    let numbers = names.iter().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    for number in numbers.filter(|number| *number > 2) {
-        // SAFETY: the process has just started and has opened nothing itself, so nothing in it owns this number. One is
-        // that of the list above, which is closed already, and closing it again does nothing.
+    let number = |entry: fs::DirEntry| entry.file_name().to_str()?.parse().ok();
+    let numbers: Vec<i32> = fs::read_dir("/proc/self/fd")?.filter_map(|entry| number(entry.ok()?)).collect();
+    // One of them was that of the list itself, which is closed by now.
+    let is_open = |number: &i32| fs::symlink_metadata(format!("/proc/self/fd/{number}")).is_ok();
+    for number in numbers.into_iter().filter(|number| *number > 2).filter(is_open) {
+        // SAFETY: the process has just started and has opened nothing that it keeps, so nothing in it owns this number.
         unsafe { rustix::io::close(number) };
     }
     Ok(())
