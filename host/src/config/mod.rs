@@ -51,6 +51,7 @@ mod foreign;
 mod http;
 mod identities;
 mod layer;
+mod limits;
 mod load;
 mod lower;
 mod names;
