@@ -8,6 +8,7 @@ use super::fields::Given;
 use super::files::Files;
 use super::findings::Findings;
 use super::layer::Layer;
+use super::limits::default_limits;
 use super::load;
 use super::names;
 use super::origins::Origins;
@@ -16,7 +17,7 @@ use super::scenario::note_pairs;
 use super::values::{Portion, Shown};
 use super::{Lowered, Problem};
 use crate::metrics::{Registry, SystemTags, Tags};
-use crate::plan::Plan;
+use crate::plan::{Limits, Plan};
 use crate::verdict::{Threshold, Warning, check_thresholds};
 
 /// Lowers the layer. The result is of use only if nothing was found wrong.
@@ -28,6 +29,16 @@ pub(super) fn lower(layer: &Layer, beside: &Beside<'_>, findings: &mut Findings)
     let threads = lowering.threads();
     let presentation = presentation::lower(layer, findings, &mut origins);
     Lowered { plan, presentation, threads, origins, warnings: Vec::new() }
+}
+
+/// What journeys may use, whatever else is wrong.
+pub(super) fn limits(layer: &Layer, beside: &Beside<'_>) -> Limits {
+    let (mut findings, mut origins) = (Findings::default(), Origins::default());
+    let untrusted = layer.untrusted.as_ref().is_some_and(|given| given.value);
+    let mut lowering = Lowering { layer, beside, findings: &mut findings, origins: &mut origins };
+    let limits = lowering.limits(untrusted);
+    // A wrong value is about to be reported; until then it does no harm.
+    if findings.errors.is_empty() { limits } else { default_limits(untrusted) }
 }
 
 /// What counts beside the layers.
