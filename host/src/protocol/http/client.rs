@@ -12,6 +12,7 @@ use std::time::Instant;
 use send_wrapper::SendWrapper;
 
 use super::alarm::Alarm;
+use super::apart;
 use super::h1::Decoder;
 use super::pool::{Idle, Pool, Turn};
 use super::shared::Shared;
@@ -154,7 +155,7 @@ impl Client {
             }
         }
         // Boxed, or every request on a kept connection would have to make room for it.
-        SendWrapper::new(Box::pin(self.afresh(request, target, progress, started))).await
+        SendWrapper::new(apart(|| self.afresh(request, target, progress, started))).await
     }
 
     /// Sends a request where no idle connection of HTTP/1.1 takes it.
@@ -205,7 +206,7 @@ impl Client {
         let stream = if target.is_tls() {
             let started = Instant::now();
             // Boxed, so that requests without TLS do not carry a handshake's state.
-            let secured = Box::pin(self.shared.tls().connect(&self.tls, target.host(), dialled.socket)).await?;
+            let secured = apart(|| self.shared.tls().connect(&self.tls, target.host(), dialled.socket)).await?;
             progress.timings.tls_handshaking = started.elapsed();
             peer.protocol = secured.protocol;
             peer.tls_version = Some(secured.version);

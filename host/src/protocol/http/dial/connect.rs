@@ -10,7 +10,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{Instant, sleep};
 
-use super::super::Error;
+use super::super::{Error, apart};
 use super::local::Locals;
 use crate::platform;
 
@@ -40,7 +40,7 @@ pub(super) async fn connect(
         let stream = attempt(candidates.first, locals, vu).await?;
         return Ok((stream, candidates.first));
     }
-    Box::pin(race(candidates, |address| attempt(address, locals, vu))).await
+    apart(|| race(candidates, |address| attempt(address, locals, vu))).await
 }
 
 async fn attempt(address: SocketAddr, locals: &Locals, vu: u32) -> Result<TcpStream, Error> {

@@ -18,7 +18,7 @@ use tokio::net::TcpStream;
 pub(super) use proxy::Via;
 pub(super) use socket::Socket;
 
-use super::{Error, Progress, Target};
+use super::{Error, Progress, Target, apart};
 use crate::plan::Http;
 use crate::plan::http::{Place, ProxyKind, Version};
 use connect::Candidates;
@@ -77,7 +77,7 @@ impl Dialler {
             && let Some(proxy) = &self.proxy
             && !proxy.is_bypassed(target.host())
         {
-            return Box::pin(self.through(proxy, target, vu, progress)).await;
+            return apart(|| self.through(proxy, target, vu, progress)).await;
         }
         let (stream, remote) = self.open(target.host(), target.port(), vu, progress).await?;
         Ok(Dialled { socket: Socket::Tcp(stream), remote: Some(remote), via: None })
@@ -95,7 +95,7 @@ impl Dialler {
             candidates
         } else {
             let _phase = Phase::start(&mut progress.timings.looking_up);
-            Box::pin(self.names.ask(host, port)).await?
+            apart(|| self.names.ask(host, port)).await?
         };
         let _phase = Phase::start(&mut progress.timings.connecting);
         connect::connect(candidates, &self.locals, vu).await
