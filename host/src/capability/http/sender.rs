@@ -132,7 +132,7 @@ impl Sender<'_> {
             } else if let Some(opened) = &mut open {
                 (opened.method, opened.url, opened.expected) = (hop.method.to_owned(), url.to_owned(), expected);
             }
-            let response = exchange.result?;
+            let response = exchange.result.map_err(|error| self.noted(error))?;
             if answer.is_some() {
                 hop.session.answer = answer;
                 self.client.recycle(response);
@@ -198,6 +198,14 @@ impl Sender<'_> {
     pub(super) fn refuse(&self, request: &http::Request, method: &str, error: Error) -> Error {
         let url = without_userinfo(&request.url);
         self.local.add_request(&self.label(request, method, &url, false), &Exchange::refused(error.clone()));
+        error
+    }
+
+    /// Counts a request that was refused because of where it would have gone.
+    pub(super) fn noted(&self, error: Error) -> Error {
+        if let Error::NotAllowed(refusal) = &error {
+            self.local.add_denied(self.scope, self.group, &refusal.host);
+        }
         error
     }
 
