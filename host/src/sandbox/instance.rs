@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use wasmtime::{Engine, Store};
 
 use super::state::{ComputedTooLong, State};
-use crate::capability::{Host, Identity, Local, Pace, Run, Sink};
+use crate::capability::{Host, Identity, Local, Pace, Run, Secrets, Sink};
 use crate::metrics::{Recorder, Registry, SystemTags, Tags};
 use crate::plan::http::Connections;
 use crate::plan::{Http, Limits, Plan, Policy, Scenario};
@@ -27,6 +27,7 @@ pub struct Sandbox {
     /// One for all worker threads.
     pace: Option<Arc<Pace>>,
     files: Arc<BTreeMap<String, Arc<[u8]>>>,
+    secrets: Option<Arc<Secrets>>,
     /// How scenarios use connections, where not as all do.
     connections: Arc<HashMap<Arc<str>, Connections>>,
     system_tags: SystemTags,
@@ -44,6 +45,7 @@ impl Sandbox {
             http: Arc::new(plan.http.clone()),
             pace: plan.http.rps.map(|rps| Arc::new(Pace::new(rps))),
             files: Arc::new(plan.files.clone()),
+            secrets: Secrets::of(plan).map(Arc::new),
             connections: Arc::new(connections_of(plan)),
             system_tags: plan.system_tags.clone(),
             tags: plan.tags.clone(),
@@ -64,12 +66,14 @@ impl Journey for Sandbox {
             http: Arc::clone(&self.http),
             pace: self.pace.clone(),
             files: Arc::clone(&self.files),
+            secrets: self.secrets.clone(),
             may_send: true,
             limits: Arc::clone(&self.limits),
             policy: Arc::clone(&self.policy),
         };
         let (registry, http) = (Arc::clone(&context.registry), Arc::clone(&self.http));
-        let local = Local::new(recorder.clone(), registry, self.system_tags.clone(), http);
+        let local = Local::new(recorder.clone(), registry, self.system_tags.clone(), http)
+            .redacting(context.redactor().cloned());
         SandboxWorker {
             engine: self.engine.clone(),
             pre: self.pre.clone(),
@@ -224,6 +228,7 @@ pub(super) async fn options(
         http: Arc::clone(&http),
         pace: None,
         files: Arc::default(),
+        secrets: None,
         may_send: false,
         limits: Arc::default(),
         policy: Arc::default(),
@@ -292,11 +297,11 @@ impl Sink for ToContext {
     }
 
     fn abort(&self, reason: &str) {
-        self.0.control.abort(reason);
+        self.0.abort(reason);
     }
 
     fn fail(&self, reason: &str) {
-        self.0.control.fail(reason);
+        self.0.fail(reason);
     }
 }
 
