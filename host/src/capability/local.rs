@@ -16,6 +16,7 @@ use crate::metrics::{MetricId, Recorder, Registry, SeriesId, SystemTags, Tags, b
 use crate::plan::{Http, NetPolicy};
 use crate::protocol::door::Door;
 use crate::protocol::http::{Exchange, Peer, Protocol, Shared};
+use crate::redact::Redactor;
 use crate::wit::metric::Tag;
 
 /// Combinations kept before the map starts anew. The series themselves are limited by the recorder.
@@ -34,6 +35,8 @@ pub struct Local {
     names: RefCell<Names>,
     series: RefCell<Series>,
     has_warned_of_redirects: Cell<bool>,
+    /// What takes the run's secrets out of tags.
+    redactor: Option<Arc<Redactor>>,
 }
 
 #[derive(Default)]
@@ -118,7 +121,13 @@ pub(super) struct Label<'a> {
 impl Local {
     /// Makes a worker's part.
     #[must_use]
-    pub fn new(recorder: Recorder, registry: Arc<Registry>, system: SystemTags, http: Arc<Http>, net: &NetPolicy) -> Self {
+    pub fn new(
+        recorder: Recorder,
+        registry: Arc<Registry>,
+        system: SystemTags,
+        http: Arc<Http>,
+        net: &NetPolicy,
+    ) -> Self {
         let names = Names { groups: vec![Arc::from("")], ..Names::default() };
         Self {
             with_ip: system.has("ip"),
@@ -131,7 +140,14 @@ impl Local {
             names: RefCell::new(names),
             series: RefCell::default(),
             has_warned_of_redirects: Cell::new(false),
+            redactor: None,
         }
+    }
+
+    /// Has the run's secrets taken out of every tag.
+    #[must_use]
+    pub fn redacting(self, redactor: Option<Arc<Redactor>>) -> Self {
+        Self { redactor, ..self }
     }
 
     pub(super) fn http(&self) -> &Rc<Shared> {
@@ -198,7 +214,7 @@ impl Local {
         } else {
             let Some(name) = self.names.borrow().checks.get(check as usize).cloned() else { return false };
             let tags = self.base(scope, group).with(self.system.has("check").then_some(("check", &*name)));
-            let series = self.recorder.series(builtin::CHECKS, &tags);
+            let series = self.new_series(builtin::CHECKS, &tags);
             self.series.borrow_mut().checks.insert((scope, group, check), series);
             series
         };
@@ -269,7 +285,7 @@ impl Local {
         if let Some(&series) = self.series.borrow().grouped.get(&(metric, scope, group)) {
             return series;
         }
-        let series = self.recorder.series(metric, &self.base(scope, group));
+        let series = self.new_series(metric, &self.base(scope, group));
         self.series.borrow_mut().grouped.insert((metric, scope, group), series);
         series
     }
@@ -290,7 +306,7 @@ impl Local {
             return Some(known.series);
         }
         self.registry.get(metric)?;
-        let id = self.recorder.series(metric, &self.base(scope, group).with(pairs()));
+        let id = self.new_series(metric, &self.base(scope, group).with(pairs()));
         series.make_room();
         series.tagged.entry(hash).or_default().push(Tagged { metric, scope, group, tags: owned(pairs()), series: id });
         Some(id)
@@ -372,7 +388,7 @@ impl Local {
         all.retain(|(tag, _)| self.system.has(tag));
         let base = self.base(label.scope, label.group);
         let tags = base.with(all).with(label.tags.iter().map(|tag| (&tag.name, &tag.value)));
-        let series = |metric| self.recorder.series(metric, &tags);
+        let series = |metric| self.new_series(metric, &tags);
         RequestSeries {
             requests: series(builtin::HTTP_REQS),
             failed: series(builtin::HTTP_REQ_FAILED),
@@ -386,8 +402,19 @@ impl Local {
             receiving: series(builtin::HTTP_REQ_RECEIVING),
             total: series(builtin::HTTP_REQ_TOTAL_DURATION),
             retries: series(builtin::HTTP_REQ_RETRIES),
-            bytes_sent: self.recorder.series(builtin::DATA_SENT, &base),
-            bytes_received: self.recorder.series(builtin::DATA_RECEIVED, &base),
+            bytes_sent: self.new_series(builtin::DATA_SENT, &base),
+            bytes_received: self.new_series(builtin::DATA_RECEIVED, &base),
+        }
+    }
+
+    /// The number of a series that is new here. Every tag of a journey's comes by.
+    fn new_series(&self, metric: MetricId, tags: &Tags) -> SeriesId {
+        match &self.redactor {
+            None => self.recorder.series(metric, tags),
+            Some(redactor) => {
+                let redacted = tags.iter().map(|(name, value)| (redactor.text(name), redactor.text(value)));
+                self.recorder.series(metric, &redacted.collect())
+            }
         }
     }
 

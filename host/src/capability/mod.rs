@@ -11,12 +11,14 @@ mod local;
 mod log;
 mod metric;
 mod random;
+mod secret;
 mod time;
 mod tls;
 mod wasi;
 
 pub use http::Pace;
 pub use local::Local;
+pub use secret::Secrets;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -65,6 +67,8 @@ pub struct Run {
     pub may_send: bool,
     /// Files granted to the journeys, by name.
     pub files: Arc<BTreeMap<String, Arc<[u8]>>>,
+    /// What journeys can name and never see, if there is something.
+    pub secrets: Option<Arc<Secrets>>,
     /// What journeys may use.
     pub limits: Arc<Limits>,
     /// Whom the run trusts, and what its journeys may reach.

@@ -10,7 +10,7 @@ use wasmtime::{Engine, Store};
 use super::budget::Budget;
 use super::state::State;
 use super::watch::{Overrun, RunCpu, Watch};
-use crate::capability::{Host, Identity, Local, Pace, Run, Sink};
+use crate::capability::{Host, Identity, Local, Pace, Run, Secrets, Sink};
 use crate::metrics::{Recorder, Registry, SystemTags, Tags};
 use crate::plan::http::Connections;
 use crate::plan::{Http, Limits, NetPolicy, Plan, Policy, Scenario};
@@ -32,6 +32,7 @@ pub struct Sandbox {
     /// One for all worker threads.
     pace: Option<Arc<Pace>>,
     files: Arc<BTreeMap<String, Arc<[u8]>>>,
+    secrets: Option<Arc<Secrets>>,
     /// How scenarios use connections, where not as all do.
     connections: Arc<HashMap<Arc<str>, Connections>>,
     system_tags: SystemTags,
@@ -51,6 +52,7 @@ impl Sandbox {
             http: Arc::new(plan.http.clone()),
             pace: plan.http.rps.map(|rps| Arc::new(Pace::new(rps))),
             files: Arc::new(plan.files.clone()),
+            secrets: Secrets::of(plan).map(Arc::new),
             connections: Arc::new(connections_of(plan)),
             system_tags: plan.system_tags.clone(),
             tags: plan.tags.clone(),
@@ -71,12 +73,14 @@ impl Journey for Sandbox {
             http: Arc::clone(&self.http),
             pace: self.pace.clone(),
             files: Arc::clone(&self.files),
+            secrets: self.secrets.clone(),
             may_send: true,
             limits: Arc::clone(&self.limits),
             policy: Arc::clone(&self.policy),
         };
         let (registry, http) = (Arc::clone(&context.registry), Arc::clone(&self.http));
-        let local = Local::new(recorder.clone(), registry, self.system_tags.clone(), http, &self.policy.net);
+        let local = Local::new(recorder.clone(), registry, self.system_tags.clone(), http, &self.policy.net)
+            .redacting(context.redactor().cloned());
         SandboxWorker {
             engine: self.engine.clone(),
             pre: self.pre.clone(),
@@ -261,6 +265,7 @@ pub(super) async fn options(
         http: Arc::clone(&http),
         pace: None,
         files: Arc::default(),
+        secrets: None,
         may_send: false,
         limits: Arc::clone(&limits),
         policy: Arc::default(),
@@ -339,11 +344,11 @@ impl Sink for ToContext {
     }
 
     fn abort(&self, reason: &str) {
-        self.0.control.abort(reason);
+        self.0.abort(reason);
     }
 
     fn fail(&self, reason: &str) {
-        self.0.control.fail(reason);
+        self.0.fail(reason);
     }
 }
 

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::metrics::{Recorder, Registry, Tags};
+use crate::redact::Redactor;
 
 /// A user's script, ready to be run by every worker.
 pub trait Journey: Send + Sync + 'static {
@@ -154,6 +155,8 @@ pub struct Context {
     lost_notices: AtomicU64,
     /// Iterations that trapped, timed out, or had no instance.
     traps: AtomicU64,
+    /// What takes the run's secrets out of texts.
+    redactor: Option<Arc<Redactor>>,
 }
 
 impl Context {
@@ -171,11 +174,45 @@ impl Context {
             notices,
             lost_notices: AtomicU64::new(0),
             traps: AtomicU64::new(0),
+            redactor: None,
         }
     }
 
+    /// Has the run's secrets taken out of what is said from now on.
+    #[must_use]
+    pub fn redacting(self, redactor: Option<Arc<Redactor>>) -> Self {
+        Self { redactor, ..self }
+    }
+
+    /// A text without the run's secrets. Whatever a journey, a trap or a server may have put into a text goes through
+    /// here before it is shown, kept or reported.
+    #[must_use]
+    pub fn redacted(&self, text: String) -> String {
+        match &self.redactor {
+            None => text,
+            Some(redactor) => redactor.owned(text),
+        }
+    }
+
+    /// What takes the run's secrets out of texts, if it has any.
+    #[must_use]
+    pub fn redactor(&self) -> Option<&Arc<Redactor>> {
+        self.redactor.as_ref()
+    }
+
+    /// Ends the run by the journey's will.
+    pub fn abort(&self, reason: &str) {
+        self.control.abort(&self.redacted(reason.to_owned()));
+    }
+
+    /// Marks the run as failed by the journey's will.
+    pub fn fail(&self, reason: &str) {
+        self.control.fail(&self.redacted(reason.to_owned()));
+    }
+
     /// Passes a message on. Never waits: when the reader is behind, the message is counted as lost.
-    pub fn notify(&self, notice: Notice) {
+    pub fn notify(&self, mut notice: Notice) {
+        notice.message = self.redacted(notice.message);
         if let Err(TrySendError::Full(_)) = self.notices.try_send(notice) {
             self.lost_notices.fetch_add(1, Ordering::Relaxed);
         }
