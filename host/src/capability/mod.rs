@@ -17,6 +17,7 @@ mod wasi;
 
 pub use http::Pace;
 pub use local::Local;
+pub(crate) use log::shorten;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;

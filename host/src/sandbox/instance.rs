@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use wasmtime::{Engine, Store};
 
 use super::state::{ComputedTooLong, State};
-use crate::capability::{Host, Identity, Local, Pace, Run, Sink};
+use crate::capability::{Host, Identity, Local, Pace, Run, Sink, shorten};
 use crate::metrics::{Recorder, Registry, SystemTags, Tags};
 use crate::plan::http::Connections;
 use crate::plan::{Http, Limits, Plan, Policy, Scenario};
@@ -16,6 +16,9 @@ use crate::vu::{
     Context, Instance, Iteration, Journey, JourneyError, Lifecycle, Notice, NoticeLevel, Outcome, Seat, Worker,
 };
 use crate::wit;
+
+/// Bytes of a guest's words about its failure that are kept.
+const LONGEST_FAILURE: usize = 16 << 10;
 
 /// A component as a journey.
 pub struct Sandbox {
@@ -256,11 +259,12 @@ fn once_done<T>(function: &'static str, returned: wasmtime::Result<Result<T, Str
     }
 }
 
-/// Turns what a guest calls a success into a failure if a request had no answer and was to fail it (`throw`).
+/// Turns what a guest calls a success into a failure if a request had no answer and was to fail it (`throw`). Cuts what
+/// a guest says of its failure, since many such messages may wait for somebody to tell of them.
 fn unless_thrown<T>(returned: Result<T, String>, thrown: Option<String>) -> Result<T, String> {
     match thrown {
         Some(message) if returned.is_ok() => Err(message),
-        _ => returned,
+        _ => returned.map_err(|message| shorten(message, LONGEST_FAILURE)),
     }
 }
 

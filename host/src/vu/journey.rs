@@ -7,6 +7,7 @@ use std::sync::mpsc::{SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use super::log_rate::LogRate;
 use crate::metrics::{Recorder, Registry, Tags};
 
 /// A user's script, ready to be run by every worker.
@@ -152,6 +153,7 @@ pub struct Context {
     /// Where messages for the user go.
     notices: SyncSender<Notice>,
     lost_notices: AtomicU64,
+    log_rate: LogRate,
 }
 
 impl Context {
@@ -168,11 +170,22 @@ impl Context {
             control: Control::default(),
             notices,
             lost_notices: AtomicU64::new(0),
+            log_rate: LogRate::new(None),
         }
     }
 
-    /// Passes a message on. Never waits: when the reader is behind, the message is counted as lost.
+    /// Passes on only so many bytes per second of what the journey says itself.
+    #[must_use]
+    pub fn log_at_most(self, bytes_per_second: u64) -> Self {
+        Self { log_rate: LogRate::new(Some(bytes_per_second)), ..self }
+    }
+
+    /// Passes a message on. Never waits: when the reader is behind, the message is counted as lost, and when the journey
+    /// says more than it may, as dropped.
     pub fn notify(&self, notice: Notice) {
+        if !notice.from_host && !self.log_rate.admits(notice.message.len(), self.started.elapsed()) {
+            return;
+        }
         if let Err(TrySendError::Full(_)) = self.notices.try_send(notice) {
             self.lost_notices.fetch_add(1, Ordering::Relaxed);
         }
@@ -182,6 +195,12 @@ impl Context {
     #[must_use]
     pub fn lost_notices(&self) -> u64 {
         self.lost_notices.load(Ordering::Relaxed)
+    }
+
+    /// Messages of the journey beyond what it may say.
+    #[must_use]
+    pub fn dropped_logs(&self) -> u64 {
+        self.log_rate.dropped()
     }
 }
 
