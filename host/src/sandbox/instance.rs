@@ -9,7 +9,7 @@ use wasmtime::{Engine, Store};
 
 use super::state::{ComputedTooLong, State};
 use crate::capability::{Host, Identity, Local, Pace, Run, Sink, shorten};
-use crate::metrics::{Recorder, Registry, SystemTags, Tags};
+use crate::metrics::{Recorder, SystemTags, Tags};
 use crate::plan::http::Connections;
 use crate::plan::{Http, Limits, Plan, Policy, Scenario};
 use crate::vu::{
@@ -71,8 +71,7 @@ impl Journey for Sandbox {
             limits: Arc::clone(&self.limits),
             policy: Arc::clone(&self.policy),
         };
-        let (registry, http) = (Arc::clone(&context.registry), Arc::clone(&self.http));
-        let local = Local::new(recorder.clone(), registry, self.system_tags.clone(), http);
+        let local = Local::new(recorder.clone(), &run, self.system_tags.clone());
         SandboxWorker {
             engine: self.engine.clone(),
             pre: self.pre.clone(),
@@ -217,21 +216,19 @@ pub(super) async fn options(
     log: Box<dyn Fn(&str) + Send + Sync>,
     limit: Duration,
 ) -> Result<String, JourneyError> {
-    let http = Arc::new(Http::default());
-    let registry = Arc::new(Registry::default());
     let run = Run {
         started: Instant::now(),
         seed: 0,
-        registry: Arc::clone(&registry),
+        registry: Arc::default(),
         sink: Arc::new(OnlyLog(log)),
-        http: Arc::clone(&http),
+        http: Arc::default(),
         pace: None,
         files: Arc::default(),
         may_send: false,
         limits: Arc::default(),
         policy: Arc::default(),
     };
-    let local = Local::new(Recorder::discard(), registry, SystemTags::default(), http);
+    let local = Local::new(Recorder::discard(), &run, SystemTags::default());
     let identity = Identity {
         vu: 0,
         instance: 1,
