@@ -15,6 +15,7 @@ use super::Run;
 use super::extract::Kept;
 use super::names::Names;
 use crate::metrics::{Excess, MetricId, Recorder, Registry, SeriesId, SystemTags, Tags, builtin};
+use crate::protocol::door::Door;
 use crate::protocol::http::{Exchange, Peer, Protocol, Shared};
 use crate::wit::metric::Tag;
 
@@ -122,7 +123,7 @@ impl Local {
             recorder,
             registry: Arc::clone(&run.registry),
             system,
-            http: Rc::new(Shared::new(Arc::clone(&run.http))),
+            http: Rc::new(Shared::new(Arc::clone(&run.http), Door::new(&run.policy.net))),
             extract: Kept::default(),
             hosts: Cell::new(0),
             names: RefCell::new(names),
@@ -253,6 +254,11 @@ impl Local {
         if exchange.retried {
             self.recorder.add(series.retries, 1.0);
         }
+    }
+
+    /// Counts a request that was refused because of where it would have gone.
+    pub(super) fn add_denied(&self, scope: u32, group: u32, host: &str) {
+        self.recorder.record(builtin::POLICY_DENIED, &self.base(scope, group).with([("host", host)]), 1.0);
     }
 
     fn in_group(&self, metric: MetricId, scope: u32, group: u32) -> SeriesId {

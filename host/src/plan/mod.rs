@@ -8,6 +8,7 @@ mod curve;
 pub mod duration;
 pub mod http;
 mod limits;
+mod net;
 mod share;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use std::time::Duration;
 pub use curve::{Cursor, Curve, Stage};
 pub use http::{Http, Secret};
 pub use limits::{Limits, Policy, Proposal};
+pub use net::{ByDefault, Destination, NetPolicy, Reason, Refusal, Rule, RuleError, Scheme, Source, canonical_host};
 pub use share::Share;
 
 use serde::{Deserialize, Serialize};

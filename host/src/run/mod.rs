@@ -18,7 +18,7 @@ use crate::output::Output;
 use crate::plan::Plan;
 use crate::scheduler::{Level, Stop, StopSender};
 use crate::verdict::{Report, SummaryOptions};
-use crate::vu::Journey;
+use crate::vu::{Exhausted, Journey};
 use crate::{collector, platform};
 
 /// How to run, apart from what the plan says.
@@ -72,6 +72,7 @@ enum Cause {
     User,
     Threshold,
     Journey(String),
+    Exhausted(Exhausted),
 }
 
 /// Starts a run.
