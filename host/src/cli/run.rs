@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use squall::config::{self, Lowered, Presentation, Problem};
 use squall::metrics::Registry;
-use squall::output::{self, Notices, Output, OutputError, Progress, Screen, Summary, SummaryExport};
+use squall::output::{self, Notices, Output, OutputError, Progress, Screen, Summary, SummaryExport, plain};
 use squall::plan::duration;
 use squall::protocol::http::Shared;
 use squall::run::{self, RunOptions, Stopper};
@@ -26,7 +26,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<u8> {
     };
     if args.explain {
         let (plan, memory) = (config::explain(&lowered), component.memory_mode());
-        say(&format!("{plan}\njourney\n  memory of each VU             {memory}\n"));
+        say(&plain::page(&format!("{plan}\njourney\n  memory of each VU             {memory}\n")));
         return Ok(exit::PASSED);
     }
     let style = Style::detect(lowered.presentation.no_color);
