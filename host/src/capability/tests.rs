@@ -132,7 +132,7 @@ fn groups_beyond_the_limit_are_one_group_also_inside_one_another() {
     assert_eq!((recorded.of(Excess::Groups), recorded.of(Excess::DeepGroups)), (61, 36));
     assert_eq!(heard.0.lock().unwrap().len(), 1, "one warning for all that were not opened");
     let long = Limits { name_bytes: 8, ..Limits::default() };
-    let (mut host, recorded, _) = host(long, Policy::default());
+    let (mut host, recorded, _) = self::host(long, Policy::default());
     for _ in 0..64 {
         host.enter(&"x".repeat(100));
         host.check("c".to_owned(), true);
