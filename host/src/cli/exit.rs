@@ -26,6 +26,8 @@ pub const ABORTED: u8 = 108;
 pub const MARKED_FAILED: u8 = 110;
 /// The generator was not valid.
 pub const GENERATOR: u8 = 111;
+/// The policy refuses what the journey imports or is made of.
+pub const REFUSED: u8 = 113;
 /// An output could not be written to its end.
 pub const OUTPUT: u8 = 115;
 

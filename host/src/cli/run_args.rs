@@ -117,6 +117,12 @@ struct PolicyArgs {
     /// Trust the journey in nothing: refuse what is not granted, and hold it to tighter limits
     #[arg(long)]
     untrusted: bool,
+    /// Let the journey import this as well, like `wasi:sockets/*`. May be repeated
+    #[arg(long = "allow-import", value_name = "IMPORT")]
+    allow_imports: Vec<String>,
+    /// Let the journey use a proposal of WebAssembly, like `gc`. May be repeated
+    #[arg(long = "allow-proposal", value_name = "NAME")]
+    proposals: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -263,6 +269,8 @@ impl VerdictArgs {
 impl PolicyArgs {
     fn add_to(&self, layer: &mut Layer) {
         layer.switch("untrusted", "--untrusted", self.untrusted);
+        layer.0.list("policy.allowImport", "--allow-import", &self.allow_imports);
+        layer.0.list("policy.proposals", "--allow-proposal", &self.proposals);
     }
 }
 
@@ -358,6 +366,8 @@ mod tests {
             "--tls-cipher-suites=TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
             "--no-tls-session-resumption",
             "--untrusted",
+            "--allow-import=wasi:http/*",
+            "--allow-proposal=memory64",
             "--iteration-timeout=1m",
             "--cpu-timeout=2s",
             "--threads=2",
@@ -379,6 +389,7 @@ mod tests {
             let flag = origin.from.strip_prefix("--").map(|flag| flag.replace('-', ""));
             match flag.as_deref() {
                 Some("threshold" | "env" | "tag" | "rate" | "dns" | "host" | "tlsservername") => {}
+                Some("allowproposal") => assert_eq!(origin.key, "policy.proposals"),
                 Some("noconnectionreuse") if origin.key == "connections" => {}
                 Some("vus") => assert_eq!(origin.key, "preAllocatedVUs"),
                 Some(flag) => assert_eq!(flag, last.to_lowercase()),

@@ -15,6 +15,7 @@ use super::scenario_options::ScenarioOptions;
 use super::stage_options::StageOption;
 use super::values::{Bytes, Portion};
 use crate::plan::http::{Connections, Version};
+use crate::plan::{ImportPattern, Proposal};
 use crate::verdict::Threshold;
 
 /// Declares the fields, their keys, and what is done to all of them.
@@ -97,6 +98,9 @@ options! {
     no_tls_session_resumption: bool = "noTlsSessionResumption";
     files: NamedFiles = "files";
     untrusted: bool = "untrusted";
+    imports: Vec<ImportPattern> = "policy.imports";
+    allow_import: Vec<ImportPattern> = "policy.allowImport";
+    proposals: Vec<Proposal> = "policy.proposals";
     memory: Bytes = "limits.memory";
     iteration_timeout: Duration = "limits.iterationTimeout";
     cpu_timeout: Duration = "limits.cpuTimeout";
@@ -120,6 +124,9 @@ pub(super) const WITHOUT_VARIABLE: &[&str] = &["scenarios", "env"];
 /// and `tlsRoots` are refused where they are lowered: the journey chooses neither DNS server, Unix socket nor file.
 const NOT_FOR_JOURNEYS: &[&str] = &[
     "untrusted",
+    "policy.imports",
+    "policy.allowImport",
+    "policy.proposals",
     "limits.memory",
     "limits.iterationTimeout",
     "limits.cpuTimeout",
@@ -252,16 +259,19 @@ pub(super) fn has_variable(key: &str) -> bool {
     !WITHOUT_VARIABLE.contains(&key)
 }
 
-/// The entries with those of `limits` among them, as `limits.memory`.
+/// Tables whose options have the table in their name: `limits.memory`.
+const TABLES: &[&str] = &["limits", "policy"];
+
+/// The entries with those of [`TABLES`] among them.
 fn flattened<'a>(entries: &'a [(String, Node)], findings: &mut Findings) -> Vec<(String, &'a Node)> {
     let mut flat = Vec::with_capacity(entries.len());
     for (key, node) in entries {
         match &node.value {
-            Value::Table(limits) if key == "limits" => {
-                flat.extend(limits.iter().map(|(name, node)| (format!("limits.{name}"), node)));
+            Value::Table(inner) if TABLES.contains(&key.as_str()) => {
+                flat.extend(inner.iter().map(|(name, node)| (format!("{key}.{name}"), node)));
             }
             Value::Null => {}
-            _ if key == "limits" => findings.mismatch(node, "a table"),
+            _ if TABLES.contains(&key.as_str()) => findings.mismatch(node, "a table"),
             _ => flat.push((key.clone(), node)),
         }
     }

@@ -16,7 +16,7 @@ use super::scenario::note_pairs;
 use super::values::{Bytes, Portion, Shown};
 use super::{Lowered, Problem};
 use crate::metrics::{Registry, SystemTags, Tags};
-use crate::plan::{Limits, Plan};
+use crate::plan::{Limits, Plan, Policy};
 use crate::verdict::{Threshold, Warning, check_thresholds};
 
 /// A page of linear memory, of which any journey has one.
@@ -31,6 +31,14 @@ pub(super) fn lower(layer: &Layer, beside: &Beside<'_>, findings: &mut Findings)
     let threads = lowering.threads();
     let presentation = presentation::lower(layer, findings, &mut origins);
     Lowered { plan, presentation, threads, origins, warnings: Vec::new() }
+}
+
+/// Lowers only what the journey may use and reach.
+pub(super) fn bounds(layer: &Layer, beside: &Beside<'_>, findings: &mut Findings) -> (Limits, Policy) {
+    let mut origins = Origins::default();
+    let mut lowering = Lowering { layer, beside, findings, origins: &mut origins };
+    let policy = lowering.policy();
+    (lowering.limits(policy.untrusted), policy)
 }
 
 /// What counts beside the layers.
@@ -77,7 +85,7 @@ impl Lowering<'_> {
         plan.max_failed_iterations = self.pick("maxFailedIterations", failed, Portion(plan.max_failed_iterations)).0;
         plan.allow_invalid = self.pick("allowInvalid", layer.allow_invalid.as_ref(), false);
         plan.system_tags = self.system_tags();
-        plan.policy.untrusted = self.pick("untrusted", layer.untrusted.as_ref(), false);
+        plan.policy = self.policy();
         plan.limits = self.limits(plan.policy.untrusted);
         plan.http = self.http(plan.limits.response_bytes);
         plan.files = self.granted_files();
