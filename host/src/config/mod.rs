@@ -52,6 +52,7 @@ mod grants;
 mod http;
 mod identities;
 mod layer;
+mod limits;
 mod load;
 mod lower;
 mod names;

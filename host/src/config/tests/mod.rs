@@ -5,6 +5,7 @@ mod executors;
 mod grants;
 mod http;
 mod layers;
+mod limits;
 mod mistakes;
 mod tls;
 
