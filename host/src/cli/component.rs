@@ -4,15 +4,21 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use squall::artifact;
 use squall::config::{self, FileReader, Lowered, Problem, Sources};
 use squall::isolate::{IsolateError, Isolated, Settings};
-use squall::sandbox::{Cache, Component, Inspection};
+use squall::output::plain;
+use squall::plan::{Limits, Policy};
+use squall::sandbox::{Cache, Component, Inspection, LoadError, Manifest};
 
 use super::exit;
 use super::message::Style;
 use super::run_args::RunArgs;
+
+/// The most that is shown of what a journey logs while it is asked for its options, in bytes.
+const MOST_LOGGED: usize = 64 << 10;
 
 /// A component, in this process or behind a wall.
 pub enum Place {
@@ -43,18 +49,31 @@ pub struct Loaded {
 pub struct Failure {
     problems: Vec<Problem>,
     code: u8,
+    /// What the component can do, if that is why.
+    pub manifest: Option<Manifest>,
 }
 
 impl Failure {
     /// The journey cannot be used.
     pub fn journey(message: impl Into<String>, hint: Option<&str>) -> Self {
         let problem = Problem { message: message.into(), place: None, hint: hint.map(str::to_owned) };
-        Self { problems: vec![problem], code: exit::JOURNEY }
+        Self { problems: vec![problem], code: exit::JOURNEY, manifest: None }
+    }
+
+    /// The component cannot be loaded, or the policy refuses it.
+    pub fn load(name: &dyn std::fmt::Display, error: &LoadError) -> Self {
+        let failure = Self::journey(format!("`{name}` {error}"), error.hint().as_deref());
+        let manifest = match error {
+            LoadError::Refused { manifest, .. } => Some(manifest.clone()),
+            _ => None,
+        };
+        let code = if error.is_refusal() { exit::REFUSED } else { failure.code };
+        Self { code, manifest, ..failure }
     }
 
     /// The configuration cannot be used.
     pub fn configuration(problems: Vec<Problem>) -> Self {
-        Self { problems, code: exit::CONFIGURATION }
+        Self { problems, code: exit::CONFIGURATION, manifest: None }
     }
 
     /// A load process cannot do what is asked of it. Without a wall nothing was run, which the policy has decided.
@@ -62,11 +81,17 @@ impl Failure {
         let about_it = matches!(error, IsolateError::Refused { .. } | IsolateError::NoOptions { .. });
         let cause = std::error::Error::source(error).map_or_else(String::new, |cause| format!(": {cause}"));
         let message = if about_it { format!("`{journey}` {error}") } else { format!("{error}{cause}") };
-        let code = match error {
-            IsolateError::NoWall { .. } | IsolateError::Barred { .. } => exit::REFUSED,
-            _ => exit::JOURNEY,
+        let refused = match error {
+            IsolateError::NoWall { .. } | IsolateError::Barred { .. } => true,
+            IsolateError::Refused(refusal) => refusal.is_policy,
+            _ => false,
         };
-        Self { code, ..Self::journey(message, error.hint()) }
+        let manifest = match error {
+            IsolateError::Refused(refusal) => refusal.manifest.clone(),
+            _ => None,
+        };
+        let failure = Self::journey(message, error.hint());
+        Self { code: if refused { exit::REFUSED } else { failure.code }, manifest, ..failure }
     }
 
     /// Prints every problem and returns the exit code.
@@ -93,11 +118,13 @@ pub fn load(args: &RunArgs, style: Style) -> Result<Loaded, Failure> {
         scenario: args.scenario().map(str::to_owned),
     };
     let journey = Path::new(&args.journey);
-    let wall = args.wall().filter(|_| config::is_untrusted(&sources));
+    // Neither is the journey's to set, so they are known before it is asked for its options.
+    let bounds = config::bounds(&sources);
+    let wall = args.wall().filter(|_| bounds.1.untrusted);
     let (component, options) = match wall {
-        Some(settings) => walled(journey, settings, &sources)?,
+        Some(settings) => walled(journey, settings, &bounds, &sources)?,
         None => {
-            let component = compile(journey, style)?;
+            let component = compile(journey, &bounds, style)?;
             let options = options(&component, &sources, journey)?;
             (Place::Here(Box::new(component)), options)
         }
@@ -133,21 +160,25 @@ fn read_file(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn read(journey: &Path) -> Result<Vec<u8>, Failure> {
-    artifact::read(journey).map_err(|error| {
+fn read(journey: &Path, limits: &Limits) -> Result<Vec<u8>, Failure> {
+    artifact::read(journey, limits.component.bytes).map_err(|error| {
         let cause = std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
         Failure::journey(format!("{error}{cause}"), Some("give the path of a component, or `-` for standard input"))
     })
 }
 
 /// Has a process with a wall around it check and compile the component and ask it for its options.
-fn walled(journey: &Path, settings: Settings, sources: &Sources<'_>) -> Result<(Place, String), Failure> {
+fn walled(
+    journey: &Path,
+    settings: Settings,
+    (limits, policy): &(Limits, Policy),
+    sources: &Sources<'_>,
+) -> Result<(Place, String), Failure> {
     let failed = |error: IsolateError| Failure::isolated(&journey.display().to_string(), &error);
-    let bytes = read(journey)?;
+    let bytes = read(journey, limits)?;
     let mut isolated = Isolated::spawn(this_program(), settings).map_err(failed)?;
-    let inspection = isolated.load(bytes).map_err(failed)?;
-    let log = |line: &str| eprintln!("options: {}", line.escape_debug());
-    let options = isolated.options(config::granted(sources), log).map_err(failed)?;
+    let inspection = isolated.load(&bytes, limits, policy).map_err(failed)?;
+    let options = isolated.options(config::granted(sources), log()).map_err(failed)?;
     Ok((Place::Walled(Box::new(isolated), Box::new(inspection)), options))
 }
 
@@ -162,12 +193,12 @@ fn this_program() -> Command {
     command
 }
 
-fn compile(journey: &Path, style: Style) -> Result<Component, Failure> {
+fn compile(journey: &Path, (limits, policy): &(Limits, Policy), style: Style) -> Result<Component, Failure> {
     let name = journey.display();
-    let bytes = read(journey)?;
+    let bytes = read(journey, limits)?;
     let cache = Cache::of_user(|name| std::env::var(name).ok());
     let component =
-        Component::load(bytes, cache).map_err(|error| Failure::journey(format!("`{name}` {error}"), error.hint()))?;
+        Component::load_within(bytes, cache, limits, policy).map_err(|error| Failure::load(&name, &error))?;
     if let Some(error) = component.not_kept() {
         let message = format!("the compiled `{name}` was not kept for the next run: {error}");
         style.warning(&message, None, Some("make `$XDG_CACHE_HOME/squall` a folder that you may write to"));
@@ -178,10 +209,23 @@ fn compile(journey: &Path, style: Style) -> Result<Component, Failure> {
 fn options(component: &Component, sources: &Sources<'_>, journey: &Path) -> Result<String, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::journey(format!("the system gave no event loop: {error}"), None))?;
-    let log = |line: &str| eprintln!("options: {}", line.escape_debug());
     runtime
-        .block_on(component.options(config::granted(sources), log))
+        .block_on(component.options(config::granted(sources), log()))
         .map_err(|error| Failure::journey(format!("`{}` did not give its options: {error}", journey.display()), None))
+}
+
+/// Shows what a journey logs while it is asked for its options, up to a point.
+fn log() -> impl Fn(&str) + Send + Sync + 'static {
+    let left = AtomicUsize::new(MOST_LOGGED);
+    move |line: &str| {
+        let known = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(line.len() + 1));
+        match known {
+            Ok(_) => eprintln!("options: {}", plain::line(line)),
+            // Nothing more fits, also of what is shorter.
+            Err(_) if left.swap(0, Ordering::Relaxed) > 0 => eprintln!("options: further messages are not shown"),
+            Err(_) => {}
+        }
+    }
 }
 
 #[cfg(test)]

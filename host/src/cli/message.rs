@@ -1,8 +1,12 @@
 //! How text looks on standard error: `error:`, `warning:`, the place below, the hint below that.
 
-use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write as _};
+
+use squall::output::plain;
+
+/// Further lines of a message stand further in than its place and its hint, so that none can pass for one.
+const FURTHER: &str = "    ";
 
 /// Whether messages are coloured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,32 +41,16 @@ impl Style {
         let paint = |text: &str, code: &str| {
             if self.color { format!("\x1b[1;{code}m{text}\x1b[0m") } else { text.to_owned() }
         };
-        let mut text = format!("{}: {}\n", paint(label, color), shown(message));
+        // All three may hold words of the journey.
+        let mut text = format!("{}: {}\n", paint(label, color), plain::message(message, FURTHER));
         if let Some(place) = place {
-            let _ = writeln!(text, "  at {}", shown(place));
+            let _ = writeln!(text, "  at {}", plain::message(place, FURTHER));
         }
         if let Some(hint) = hint {
-            let _ = writeln!(text, "  {}: {}", paint("hint", "36"), shown(hint));
+            let _ = writeln!(text, "  {}: {}", paint("hint", "36"), plain::message(hint, FURTHER));
         }
         text
     }
-}
-
-/// A message may quote what a journey said: nothing in it moves the cursor.
-fn shown(text: &str) -> Cow<'_, str> {
-    let moves = |char: char| char.is_control() && char != '\n' && char != '\t';
-    if !text.contains(moves) {
-        return Cow::Borrowed(text);
-    }
-    let escaped = text.chars().fold(String::new(), |mut escaped, char| {
-        if moves(char) {
-            escaped.extend(char.escape_default())
-        } else {
-            escaped.push(char)
-        }
-        escaped
-    });
-    Cow::Owned(escaped)
 }
 
 /// Writes to standard output. A reader that went away (`squall inspect … | head`) is no reason to fail.
@@ -83,8 +71,8 @@ mod tests {
     }
 
     #[test]
-    fn what_a_message_quotes_moves_no_cursor() {
-        let text = Style { color: false }.render("error", "31", "`\x1b[2Jx` is\r\n wrong", None, None);
-        assert_eq!(text, "error: `\\u{1b}[2Jx` is\\r\n wrong\n");
+    fn words_of_a_journey_cannot_pass_for_a_message_of_ours() {
+        let text = Style { color: false }.render("error", "31", "a\x1b[2J\nerror: b\n  hint: c", None, None);
+        assert_eq!(text, "error: a\\u{1b}[2J\n    error: b\n      hint: c\n");
     }
 }

@@ -1,5 +1,6 @@
 //! The load process: locks itself in, then does what it is told.
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
@@ -10,15 +11,17 @@ use std::{io, process};
 
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::Refusal;
 use super::message::{Down, Order, Up};
 use super::ship::{Ship, ShipSamples, Way};
 use super::wire::{LARGEST_UP, Reader, WireError, Writer};
 use crate::metrics::Registry;
 use crate::output::Output;
+use crate::plan::{Limits, Policy};
 use crate::platform::confine::{self, ConfineError};
 use crate::protocol::http::Shared;
 use crate::run::{self, RunOptions, Stopper};
-use crate::sandbox::Component;
+use crate::sandbox::{Component, LoadError};
 
 /// Files that a process has open beside its connections: streams, clocks, event loops, a name being resolved.
 const OTHER_FILES: u64 = 1024;
@@ -72,7 +75,7 @@ impl Served {
         }
         loop {
             match self.reader.next() {
-                Ok(Down::Component(length)) => self.load(length as usize)?,
+                Ok(Down::Component(length, bounds)) => self.load(length as usize, &bounds)?,
                 Ok(Down::Options(env)) => {
                     let options = self.options(env)?;
                     self.writer.send(&Up::Options(options))?;
@@ -87,20 +90,17 @@ impl Served {
         }
     }
 
-    fn load(&mut self, length: usize) -> Result<(), Box<dyn Error>> {
+    fn load(&mut self, length: usize, (limits, policy): &(Limits, Policy)) -> Result<(), Box<dyn Error>> {
         let bytes = self.reader.bytes(length)?;
-        // Nothing is cached: what one journey compiled must not run in another's process.
-        let answer = match Component::load(bytes, None) {
+        // Nothing is cached: this process can write no file, and the next one must not run what this one compiled.
+        let answer = match Component::load_within(bytes, None, limits, policy) {
             Ok(component) => Up::Loaded(Box::new(self.component.insert(component).inspect())),
-            Err(error) => Up::Refused(error.to_string(), error.hint().map(str::to_owned)),
+            Err(error) => refused(error),
         };
         Ok(self.writer.send(&answer)?)
     }
 
-    fn options(
-        &self,
-        env: std::collections::BTreeMap<String, String>,
-    ) -> Result<Result<String, String>, Box<dyn Error>> {
+    fn options(&self, env: BTreeMap<String, String>) -> Result<Result<String, String>, Box<dyn Error>> {
         let component = self.component.as_ref().ok_or("there is no component")?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let logged = std::sync::Mutex::new(Writer::new(self.stream.try_clone()?, LARGEST_UP));
@@ -117,10 +117,7 @@ impl Served {
         let Order { plan, threads, summary, samples } = order;
         let journey = match self.component.as_ref().ok_or("there is no component")?.journey(&plan) {
             Ok(journey) => Arc::new(journey),
-            Err(error) => {
-                let refused = Up::Refused(error.to_string(), error.hint().map(str::to_owned));
-                return Ok(self.writer.send(&refused)?);
-            }
+            Err(error) => return Ok(self.writer.send(&refused(error))?),
         };
         // All code there will ever be is compiled.
         confine::forbid_new_code()?;
@@ -166,6 +163,15 @@ fn leave_signals_to_the_parent() -> io::Result<()> {
     // What watches a signal once takes the place of the system's own handling for good.
     drop((signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?));
     Ok(())
+}
+
+fn refused(error: LoadError) -> Up {
+    let (message, hint, is_policy) = (error.to_string(), error.hint(), error.is_refusal());
+    let manifest = match error {
+        LoadError::Refused { manifest, .. } => Some(manifest),
+        _ => None,
+    };
+    Up::Refused(Refusal { message, hint, is_policy, manifest })
 }
 
 /// An error with its causes, on one line.

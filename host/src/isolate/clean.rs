@@ -1,4 +1,4 @@
-//! What the load process says, made fit to be shown and added up.
+//! What the load process says, made fit to be added up. Texts are made fit to be shown where they are shown.
 
 use std::time::Duration;
 
@@ -6,44 +6,11 @@ use crate::aggregate::{Group, Value, Window};
 use crate::metrics::Metric;
 use crate::output::Second;
 use crate::plan::Plan;
-use crate::sandbox::Inspection;
-use crate::verdict::{Ending, GeneratorVerdict, Report, SummaryOptions, Warning};
+use crate::verdict::{Report, SummaryOptions};
 
 /// No run lasts as long, and no run counts as far.
 const LONGEST: Duration = Duration::from_hours(24 * 366 * 10);
 const MOST_COUNTED: u64 = 1 << 48;
-/// Bytes of a text that is shown.
-const LONGEST_TEXT: usize = 64 << 10;
-
-/// A text that moves no cursor and hides nothing.
-pub(super) fn text(text: &mut String) {
-    if text.len() > LONGEST_TEXT {
-        text.truncate(text.floor_char_boundary(LONGEST_TEXT));
-        text.push('…');
-    }
-    let is_foul = |char: char| {
-        (char.is_control() && char != '\n' && char != '\t')
-            || matches!(char, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    if text.contains(is_foul) {
-        let clean = text.chars().fold(String::with_capacity(text.len()), |mut clean, char| {
-            if is_foul(char) {
-                clean.extend(char.escape_unicode())
-            } else {
-                clean.push(char)
-            }
-            clean
-        });
-        *text = clean;
-    }
-}
-
-/// What a component is, wants and offers.
-pub(super) fn inspection(inspection: &mut Inspection) {
-    text(&mut inspection.world);
-    text(&mut inspection.digest);
-    inspection.imports.iter_mut().chain(&mut inspection.exports).for_each(text);
-}
 
 /// A second. What the plan says of its scenarios is the plan's to say. Returns whether it can be.
 pub(super) fn second(second: &mut Second, plan: &Plan) -> bool {
@@ -79,20 +46,6 @@ pub(super) fn report(report: &mut Report, plan: &Plan, known: &[Metric], summary
     report.summary = summary.clone();
     report.seed = plan.seed;
     report.output_errors.clear();
-    if let Ending::JourneyAborted { reason: message }
-    | Ending::SetupFailed { message }
-    | Ending::TeardownFailed { message }
-    | Ending::JourneyFailed { message } = &mut report.ending
-    {
-        text(message);
-    }
-    report.warnings.iter_mut().chain(&mut report.config_errors).for_each(warning);
-    report.journey_failed.iter_mut().for_each(text);
-    if let GeneratorVerdict::Invalid { reasons } = &mut report.generator {
-        for reason in reasons {
-            [&mut reason.value, &mut reason.limit, &mut reason.hint].into_iter().for_each(text);
-        }
-    }
     group(&mut report.root_group);
     for (totals, scenario) in report.scenarios.iter_mut().zip(&plan.scenarios) {
         totals.name = scenario.name.clone();
@@ -111,16 +64,8 @@ pub(super) fn report(report: &mut Report, plan: &Plan, known: &[Metric], summary
         && report.metrics.iter().all(is_known)
 }
 
-fn warning(warning: &mut Warning) {
-    text(&mut warning.message);
-    warning.hint.iter_mut().for_each(text);
-}
-
-/// Groups and checks.
-pub(super) fn group(group: &mut Group) {
-    [&mut group.name, &mut group.path].into_iter().for_each(text);
+fn group(group: &mut Group) {
     for check in &mut group.checks {
-        [&mut check.name, &mut check.path].into_iter().for_each(text);
         (check.passes, check.fails) = (check.passes.min(MOST_COUNTED), check.fails.min(MOST_COUNTED));
     }
     group.groups.iter_mut().for_each(self::group);
@@ -131,13 +76,6 @@ mod tests {
     use super::*;
     use crate::metrics::Registry;
     use crate::verdict::tests::hand_made;
-
-    #[test]
-    fn a_text_keeps_its_lines_and_loses_what_moves_a_cursor() {
-        let mut shown = "a\n\tb\x1b[2J\u{202e}c\r".to_owned();
-        text(&mut shown);
-        assert_eq!(shown, "a\n\tb\\u{1b}[2J\\u{202e}c\\u{d}");
-    }
 
     #[test]
     fn a_report_that_does_not_fit_its_plan_is_refused() {
@@ -152,11 +90,11 @@ mod tests {
         );
         registry.declare("errors", crate::metrics::Kind::Rate, crate::metrics::Contains::Default).unwrap();
         assert!(report(&mut honest, &plan, &metrics(), &SummaryOptions::default()));
-        honest.root_group.at("::x\x1b[31m").count("y\x07", u64::MAX, 1);
+        honest.root_group.at("::x").count("y", u64::MAX, 1);
         honest.duration = Duration::MAX;
         assert!(!report(&mut honest, &plan, &metrics(), &SummaryOptions::default()));
-        let group = honest.root_group.groups.last().unwrap();
-        assert_eq!((group.name.as_str(), group.checks[0].name.as_str()), ("x\\u{1b}[31m", "y\\u{7}"));
+        let check = &honest.root_group.groups.last().unwrap().checks[0];
+        assert_eq!(check.passes, MOST_COUNTED);
         let mut milder = hand_made();
         milder.thresholds[0].threshold.expression.bound = 1e9;
         assert!(!report(&mut milder, &plan, &metrics(), &SummaryOptions::default()), "the threshold is not the plan's");

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::{Confinement, IsolateError, Settings};
 use crate::metrics::Registry;
 use crate::output::Output;
-use crate::plan::Plan;
+use crate::plan::{Limits, Plan, Policy};
 use crate::platform::confine;
 use crate::run::RunOptions;
 use crate::sandbox::Inspection;
@@ -40,7 +40,7 @@ impl Isolated {
     }
 
     /// Checks and compiles the component.
-    pub fn load(&mut self, _: Vec<u8>) -> Result<Inspection, IsolateError> {
+    pub fn load(&mut self, _: &[u8], _: &Limits, _: &Policy) -> Result<Inspection, IsolateError> {
         match self.0 {}
     }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::guard::{Guard, GuardSender};
 use super::message::{Down, Order, Up};
-use super::parent::{Isolated, ended, refused, send};
+use super::parent::{Isolated, ended, send};
 use super::wire::{Reader, WireError, Writer};
 use super::words::Words;
 use super::{Confinement, IsolateError, clean};
@@ -123,7 +123,7 @@ impl Feed {
                     texts = given;
                     Ok(())
                 }
-                Ok(Up::Refused(message, hint)) => return Err(refused(message, hint)),
+                Ok(Up::Refused(refusal)) => return Err(IsolateError::Refused(refusal)),
                 Ok(Up::Ended(failed)) => break failed.map(Err).unwrap_or(Ok(())),
                 Ok(message) => self.take_in(message),
                 Err(error) => Err(error),
@@ -132,8 +132,7 @@ impl Feed {
                 return self.lost(&error);
             }
         };
-        if let Err(mut message) = end {
-            clean::text(&mut message);
+        if let Err(message) = end {
             return Err(IsolateError::Run { message });
         }
         match (report, self.outputs) {
@@ -278,11 +277,7 @@ impl Feed {
             metrics: MetricTotals::of(&self.totals, &self.registry, &thresholds),
             thresholds,
             generator: GeneratorVerdict::Invalid { reasons: vec![reason] },
-            root_group: {
-                let mut root = self.totals.root_group().clone();
-                clean::group(&mut root);
-                root
-            },
+            root_group: self.totals.root_group().clone(),
             scenarios,
             max_vus: self.plan.max_vus(),
             warnings: Vec::new(),

@@ -6,10 +6,11 @@ use std::time::Duration;
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
+use super::Refusal;
 use crate::aggregate::Series;
 use crate::metrics::{Metric, MetricId, Sample, Tags};
 use crate::output::Second;
-use crate::plan::Plan;
+use crate::plan::{Limits, Plan, Policy};
 use crate::platform::confine::{Confinement, Walls};
 use crate::sandbox::Inspection;
 use crate::verdict::{Report, SummaryOptions};
@@ -20,8 +21,8 @@ use crate::vu::Notice;
 pub(super) enum Down {
     /// The first of all: what to build.
     Walls(Walls),
-    /// A component of so many bytes, which follow.
-    Component(u64),
+    /// A component of so many bytes, which follow, and what it may be and use.
+    Component(u64, Box<(Limits, Policy)>),
     /// Asks the component for its options; it may see these variables.
     Options(BTreeMap<String, String>),
     /// Runs the component.
@@ -51,8 +52,8 @@ pub(super) enum Up {
     NoWall(String, bool),
     /// The component can be used.
     Loaded(Box<Inspection>),
-    /// It cannot: what is wrong with it, and what to do about it.
-    Refused(String, Option<String>),
+    /// It cannot.
+    Refused(Refusal),
     /// What it logged while it was asked for its options.
     Log(String),
     /// Its options, or why there are none.

@@ -11,6 +11,7 @@
 //! ```no_run
 //! use std::process::Command;
 //! use squall::isolate::{Isolated, Settings};
+//! use squall::plan::{Limits, Policy};
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! if std::env::args().nth(1).as_deref() == Some("load") {
 //!     squall::isolate::serve();
@@ -19,7 +20,8 @@
 //! let mut command = Command::new(std::env::current_exe()?);
 //! command.arg("load");
 //! let mut isolated = Isolated::spawn(command, Settings::default())?;
-//! let inspection = isolated.load(std::fs::read("journey.wasm")?)?;
+//! let bytes = std::fs::read("journey.wasm")?;
+//! let inspection = isolated.load(&bytes, &Limits::untrusted(), &Policy { untrusted: true, ..Policy::default() })?;
 //! println!("{inspection:?}");
 //! # Ok(())
 //! # }
@@ -65,6 +67,10 @@ pub use parent::Isolated;
 
 pub use crate::platform::confine::Confinement;
 
+use serde::{Deserialize, Serialize};
+
+use crate::sandbox::Manifest;
+
 /// How thick the wall is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
@@ -81,6 +87,19 @@ impl Default for Settings {
     fn default() -> Self {
         Self { landlock: true, compile_time: Duration::from_mins(1), compile_memory: 4 << 30 }
     }
+}
+
+/// Why a component cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// What is wrong with it.
+    pub message: String,
+    /// What the user can do about it.
+    pub hint: Option<String>,
+    /// Whether the policy says no, and nothing is wrong with the component otherwise.
+    pub is_policy: bool,
+    /// All that the component can do, if that is why.
+    pub manifest: Option<Manifest>,
 }
 
 /// Why there is no report, or no process to make one.
@@ -103,13 +122,8 @@ pub enum IsolateError {
         source: io::Error,
     },
     /// The component cannot be used. The message says it of the component: its name goes before.
-    #[error("{message}")]
-    Refused {
-        /// What is wrong with it.
-        message: String,
-        /// What the user can do about it.
-        hint: Option<String>,
-    },
+    #[error("{}", .0.message)]
+    Refused(Refusal),
     /// The component did not give its options.
     #[error("did not give its options: {message}")]
     NoOptions {
@@ -151,7 +165,7 @@ impl IsolateError {
                 "run it on Linux, or pass `--no-wall`: then the sandbox of WebAssembly is all there is between the \
                  journey and your machine",
             ),
-            Self::Refused { hint, .. } => hint.as_deref(),
+            Self::Refused(refusal) => refusal.hint.as_deref(),
             Self::Barred { .. } => Some("leave it out, or pass `--no-wall` if you trust the journey that far"),
             Self::Ended { hint, .. } => *hint,
             Self::Spawn { .. } | Self::NoOptions { .. } | Self::Run { .. } => None,

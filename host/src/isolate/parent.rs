@@ -13,11 +13,11 @@ use super::guard::{Cause, End, Guard};
 use super::message::{Down, Order, Up};
 use super::wire::{LARGEST_DOWN, Reader, WireError, Writer};
 use super::words::Words;
-use super::{Confinement, IsolateError, Settings, clean};
+use super::{Confinement, IsolateError, Settings};
 use crate::metrics::Registry;
 use crate::output::Output;
-use crate::plan::Plan;
 use crate::plan::http::Place;
+use crate::plan::{Limits, Plan, Policy};
 use crate::platform;
 use crate::platform::confine::{self, Walls};
 use crate::run::RunOptions;
@@ -65,10 +65,7 @@ impl Isolated {
         let walls = Walls { landlock: settings.landlock, memory: settings.compile_memory };
         match isolated.ask(&Down::Walls(walls), Some((STARTING, "start")))? {
             Up::Confined(confinement) => Ok(Self { confinement, ..isolated }),
-            Up::NoWall(mut message, only_landlock) => {
-                clean::text(&mut message);
-                Err(IsolateError::NoWall { message, only_landlock })
-            }
+            Up::NoWall(message, only_landlock) => Err(IsolateError::NoWall { message, only_landlock }),
             _ => Err(isolated.foul()),
         }
     }
@@ -86,21 +83,18 @@ impl Isolated {
     }
 
     /// Lets the process check and compile a component.
-    pub fn load(&mut self, component: Vec<u8>) -> Result<Inspection, IsolateError> {
+    pub fn load(&mut self, component: &[u8], limits: &Limits, policy: &Policy) -> Result<Inspection, IsolateError> {
         self.guard.within(Some((self.settings.compile_time, "compile the component")));
-        let sent = send(&self.writer, &Down::Component(component.len() as u64), Some(&component));
-        drop(component);
+        let order = Down::Component(component.len() as u64, Box::new((limits.clone(), policy.clone())));
+        let sent = send(&self.writer, &order, Some(component));
         let answer = match sent {
             Ok(()) => self.hear(),
             Err(error) => Err(self.lost(error.into())),
         };
         self.guard.within(None);
         match answer? {
-            Up::Loaded(mut inspection) => {
-                clean::inspection(&mut inspection);
-                Ok(*inspection)
-            }
-            Up::Refused(message, hint) => Err(refused(message, hint)),
+            Up::Loaded(inspection) => Ok(*inspection),
+            Up::Refused(refusal) => Err(IsolateError::Refused(refusal)),
             _ => Err(self.foul()),
         }
     }
@@ -120,10 +114,7 @@ impl Isolated {
                     self.guard.within(None);
                     return Ok(options);
                 }
-                Up::Options(Err(mut message)) => {
-                    clean::text(&mut message);
-                    return Err(IsolateError::NoOptions { message });
-                }
+                Up::Options(Err(message)) => return Err(IsolateError::NoOptions { message }),
                 _ => return Err(self.foul()),
             }
             answer = self.hear()?;
@@ -190,20 +181,12 @@ pub(super) fn ended(error: &WireError, end: Option<&End>, words: &[String]) -> I
     for line in words {
         message = format!("{message}\n  {line}");
     }
-    clean::text(&mut message);
     let hint = match end.and_then(|end| end.cause.as_ref()) {
         Some(Cause::Late(..)) => Some("make the journey smaller; a component is compiled anew for every untrusted run"),
         Some(Cause::Memory(_)) => Some("use fewer VUs, or lower `limits.memory` or the number of samples in flight"),
         _ => None,
     };
     IsolateError::Ended { message, hint }
-}
-
-/// A component that cannot be used.
-pub(super) fn refused(mut message: String, mut hint: Option<String>) -> IsolateError {
-    clean::text(&mut message);
-    hint.iter_mut().for_each(clean::text);
-    IsolateError::Refused { message, hint }
 }
 
 pub(super) fn send(writer: &Mutex<Writer>, message: &Down, bytes: Option<&[u8]>) -> io::Result<()> {

@@ -37,7 +37,7 @@ impl Words {
         words
     }
 
-    /// Takes what there is. Whoever prints it escapes what moves a cursor.
+    /// Takes what there is. What moves a cursor is escaped where it is shown.
     pub(super) fn take(&self) -> Vec<String> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }

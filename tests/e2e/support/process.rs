@@ -74,9 +74,6 @@ where
 /// squall without any `SQUALL_*` variable of this process.
 pub fn squall_command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_squall"));
-    if std::env::var_os("WALL_TRIAL").is_some() {
-        command.env("SQUALL_UNTRUSTED", "true");
-    }
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("SQUALL_") {
             command.env_remove(name);
