@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
 use super::audience::Audience;
-use crate::output::{Event, Folder, OutputError};
+use crate::output::{Event, Folder, OutputError, plain};
 use crate::verdict::{Report, Warning};
 use crate::vu::{Context, Notice, NoticeLevel};
 
@@ -70,6 +70,20 @@ pub(super) fn conclude(mut audience: Audience, mut report: Report, texts: Vec<(S
     }
     report.output_errors = audience.errors().to_vec();
     report
+}
+
+/// What is shown of the summary that a journey made which is not trusted: no file of it is written, and on the terminal it
+/// is no more than text.
+#[must_use]
+pub fn harmless(texts: Vec<(String, String)>, warnings: &mut Vec<Warning>) -> Vec<(String, String)> {
+    let (shown, files): (Vec<_>, Vec<_>) =
+        texts.into_iter().partition(|(name, _)| matches!(name.as_str(), "stdout" | "stderr"));
+    if let Some((name, _)) = files.first() {
+        let message = format!("{} files of the journey's summary were not written, first `{name}`", files.len());
+        let hint = Some("a journey that is not trusted writes no files; use `--summary-export`".to_owned());
+        warnings.push(Warning { message: message.chars().take(300).collect(), hint });
+    }
+    shown.into_iter().map(|(name, text)| (name, plain::page(&text).into_owned())).collect()
 }
 
 impl std::fmt::Debug for Finished {

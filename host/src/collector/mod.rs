@@ -17,7 +17,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-pub use finished::Finished;
+pub use finished::{Finished, harmless};
 pub use relay::Relay;
 
 use crate::aggregate::{Tap, Window};

@@ -50,6 +50,9 @@ mod wire;
 #[cfg(unix)]
 mod words;
 
+#[cfg(all(test, target_os = "linux"))]
+mod tests;
+
 #[cfg(not(unix))]
 mod elsewhere;
 
