@@ -8,6 +8,8 @@ mod anatomy;
 mod cache;
 mod engine;
 mod error;
+#[cfg(test)]
+mod fuzz;
 mod inspect;
 mod instance;
 mod manifest;
