@@ -43,10 +43,14 @@ impl<T: Shown> Shown for Optional<T> {
     }
 }
 
+/// What journeys may use where nothing is said.
+pub(super) fn default_limits(untrusted: bool) -> Limits {
+    if untrusted { Limits::untrusted() } else { Limits::default() }
+}
+
 impl Lowering<'_> {
     pub(super) fn limits(&mut self, untrusted: bool) -> Limits {
-        let default = if untrusted { Limits::untrusted() } else { Limits::default() };
-        let limits = self.limits_of_the_sandbox(default);
+        let limits = self.limits_of_the_sandbox(default_limits(untrusted));
         let limits = self.limits_of_time(limits);
         let limits = self.limits_of_requests(limits);
         let limits = self.limits_of_names(limits);

@@ -8,6 +8,7 @@ use super::fields::Given;
 use super::files::Files;
 use super::findings::Findings;
 use super::layer::Layer;
+use super::limits::default_limits;
 use super::load;
 use super::names;
 use super::origins::Origins;
@@ -30,12 +31,15 @@ pub(super) fn lower(layer: &Layer, beside: &Beside<'_>, findings: &mut Findings)
     Lowered { plan, presentation, threads, origins, warnings: Vec::new() }
 }
 
-/// Lowers only what the journey may use and reach.
-pub(super) fn bounds(layer: &Layer, beside: &Beside<'_>, findings: &mut Findings) -> (Limits, Policy) {
-    let mut origins = Origins::default();
-    let mut lowering = Lowering { layer, beside, findings, origins: &mut origins };
+/// What journeys may use and reach, whatever else is wrong.
+pub(super) fn bounds(layer: &Layer, beside: &Beside<'_>) -> (Limits, Policy) {
+    let (mut findings, mut origins) = (Findings::default(), Origins::default());
+    let mut lowering = Lowering { layer, beside, findings: &mut findings, origins: &mut origins };
     let policy = lowering.policy();
-    (lowering.limits(policy.untrusted), policy)
+    let limits = lowering.limits(policy.untrusted);
+    // A wrong value is about to be reported; until then it does no harm.
+    let limits = if findings.errors.is_empty() { limits } else { default_limits(policy.untrusted) };
+    (limits, policy)
 }
 
 /// What counts beside the layers.

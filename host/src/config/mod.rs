@@ -157,7 +157,7 @@ pub fn bounds(sources: &Sources<'_>) -> (Limits, Policy) {
     let mut findings = Findings::default();
     let sources = Sources { journey_options: None, ..sources.clone() };
     let layer = stack::join(layers(&sources, &mut findings), &mut findings);
-    lower::bounds(&layer, &beside(&sources), &mut findings)
+    lower::bounds(&layer, &beside(&sources))
 }
 
 fn layers(sources: &Sources<'_>, findings: &mut Findings) -> Vec<Layer> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::NetPolicy;
 use super::component::ComponentLimits;
 use super::imports::{ImportPattern, UNTRUSTED_IMPORTS};
 
@@ -143,6 +144,8 @@ pub struct Policy {
     /// that does not.
     #[serde(default)]
     pub imports: Option<BTreeSet<ImportPattern>>,
+    /// Whom the journey may reach.
+    pub net: NetPolicy,
 }
 
 impl Policy {

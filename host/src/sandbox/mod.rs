@@ -5,6 +5,7 @@
 //! that interrupts guests.
 
 mod anatomy;
+mod budget;
 mod cache;
 mod engine;
 mod error;
@@ -17,6 +18,7 @@ mod proposals;
 #[cfg(target_os = "linux")]
 mod slab;
 mod state;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -121,16 +123,24 @@ impl Component {
         env: BTreeMap<String, String>,
         log: impl Fn(&str) + Send + Sync + 'static,
     ) -> Result<String, JourneyError> {
-        instance::options(&self.pre, &self.engine, env, Box::new(log), OPTIONS_TIMEOUT).await
+        instance::options(&self.pre, &self.engine, env, Box::new(log), &self.limits, OPTIONS_TIMEOUT).await
     }
 
     /// Makes the journey of a plan. If the plan's limits or policy are others than it was loaded with, it is loaded again.
     pub fn journey(&self, plan: &Plan) -> Result<Sandbox, LoadError> {
-        if engine::needs_another(&self.limits, &plan.limits) || plan.policy != self.policy {
+        if !self.serves(plan) {
             let other = Self::load_within(self.bytes.clone(), self.cache.clone(), &plan.limits, &plan.policy)?;
             return Ok(Sandbox::new(other.engine, other.pre, plan));
         }
         Ok(Sandbox::new(self.engine.clone(), self.pre.clone(), plan))
+    }
+
+    /// Whether what was looked at and compiled is what the plan asks for.
+    fn serves(&self, plan: &Plan) -> bool {
+        let granted = |policy: &Policy| (policy.untrusted, policy.imports.clone(), policy.proposals.clone());
+        engine::serves(&self.limits, &plan.limits)
+            && self.limits.component == plan.limits.component
+            && granted(&self.policy) == granted(&plan.policy)
     }
 }
 
