@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write as _};
 
+use squall::redact::Redactor;
+
 /// Whether messages are coloured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Style {
@@ -45,6 +47,14 @@ impl Style {
         }
         text
     }
+}
+
+/// Takes the run's secrets out of what a panic says.
+pub fn redact_panics(redactor: Option<Redactor>) {
+    let Some(redactor) = redactor else { return };
+    std::panic::set_hook(Box::new(move |panic| {
+        let _ = writeln!(io::stderr().lock(), "{}", redactor.text(&panic.to_string()));
+    }));
 }
 
 /// Writes to standard output. A reader that went away (`squall inspect … | head`) is no reason to fail.
