@@ -153,7 +153,7 @@ fn a_secret_that_a_journey_got_hold_of_is_in_no_output() {
     ]);
     let run =
         fetch(&escaped(&steps), &["granted.test"], folder.path()).flags("--verbose --http-debug=full --iterations 1");
-    let run = run.finish().expect(exit::MARKED_FAILED);
+    let run = run.finish().expect(exit::JOURNEY);
     assert_eq!(target.seen().len(), 2, "{run}");
     nothing_shows(&run, folder.path());
     let run = run.says(&["the journey marked the run as failed: ***", "iteration failed: the journey says ***"]);
