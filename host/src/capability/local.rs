@@ -13,7 +13,8 @@ use rustc_hash::{FxHashMap, FxHasher};
 
 use super::extract::Kept;
 use crate::metrics::{MetricId, Recorder, Registry, SeriesId, SystemTags, Tags, builtin};
-use crate::plan::Http;
+use crate::plan::{Http, NetPolicy};
+use crate::protocol::door::Door;
 use crate::protocol::http::{Exchange, Peer, Protocol, Shared};
 use crate::redact::Redactor;
 use crate::wit::metric::Tag;
@@ -120,14 +121,20 @@ pub(super) struct Label<'a> {
 impl Local {
     /// Makes a worker's part.
     #[must_use]
-    pub fn new(recorder: Recorder, registry: Arc<Registry>, system: SystemTags, http: Arc<Http>) -> Self {
+    pub fn new(
+        recorder: Recorder,
+        registry: Arc<Registry>,
+        system: SystemTags,
+        http: Arc<Http>,
+        net: &NetPolicy,
+    ) -> Self {
         let names = Names { groups: vec![Arc::from("")], ..Names::default() };
         Self {
             with_ip: system.has("ip"),
             recorder,
             registry,
             system,
-            http: Rc::new(Shared::new(http)),
+            http: Rc::new(Shared::new(http, Door::new(net))),
             extract: Kept::default(),
             hosts: Cell::new(0),
             names: RefCell::new(names),
@@ -267,6 +274,11 @@ impl Local {
         if exchange.retried {
             self.recorder.add(series.retries, 1.0);
         }
+    }
+
+    /// Counts a request that was refused because of where it would have gone.
+    pub(super) fn add_denied(&self, scope: u32, group: u32, host: &str) {
+        self.recorder.record(builtin::POLICY_DENIED, &self.base(scope, group).with([("host", host)]), 1.0);
     }
 
     fn in_group(&self, metric: MetricId, scope: u32, group: u32) -> SeriesId {

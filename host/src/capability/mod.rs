@@ -216,6 +216,7 @@ fn to_guest(error: Error) -> wit::http::Error {
         Error::Refused => Guest::Refused,
         Error::Reset | Error::BrokenPipe => Guest::Reset,
         Error::Denied(rule) => Guest::Denied(rule),
+        Error::NotAllowed(refusal) => Guest::Denied(refusal.to_string()),
         Error::Tls(text) | Error::NotTls(text) | Error::UnknownAuthority(text) | Error::WrongHost(text) => {
             Guest::Tls(text)
         }

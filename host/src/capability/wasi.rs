@@ -43,7 +43,9 @@ impl WasiView for Host {
                 .secure_random(self.random.fork(vu))
                 .insecure_random(self.random.fork(vu ^ 1))
                 .insecure_random_seed(u128::from(self.run.seed) << 64 | u128::from(vu));
-            Box::new(Wasi { context: builder.build(), table: ResourceTable::new() })
+            let mut table = ResourceTable::new();
+            table.set_max_capacity(self.run.limits.handles as usize);
+            Box::new(Wasi { context: builder.build(), table })
         });
         WasiCtxView { ctx: &mut wasi.context, table: &mut wasi.table }
     }

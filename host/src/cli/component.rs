@@ -62,7 +62,9 @@ pub fn load(args: &RunArgs, style: Style) -> Result<Loaded, Failure> {
         scenario: args.scenario().map(str::to_owned),
     };
     let journey = Path::new(&args.journey);
-    let component = compile(journey, style)?;
+    let component = compile(journey, style)?.within(config::limits(&sources));
+    let component =
+        component.map_err(|error| Failure::journey(format!("`{}` {error}", journey.display()), error.hint()))?;
     let options = options(&component, &sources, journey)?;
     let sources = Sources {
         journey_options: Some(&options).filter(|text| !text.trim().is_empty()).map(String::as_str),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use squall::config::{self, Lowered, Presentation, Problem};
 use squall::metrics::Registry;
 use squall::output::{self, Notices, Output, OutputError, Progress, Screen, Summary, SummaryExport};
+use squall::plan::duration;
 use squall::protocol::http::Shared;
 use squall::run::{self, RunOptions, Stopper};
 use squall::verdict::{Ending, GeneratorVerdict, Report, SummaryOptions};
@@ -122,6 +123,17 @@ fn conclude(report: &Report, max_failed: f64, allow_invalid: bool, style: Style)
         Ending::ThresholdAborted => error("a threshold with `abortOnFail` was crossed, so the run was stopped", None),
         Ending::Interrupted => error("the run was interrupted", None),
         Ending::JourneyAborted { reason } => error(&format!("the journey stopped the run: {reason}"), None),
+        Ending::CpuUsedUp { limit } => error(
+            &format!(
+                "the iterations used up the run's computing time of {} (`limits.runCpu`)",
+                duration::format(*limit)
+            ),
+            Some("raise `--run-cpu`, or let the journey compute less"),
+        ),
+        Ending::TooManyTraps { limit } => error(
+            &format!("{limit} iterations trapped or timed out, which ended the run (`limits.maxTraps`)"),
+            Some("mend the journey: the messages above say what happened; or raise `--max-traps`"),
+        ),
         Ending::SetupFailed { message } => error(message, Some("nothing was run")),
         Ending::SetupTimedOut => error("`setup` took too long", Some("raise `setupTimeout`")),
         Ending::TeardownFailed { message } | Ending::JourneyFailed { message } => error(message, None),

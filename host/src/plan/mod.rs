@@ -8,6 +8,7 @@ mod curve;
 pub mod duration;
 pub mod http;
 mod limits;
+mod net;
 mod secret;
 mod share;
 
@@ -18,6 +19,7 @@ use std::time::Duration;
 pub use curve::{Cursor, Curve, Stage};
 pub use http::{Http, Secret};
 pub use limits::{Limits, Policy, Proposal};
+pub use net::{ByDefault, Destination, NetPolicy, Reason, Refusal, Rule, RuleError, Scheme, Source, canonical_host};
 pub use secret::{GrantedSecret, NoHost, SecretHost, is_secret_name};
 pub use share::Share;
 

@@ -18,7 +18,7 @@ use crate::output::Output;
 use crate::plan::Plan;
 use crate::scheduler::{Level, Stop, StopSender, Warnings};
 use crate::verdict::{Ending, Report, SummaryOptions, Warning};
-use crate::vu::{Context, Journey, JourneyError, Lifecycle, Notice};
+use crate::vu::{Context, End, Exhausted, Journey, JourneyError, Lifecycle, Notice};
 
 /// Messages that may wait for the collector.
 const NOTICES: usize = 1024;
@@ -72,8 +72,9 @@ impl<J: Journey> Run<J> {
         let once = self.journey.worker(&context, &reporter.recorder());
         let mut helpers = tokio::task::JoinSet::new();
         helpers.spawn_local(Rc::clone(&reporter).tick());
-        helpers.spawn_local(stop_when_aborted(Arc::clone(&context), self.stopper.clone()));
         let mut workers = Workers::spawn(parts, &self.journey, &self.plan, desk)?;
+        let brake = workers.brake.clone();
+        helpers.spawn_local(stop_when_it_must_end(Arc::clone(&context), self.stopper.clone(), brake));
         helpers.spawn_local(forward(self.stop.clone(), workers.brake.clone()));
 
         let result = self.perform(&once, &context, &mut workers).await;
@@ -172,6 +173,8 @@ impl<J: Journey> Run<J> {
             Cause::User => Ending::Interrupted,
             Cause::Threshold => Ending::ThresholdAborted,
             Cause::Journey(reason) => Ending::JourneyAborted { reason: reason.clone() },
+            Cause::Exhausted(Exhausted::Cpu { limit }) => Ending::CpuUsedUp { limit: *limit },
+            Cause::Exhausted(Exhausted::Traps { limit }) => Ending::TooManyTraps { limit: *limit },
         })
     }
 
@@ -273,8 +276,16 @@ async fn forward(mut stop: Stop, brake: StopSender) {
     }
 }
 
-/// Stops the run when the journey wishes so.
-async fn stop_when_aborted(context: Arc<Context>, stopper: Stopper) {
-    let reason = context.control.wait_for_abort().await;
-    stopper.stop_for(Cause::Journey(reason));
+/// Stops the run when the journey wishes so, or has used up what it had.
+async fn stop_when_it_must_end(context: Arc<Context>, stopper: Stopper, brake: StopSender) {
+    match context.control.wait_for_end().await {
+        End::Aborted(reason) => stopper.stop_for(Cause::Journey(reason)),
+        End::Exhausted(what) => {
+            stopper.stop_for(Cause::Exhausted(what));
+            if let Exhausted::Cpu { .. } = what {
+                // What still runs would spend what there is not; `teardown` has time of its own.
+                brake.ask(Level::Now);
+            }
+        }
+    }
 }

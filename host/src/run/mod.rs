@@ -19,7 +19,7 @@ use crate::plan::Plan;
 use crate::redact::Redactor;
 use crate::scheduler::{Level, Stop, StopSender};
 use crate::verdict::{Report, SummaryOptions};
-use crate::vu::Journey;
+use crate::vu::{Exhausted, Journey};
 use crate::{collector, platform};
 
 /// How to run, apart from what the plan says.
@@ -73,6 +73,7 @@ enum Cause {
     User,
     Threshold,
     Journey(String),
+    Exhausted(Exhausted),
 }
 
 /// Starts a run.

@@ -4,6 +4,7 @@
 //! implements [`crate::vu::Journey`]. Hides the engine's settings, the memory slabs, the compile cache and the clock
 //! that interrupts guests.
 
+mod budget;
 mod cache;
 mod engine;
 mod inspect;
@@ -11,6 +12,7 @@ mod instance;
 #[cfg(target_os = "linux")]
 mod slab;
 mod state;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -114,8 +116,10 @@ pub struct Component {
     compiled: wasmtime::component::Component,
     pre: wit::JourneyPre<State>,
     mode: MemoryMode,
-    /// The most bytes that the engine has room for per instance.
-    memory: u64,
+    /// What the engine was made for.
+    made_for: Limits,
+    /// What `options` may use.
+    limits: Limits,
     digest: String,
     bytes: Vec<u8>,
     cache: Option<Cache>,
@@ -125,14 +129,13 @@ pub struct Component {
 impl Component {
     /// Checks and compiles a component, or finds it compiled in the cache.
     pub fn load(bytes: Vec<u8>, cache: Option<Cache>) -> Result<Self, LoadError> {
-        Self::with_memory(bytes, cache, Limits::default().memory)
+        Self::with_limits(bytes, cache, Limits::default())
     }
 
-    fn with_memory(bytes: Vec<u8>, cache: Option<Cache>, memory: u64) -> Result<Self, LoadError> {
+    fn with_limits(bytes: Vec<u8>, cache: Option<Cache>, limits: Limits) -> Result<Self, LoadError> {
         inspect::check_kind(&bytes)?;
         let mode = MemoryMode::of(inspect::data_size(&bytes));
-        let slot = usize::try_from(memory).unwrap_or(usize::MAX);
-        let engine = engine::engine(mode, slot).map_err(|error| LoadError::Engine { message: error.to_string() })?;
+        let engine = engine::engine(mode, &limits).map_err(|error| LoadError::Engine { message: error.to_string() })?;
         let digest = Sha256::digest(&bytes).iter().fold(String::new(), |mut hex, byte| {
             let _ = write!(hex, "{byte:02x}");
             hex
@@ -144,7 +147,16 @@ impl Component {
         };
         let pre = link(&engine, &compiled)?;
         engine::start_clock(&engine);
-        Ok(Self { engine, compiled, pre, mode, memory, digest, bytes, cache, not_kept })
+        Ok(Self { engine, compiled, pre, mode, made_for: limits.clone(), limits, digest, bytes, cache, not_kept })
+    }
+
+    /// Holds [`Self::options`] to these limits; a journey is held to those of its plan.
+    pub fn within(mut self, limits: Limits) -> Result<Self, LoadError> {
+        if !engine::serves(&self.made_for, &limits) {
+            return Self::with_limits(self.bytes, self.cache, limits);
+        }
+        self.limits = limits;
+        Ok(self)
     }
 
     /// What the component is, wants and offers.
@@ -172,14 +184,14 @@ impl Component {
         env: BTreeMap<String, String>,
         log: impl Fn(&str) + Send + Sync + 'static,
     ) -> Result<String, JourneyError> {
-        instance::options(&self.pre, &self.engine, env, Box::new(log), OPTIONS_TIMEOUT).await
+        instance::options(&self.pre, &self.engine, env, Box::new(log), &self.limits, OPTIONS_TIMEOUT).await
     }
 
     /// Makes the journey of a plan.
     pub fn journey(&self, plan: &Plan) -> Result<Sandbox, LoadError> {
-        if plan.limits.memory > self.memory {
-            let larger = Self::with_memory(self.bytes.clone(), self.cache.clone(), plan.limits.memory)?;
-            return Ok(Sandbox::new(larger.engine, larger.pre, plan));
+        if !engine::serves(&self.made_for, &plan.limits) {
+            let other = Self::with_limits(self.bytes.clone(), self.cache.clone(), plan.limits.clone())?;
+            return Ok(Sandbox::new(other.engine, other.pre, plan));
         }
         Ok(Sandbox::new(self.engine.clone(), self.pre.clone(), plan))
     }

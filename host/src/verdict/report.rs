@@ -61,6 +61,16 @@ pub enum Ending {
         /// The journey's words.
         reason: String,
     },
+    /// Its iterations used up the computing time that the run had.
+    CpuUsedUp {
+        /// How much that was.
+        limit: Duration,
+    },
+    /// As many iterations trapped or timed out as the run may have.
+    TooManyTraps {
+        /// How many that are.
+        limit: u64,
+    },
     /// `setup` failed; nothing ran.
     SetupFailed {
         /// Why.

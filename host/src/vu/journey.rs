@@ -153,6 +153,8 @@ pub struct Context {
     /// Where messages for the user go.
     notices: SyncSender<Notice>,
     lost_notices: AtomicU64,
+    /// Iterations that trapped, timed out, or had no instance.
+    traps: AtomicU64,
     /// What takes the run's secrets out of texts.
     redactor: Option<Arc<Redactor>>,
 }
@@ -171,6 +173,7 @@ impl Context {
             control: Control::default(),
             notices,
             lost_notices: AtomicU64::new(0),
+            traps: AtomicU64::new(0),
             redactor: None,
         }
     }
@@ -213,6 +216,11 @@ impl Context {
         if let Err(TrySendError::Full(_)) = self.notices.try_send(notice) {
             self.lost_notices.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Counts an iteration that broke, and returns how many did.
+    pub(super) fn count_trap(&self) -> u64 {
+        self.traps.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// Messages that the reader was too slow for.
@@ -260,13 +268,44 @@ pub struct Control {
 #[derive(Debug, Default)]
 struct Wishes {
     abort: Option<String>,
+    exhausted: Option<Exhausted>,
     fail: Option<String>,
+}
+
+/// What a run has used up, which ends it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exhausted {
+    /// Its computing time.
+    Cpu {
+        /// How much it had.
+        limit: Duration,
+    },
+    /// The iterations that may end in a trap or a missed deadline.
+    Traps {
+        /// How many it had.
+        limit: u64,
+    },
+}
+
+/// Why the run is to end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// The journey asked for it.
+    Aborted(String),
+    /// It used up what it had.
+    Exhausted(Exhausted),
 }
 
 impl Control {
     /// Asks for the end of the run. The first reason is kept.
     pub fn abort(&self, reason: &str) {
         self.wishes().abort.get_or_insert_with(|| reason.to_owned());
+        self.changed.notify_one();
+    }
+
+    /// Ends the run because it used something up. The first is kept.
+    pub fn exhaust(&self, what: Exhausted) {
+        self.wishes().exhausted.get_or_insert(what);
         self.changed.notify_one();
     }
 
@@ -287,12 +326,15 @@ impl Control {
         self.wishes().fail.clone()
     }
 
-    /// Waits until the end of the run was asked for. Only one task may wait.
-    pub async fn wait_for_abort(&self) -> String {
+    /// Waits until the run is to end. Only one task may wait.
+    pub async fn wait_for_end(&self) -> End {
         loop {
-            if let Some(reason) = self.aborted() {
-                return reason;
+            let wishes = self.wishes();
+            let exhausted = wishes.exhausted.map(End::Exhausted);
+            if let Some(end) = exhausted.or_else(|| wishes.abort.clone().map(End::Aborted)) {
+                return end;
             }
+            drop(wishes);
             self.changed.notified().await;
         }
     }

@@ -18,7 +18,7 @@ use super::payload::Payload;
 use super::responses::Answer;
 use super::session::Session;
 use super::streams::Opened;
-use crate::protocol::http::{Body, Client, Error, Exchange, Header, Request, without_userinfo};
+use crate::protocol::http::{Body, Client, Error, Exchange, Header, Request, apart, without_userinfo};
 use crate::wit::http;
 use crate::wit::log::Level;
 
@@ -68,8 +68,8 @@ impl Sender<'_> {
         let filled = filled.as_deref();
         let payload = match asked.options {
             Some(options) if Payload::is_asked(options) => {
-                let payload = Payload::new(request, options, filled, &self.run.files, self.random);
-                Some(Box::new(SendWrapper::new(Box::pin(payload)).await.map_err(refuse)?))
+                let payload = apart(|| Payload::new(request, options, filled, &self.run.files, self.random));
+                Some(Box::new(SendWrapper::new(payload).await.map_err(refuse)?))
             }
             _ => None,
         };
@@ -86,7 +86,7 @@ impl Sender<'_> {
             }
             if let Some(pace) = &self.run.pace {
                 // As in k6, a request begins when it may: its timeout and its times do not count the wait.
-                deadline += Box::pin(pace.wait()).await;
+                deadline += SendWrapper::new(apart(|| pace.wait())).await;
             }
             let own = hop.own(self.jars);
             let all = own.as_ref().map(|own| hop.with_own(own));
@@ -97,8 +97,7 @@ impl Sender<'_> {
                 None => Box::pin(self.client.exchange(&sent, &hop.target, deadline)).await,
                 // Boxed like all that few requests need, or each would have to make room for it.
                 Some(opened) => {
-                    let begin = opened.begin(self.client, &sent, deadline, &hop.target);
-                    SendWrapper::new(Box::pin(begin)).await
+                    SendWrapper::new(apart(|| opened.begin(self.client, &sent, deadline, &hop.target))).await
                 }
             };
             if let Ok(response) = &mut exchange.result
@@ -106,7 +105,7 @@ impl Sender<'_> {
                 && open.is_none()
                 && !(redirects < most && redirect(response, &hop.target).is_some())
             {
-                let decoded = SendWrapper::new(Box::pin(response.decode(self.run.http.max_body))).await;
+                let decoded = SendWrapper::new(apart(|| response.decode(self.run.http.max_body))).await;
                 if let Err(error) = decoded {
                     exchange.result = Err(error);
                 }
@@ -135,8 +134,7 @@ impl Sender<'_> {
                     let is_redirected =
                         response.is_ok_and(|response| redirects < most && redirect(response, &hop.target).is_some());
                     let is_last = answer.is_none() && !is_redirected;
-                    let settle = opened.settle(self.client, &mut exchange, is_last, deadline);
-                    SendWrapper::new(Box::pin(settle)).await
+                    SendWrapper::new(apart(|| opened.settle(self.client, &mut exchange, is_last, deadline))).await
                 }
             };
             if is_recorded {
@@ -144,7 +142,7 @@ impl Sender<'_> {
             } else if let Some(opened) = &mut open {
                 (opened.method, opened.url, opened.expected) = (hop.method.to_owned(), url.to_owned(), expected);
             }
-            let response = exchange.result?;
+            let response = exchange.result.map_err(|error| self.noted(error))?;
             if answer.is_some() {
                 hop.session.answer = answer;
                 self.client.recycle(response);
@@ -212,6 +210,14 @@ impl Sender<'_> {
     pub(super) fn refuse(&self, request: &http::Request, method: &str, error: Error) -> Error {
         let url = without_userinfo(&request.url);
         self.local.add_request(&self.label(request, method, &url, false), &Exchange::refused(error.clone()));
+        error
+    }
+
+    /// Counts a request that was refused because of where it would have gone.
+    pub(super) fn noted(&self, error: Error) -> Error {
+        if let Error::NotAllowed(refusal) = &error {
+            self.local.add_denied(self.scope, self.group, &refusal.host);
+        }
         error
     }
 

@@ -288,7 +288,7 @@ impl Sender<'_> {
             Ok(upload) => Ok((upload, Arc::clone(&hop.target), hop.session.jar, begun)),
             Err(exchange) => {
                 self.local.add_request(&self.label(request, hop.method, hop.target.url(), false), &exchange);
-                Err(exchange.result.err().unwrap_or(Error::Reset))
+                Err(self.noted(exchange.result.err().unwrap_or(Error::Reset)))
             }
         }
     }
