@@ -229,6 +229,7 @@ fn a_placeholder_that_cannot_be_filled_is_an_invalid_request() {
         { "url": target.url() + "/%7B%7Bsecret:key%7D%7D" },
         { "url": target.url() + "/", "method": "POST", "body": "{{secret:key" },
         { "url": target.url() + "/", "method": "POST", "upload": ["{{secret:key}}"] },
+        { "url": target.url() + "/", "method": "POST", "body": "{{secret:key}}".repeat(101) },
     ]);
     let run = fetch(&steps.to_string(), &[&target.url()], folder.path()).finish();
     let answers = run.answers();
@@ -240,6 +241,7 @@ fn a_placeholder_that_cannot_be_filled_is_an_invalid_request() {
     assert!(error(3).contains("a URL cannot name a secret") && error(4) == error(3), "{run}");
     assert!(error(5).contains("that no `}}` ends"), "{run}");
     assert!(error(6).contains("cannot name a secret"), "{run}");
+    assert!(error(7).contains("names secrets more than 100 times"), "{run}");
     assert!(target.seen().iter().all(|request| request.body.is_empty()), "{:?}", target.seen());
 }
 
@@ -258,8 +260,8 @@ fn a_plan_is_shown_with_sources_and_hosts_and_without_values() {
     let run = fetch("[]", &["https://api.shop.test", "*.shop.test"], folder.path()).arg("--explain").finish();
     nothing_shows(&run, folder.path());
     let file = folder.path().join("key.txt");
-    let from = format!("file:{}, for https://api.shop.test and *.shop.test", file.display());
-    let run = run.expect(exit::PASSED).prints(&[&from, "env:PASSWORD, for https://api.shop.test"]);
+    let from = format!("file:{} for https://api.shop.test, *.shop.test", file.display());
+    let run = run.expect(exit::PASSED).prints(&[&from, "env:PASSWORD for https://api.shop.test"]);
     assert!(run.stdout.contains("secrets.key"), "{run}");
     for json in [&["--json"][..], &[]] {
         let config = folder.path().join("squall.toml");

@@ -6,14 +6,12 @@ use std::collections::BTreeMap;
 use super::fields::{Decode, Fields, Given};
 use super::findings::Findings;
 use super::lower::Lowering;
-use super::names;
 use super::node::{Node, Place, Spot, Value};
-use super::values::Bytes;
-use super::values::Shown;
-use crate::plan::{GrantedSecret, Plan, Secret, SecretHost, is_secret_name};
+use super::values::{Bytes, Shown};
+use crate::plan::{GrantedSecret, Plan, Rule, Secret, is_secret_name};
 
 /// The largest file of a secret, in bytes.
-const MOST_BYTES: u64 = 64 << 10;
+const MOST_BYTES: u64 = 8 << 10;
 /// A shorter value is found in texts that have nothing to do with it, in bytes.
 const FEW_BYTES: usize = 4;
 /// How a source is written.
@@ -218,34 +216,48 @@ impl Lowering<'_> {
         self.findings.warn(problem);
     }
 
-    fn secret_hosts(&mut self, name: &str, option: &SecretOption, _plan: &Plan) -> Option<Vec<SecretHost>> {
-        let Some(given) = option.hosts.as_ref().filter(|given| !given.value.is_empty()) else {
+    /// The hosts of a secret: those that it names, or those that the network policy allows by name.
+    fn secret_hosts(&mut self, name: &str, option: &SecretOption, plan: &Plan) -> Option<Vec<Rule>> {
+        let given = option.hosts.as_ref().filter(|given| !given.value.is_empty());
+        let hosts: Vec<Rule> = match given {
+            Some(given) => self.rules_of(given)?,
+            None => plan.policy.net.allow.iter().filter(|rule| rule.is_by_name()).cloned().collect(),
+        };
+        if hosts.is_empty() {
             let message = format!("`{}`: no host is said that the secret `{name}` may go to", option.spot.name);
-            let hint =
-                format!("write `[secrets.{name}]` with `hosts = [\"https://api.example.com\"]` in `squall.toml`");
+            let hint = format!(
+                "write `[secrets.{name}]` with `hosts = [\"https://api.example.com\"]` in `squall.toml`, or allow the \
+                 journey such hosts with `--allow-net`"
+            );
             self.findings.refuse(&option.spot, &message, &hint);
             return None;
-        };
-        let mut hosts = Vec::new();
-        for text in &given.value {
-            match text.trim().parse() {
-                Ok(host) => hosts.push(host),
-                Err(_) => {
-                    let message = format!("`{}`: `{text}` is not a host", given.spot.name);
-                    let hint = "write hosts like `https://api.example.com`, `api.example.com:8443` or `*.example.com`";
-                    self.findings.refuse(&given.spot, &message, hint);
-                }
-            }
         }
         let from = option.from.as_ref().map_or_else(String::new, |from| match &from.value {
             Source::File(path) => format!("file:{}", self.beside.files.path(path, &from.spot).display()),
             Source::Variable(variable) => format!("env:{variable}"),
         });
-        let shown =
-            names::listed(hosts.iter().map(SecretHost::to_string).collect::<Vec<_>>().iter().map(String::as_str));
-        let shown = format!("{from}, for {}", shown.replace('`', ""));
-        self.origins.push(None, &format!("secrets.{name}"), &shown, option.spot.origin());
+        let listed = hosts.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        self.origins.push(None, &format!("secrets.{name}"), &format!("{from} for {listed}"), option.spot.origin());
         Some(hosts)
+    }
+
+    /// Reads hosts as rules of the network are read, but for those that anybody can be.
+    fn rules_of(&mut self, given: &Given<Vec<String>>) -> Option<Vec<Rule>> {
+        let mut rules = Vec::new();
+        for text in &given.value {
+            let wrong = match text.parse::<Rule>() {
+                Ok(rule) if rule.is_everybody() || rule.is_ragged() => format!("`{text}` fits hosts of strangers"),
+                Ok(rule) => {
+                    rules.push(rule);
+                    continue;
+                }
+                Err(error) => error.to_string(),
+            };
+            let message = format!("`{}`: {wrong}", given.spot.name);
+            let hint = "write hosts like `https://api.example.com`, `api.example.com:8443` or `*.example.com`";
+            self.findings.refuse(&given.spot, &message, hint);
+        }
+        (rules.len() == given.value.len()).then_some(rules)
     }
 
     /// A journey must not find in its variables what it is to name only.
