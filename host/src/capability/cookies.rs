@@ -7,6 +7,7 @@ use send_wrapper::SendWrapper;
 
 use super::Host;
 use super::secret::Secrets;
+use crate::metrics::Excess;
 use crate::protocol::http::{Cookie, Error, Jar, Response, Target};
 use crate::wit::cookies;
 
@@ -119,7 +120,8 @@ impl Set {
 impl cookies::Host for Host {
     fn new_jar(&mut self) -> u32 {
         self.jars.new_jar().unwrap_or_else(|| {
-            self.warn(format!("an iteration may make {MAX_JARS} cookie jars; the VU's own is used instead"));
+            let why = || format!("an iteration may make {MAX_JARS} cookie jars; the VU's own is used instead");
+            self.warn_once(Excess::Jars, why);
             0
         })
     }

@@ -42,6 +42,12 @@ impl Finished {
         self.report.output_errors = self.audience.errors().to_vec();
         // What the journey wished for while it made its summary counts as well.
         self.report.journey_failed = self.context.control.failed();
+        if let dropped @ 1.. = self.context.dropped_logs() {
+            let message = format!("{dropped} messages of the journey were dropped: it logs more than it may");
+            let hint =
+                Some("log less, or raise `limits.logBytes`, the bytes per second of all VUs together".to_owned());
+            self.report.warnings.push(Warning { message, hint });
+        }
         if let lost @ 1.. = self.context.lost_notices() {
             let message = format!("{lost} messages of the journey were not shown: there were too many at once");
             self.report.warnings.push(Warning { message, hint: None });

@@ -10,14 +10,17 @@ use wasmtime::{Engine, Store};
 use super::budget::Budget;
 use super::state::State;
 use super::watch::{Overrun, RunCpu, Watch};
-use crate::capability::{Host, Identity, Local, Pace, Run, Secrets, Sink};
-use crate::metrics::{Recorder, Registry, SystemTags, Tags};
+use crate::capability::{Host, Identity, Local, Pace, Run, Secrets, Sink, shorten};
+use crate::metrics::{Recorder, SystemTags, Tags};
 use crate::plan::http::Connections;
-use crate::plan::{Http, Limits, NetPolicy, Plan, Policy, Scenario};
+use crate::plan::{Http, Limits, Plan, Policy, Scenario};
 use crate::vu::{
     Context, Instance, Iteration, Journey, JourneyError, Lifecycle, Notice, NoticeLevel, Outcome, Seat, Worker,
 };
 use crate::wit;
+
+/// Bytes of a guest's words about its failure that are kept.
+const LONGEST_FAILURE: usize = 16 << 10;
 
 /// A component as a journey.
 pub struct Sandbox {
@@ -78,9 +81,8 @@ impl Journey for Sandbox {
             limits: Arc::clone(&self.limits),
             policy: Arc::clone(&self.policy),
         };
-        let (registry, http) = (Arc::clone(&context.registry), Arc::clone(&self.http));
-        let local = Local::new(recorder.clone(), registry, self.system_tags.clone(), http, &self.policy.net)
-            .redacting(context.redactor().cloned());
+        let local = Local::new(recorder.clone(), &run, self.system_tags.clone());
+        let local = local.redacting(context.redactor().cloned());
         SandboxWorker {
             engine: self.engine.clone(),
             pre: self.pre.clone(),
@@ -255,14 +257,12 @@ pub(super) async fn options(
 ) -> Result<String, JourneyError> {
     // Whoever starts a run waits for its options and for nothing else.
     let limits = Arc::new(Limits { cpu_timeout: limits.cpu_timeout.min(limit), ..limits.clone() });
-    let http = Arc::new(Http::default());
-    let registry = Arc::new(Registry::default());
     let run = Run {
         started: Instant::now(),
         seed: 0,
-        registry: Arc::clone(&registry),
+        registry: Arc::default(),
         sink: Arc::new(OnlyLog(log)),
-        http: Arc::clone(&http),
+        http: Arc::default(),
         pace: None,
         files: Arc::default(),
         secrets: None,
@@ -270,7 +270,7 @@ pub(super) async fn options(
         limits: Arc::clone(&limits),
         policy: Arc::default(),
     };
-    let local = Local::new(Recorder::discard(), registry, SystemTags::default(), http, &NetPolicy::default());
+    let local = Local::new(Recorder::discard(), &run, SystemTags::default());
     let identity = Identity {
         vu: 0,
         instance: 1,
@@ -308,11 +308,12 @@ fn once_done<T>(function: &'static str, returned: wasmtime::Result<Result<T, Str
     }
 }
 
-/// Turns what a guest calls a success into a failure if a request had no answer and was to fail it (`throw`).
+/// Turns what a guest calls a success into a failure if a request had no answer and was to fail it (`throw`). Cuts what
+/// a guest says of its failure, since many such messages may wait for somebody to tell of them.
 fn unless_thrown<T>(returned: Result<T, String>, thrown: Option<String>) -> Result<T, String> {
     match thrown {
         Some(message) if returned.is_ok() => Err(message),
-        _ => returned,
+        _ => returned.map_err(|message| shorten(message, LONGEST_FAILURE)),
     }
 }
 

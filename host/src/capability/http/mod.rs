@@ -14,7 +14,6 @@ mod streams;
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
-use std::time::Duration;
 
 use super::Host;
 use super::extract::find_pointer;
@@ -60,6 +59,7 @@ impl http::Host for Host {
 
     fn timings_of(&mut self, id: u32) -> Result<http::Timings, http::LookupError> {
         let timings = &self.responses.get(id)?.timings;
+        let milliseconds = |time| self.clock.milliseconds(time);
         Ok(http::Timings {
             blocked: milliseconds(timings.blocked),
             looking_up: milliseconds(timings.looking_up),
@@ -180,7 +180,7 @@ impl Host {
             secrets.redactor().mask(answer.response.raw_mut());
         }
         let (status, length) = (answer.response.status, answer.response.body_length);
-        let duration = milliseconds(answer.timings.duration());
+        let duration = self.clock.milliseconds(answer.timings.duration());
         let id = self.responses.keep(answer, self.run.limits.response_bytes)?;
         Ok(http::Response { id, status, body_length: u32::try_from(length).unwrap_or(u32::MAX), duration })
     }
@@ -197,8 +197,4 @@ async fn watch<F: Future>(mut future: Pin<&mut F>) -> (F::Output, bool) {
     });
     let output = output.await;
     (output, waited)
-}
-
-fn milliseconds(time: Duration) -> f64 {
-    time.as_secs_f64() * 1e3
 }

@@ -14,7 +14,7 @@ use super::super::secret::Secrets;
 use super::filled::Filled;
 use super::responses::Answer;
 use super::sender::{Asked, LONGEST_TIMEOUT, Sender};
-use super::{milliseconds, watch};
+use super::watch;
 use crate::protocol::http::{Body, Client, Error, Exchange, Request, Streaming, Target, Upload};
 use crate::wit::{http, streams};
 
@@ -170,9 +170,10 @@ impl streams::Host for Host {
     }
 
     fn arrived(&mut self, id: u32) -> f64 {
+        let clock = self.clock;
         match self.streams.open().answers.get(&id) {
-            Some(Live::Running(running)) => milliseconds(running.streaming.arrived()),
-            Some(Live::Ended(arrived)) => milliseconds(*arrived),
+            Some(Live::Running(running)) => clock.milliseconds(running.streaming.arrived()),
+            Some(Live::Ended(arrived)) => clock.milliseconds(*arrived),
             None => f64::NAN,
         }
     }
