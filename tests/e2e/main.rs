@@ -20,6 +20,7 @@ mod network;
 mod output;
 mod phases;
 mod run;
+mod secrets;
 mod session;
 mod signals;
 mod streams;

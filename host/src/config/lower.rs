@@ -47,6 +47,8 @@ pub(super) struct Beside<'a> {
     /// The only scenario to run.
     pub chosen: Option<Given<String>>,
     pub files: Files<'a>,
+    /// Where secrets may come from.
+    pub environment: &'a [(String, String)],
     /// What `SSLKEYLOGFILE` says.
     pub key_log: Option<&'a str>,
 }
@@ -90,6 +92,7 @@ impl Lowering<'_> {
         plan.limits = self.limits(plan.policy.untrusted);
         plan.http = self.http(plan.limits.response_bytes);
         plan.files = self.granted_files();
+        plan.secrets = self.secrets(&plan);
         plan
     }
 
