@@ -12,6 +12,8 @@ mod instance;
 #[cfg(target_os = "linux")]
 mod slab;
 mod state;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 use std::collections::BTreeMap;
