@@ -1,11 +1,14 @@
 //! Loops for ever, without a call to the host: on the virtual user `SPIN_VU`, or on every one where it is not set.
 //! The others sleep 5 ms and record how late they woke, as `sleep-probe` does.
+//!
+//! The entry `visit` is for its neighbours: it gets `BASE_URL`, and waits for `SLEEP` seconds. `calls` loops as well, but
+//! calls the host in each turn.
 
 use std::hint::black_box;
 use std::time::Duration;
 
 use squall_sdk::metric::Trend;
-use squall_sdk::{env, sleep, vu};
+use squall_sdk::{Error, env, env_or, env_seconds, http, sleep, vu};
 
 static SLEEP_LATE: Trend = Trend::time("sleep_late");
 
@@ -23,4 +26,16 @@ fn spin() {
     SLEEP_LATE.add(vu::now().saturating_sub(start + PAUSE));
 }
 
-squall_sdk::journey!(spin);
+fn visit() -> Result<(), Error> {
+    http::get(env_or("BASE_URL", "http://127.0.0.1:8080"))?;
+    sleep(env_seconds("SLEEP").unwrap_or_default());
+    Ok(())
+}
+
+fn calls() {
+    loop {
+        sleep(Duration::ZERO);
+    }
+}
+
+squall_sdk::journey! { scenarios: { default: spin, visit: visit, calls: calls } }
