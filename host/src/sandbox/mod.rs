@@ -6,6 +6,7 @@
 
 mod budget;
 mod cache;
+mod crowd;
 mod engine;
 mod inspect;
 mod instance;
