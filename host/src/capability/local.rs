@@ -118,7 +118,13 @@ pub(super) struct Label<'a> {
 impl Local {
     /// Makes a worker's part.
     #[must_use]
-    pub fn new(recorder: Recorder, registry: Arc<Registry>, system: SystemTags, http: Arc<Http>, net: &NetPolicy) -> Self {
+    pub fn new(
+        recorder: Recorder,
+        registry: Arc<Registry>,
+        system: SystemTags,
+        http: Arc<Http>,
+        net: &NetPolicy,
+    ) -> Self {
         let names = Names { groups: vec![Arc::from("")], ..Names::default() };
         Self {
             with_ip: system.has("ip"),

@@ -117,6 +117,13 @@ struct PolicyArgs {
     /// Trust the journey in nothing: refuse what is not granted, and hold it to tighter limits
     #[arg(long)]
     untrusted: bool,
+    /// Let the journey reach this, and nobody who is not named so, like `https://api.shop.test`, `*.shop.test` or
+    /// `10.1.0.0/16:5432`. May be repeated
+    #[arg(long, value_name = "RULE")]
+    allow_net: Vec<String>,
+    /// Never let the journey reach this, whatever allows it. May be repeated
+    #[arg(long, value_name = "RULE")]
+    deny_net: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -263,6 +270,8 @@ impl VerdictArgs {
 impl PolicyArgs {
     fn add_to(&self, layer: &mut Layer) {
         layer.switch("untrusted", "--untrusted", self.untrusted);
+        layer.0.list("policy.net.allow", "--allow-net", &self.allow_net);
+        layer.0.list("policy.net.deny", "--deny-net", &self.deny_net);
     }
 }
 
@@ -358,6 +367,10 @@ mod tests {
             "--tls-cipher-suites=TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
             "--no-tls-session-resumption",
             "--untrusted",
+            "--allow-net=http://127.0.0.1:1",
+            "--deny-net=b.test",
+            "--blacklist-ip=10.0.0.0/8,192.168.0.0/16",
+            "--block-hostnames=*.c.test",
             "--iteration-timeout=1m",
             "--cpu-timeout=2s",
             "--threads=2",
@@ -380,6 +393,8 @@ mod tests {
             match flag.as_deref() {
                 Some("threshold" | "env" | "tag" | "rate" | "dns" | "host" | "tlsservername") => {}
                 Some("noconnectionreuse") if origin.key == "connections" => {}
+                Some("allownet" | "denynet") => assert!(origin.key.starts_with("policy.net.")),
+                Some("blacklistip") => assert_eq!(origin.key, "blacklistIPs"),
                 Some("vus") => assert_eq!(origin.key, "preAllocatedVUs"),
                 Some(flag) => assert_eq!(flag, last.to_lowercase()),
                 None => assert!(

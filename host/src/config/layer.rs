@@ -11,6 +11,7 @@ use super::identities::IdentityOption;
 use super::names;
 use super::node::{Node, Place, Spot, Value};
 use super::pairs::{NamedFiles, Pairs, ServerNames};
+use super::policy::{Allowed, Hostnames, Networks, Rules};
 use super::scenario_options::ScenarioOptions;
 use super::stage_options::StageOption;
 use super::values::{Bytes, Portion};
@@ -95,8 +96,12 @@ options! {
     tls_system_roots: bool = "tlsSystemRoots";
     tls_server_name: ServerNames = "tlsServerName";
     no_tls_session_resumption: bool = "noTlsSessionResumption";
+    blacklist_ips: Networks = "blacklistIPs";
+    block_hostnames: Hostnames = "blockHostnames";
     files: NamedFiles = "files";
     untrusted: bool = "untrusted";
+    net_allow: Allowed = "policy.net.allow";
+    net_deny: Rules = "policy.net.deny";
     memory: Bytes = "limits.memory";
     iteration_timeout: Duration = "limits.iterationTimeout";
     cpu_timeout: Duration = "limits.cpuTimeout";
@@ -120,6 +125,8 @@ pub(super) const WITHOUT_VARIABLE: &[&str] = &["scenarios", "env"];
 /// and `tlsRoots` are refused where they are lowered: the journey chooses neither DNS server, Unix socket nor file.
 const NOT_FOR_JOURNEYS: &[&str] = &[
     "untrusted",
+    "policy.net.allow",
+    "policy.net.deny",
     "limits.memory",
     "limits.iterationTimeout",
     "limits.cpuTimeout",
@@ -252,20 +259,31 @@ pub(super) fn has_variable(key: &str) -> bool {
     !WITHOUT_VARIABLE.contains(&key)
 }
 
-/// The entries with those of `limits` among them, as `limits.memory`.
+/// Tables whose entries are options by themselves.
+const TABLES: &[&str] = &["limits", "policy", "policy.net"];
+
+/// The entries with those of such tables among them, as `limits.memory` and `policy.net.allow`.
 fn flattened<'a>(entries: &'a [(String, Node)], findings: &mut Findings) -> Vec<(String, &'a Node)> {
     let mut flat = Vec::with_capacity(entries.len());
-    for (key, node) in entries {
+    flatten("", entries, findings, &mut flat);
+    flat
+}
+
+fn flatten<'a>(
+    table: &str,
+    entries: &'a [(String, Node)],
+    findings: &mut Findings,
+    flat: &mut Vec<(String, &'a Node)>,
+) {
+    for (name, node) in entries {
+        let key = format!("{table}{name}");
         match &node.value {
-            Value::Table(limits) if key == "limits" => {
-                flat.extend(limits.iter().map(|(name, node)| (format!("limits.{name}"), node)));
-            }
             Value::Null => {}
-            _ if key == "limits" => findings.mismatch(node, "a table"),
-            _ => flat.push((key.clone(), node)),
+            Value::Table(inner) if TABLES.contains(&key.as_str()) => flatten(&format!("{key}."), inner, findings, flat),
+            _ if TABLES.contains(&key.as_str()) => findings.mismatch(node, "a table"),
+            _ => flat.push((key, node)),
         }
     }
-    flat
 }
 
 /// A variable may belong to another program, so only what looks like a slip is worth a word.

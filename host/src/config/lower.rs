@@ -78,8 +78,10 @@ impl Lowering<'_> {
         plan.allow_invalid = self.pick("allowInvalid", layer.allow_invalid.as_ref(), false);
         plan.system_tags = self.system_tags();
         plan.policy.untrusted = self.pick("untrusted", layer.untrusted.as_ref(), false);
+        plan.policy.net = self.net(plan.policy.untrusted);
         plan.limits = self.limits(plan.policy.untrusted);
         plan.http = self.http(plan.limits.response_bytes);
+        self.ways_around(&plan.policy.net, plan.http.proxy.as_ref());
         plan.files = self.granted_files();
         plan
     }

@@ -5,6 +5,7 @@ mod executors;
 mod http;
 mod layers;
 mod mistakes;
+mod policy;
 mod tls;
 
 use std::io;
