@@ -50,7 +50,7 @@ impl Denied {
         let requests = if self.total == 1 { "1 request was" } else { &format!("{} requests were", self.total) };
         let hint = match policy.by_default {
             ByDefault::Deny => {
-                "`error` in the samples says which rule is missing; allow with `--allow-net` what the journey may reach"
+                "allow with `--allow-net` what the journey may reach; the tag `error` of each request says what was refused"
             }
             ByDefault::Allow => "`--deny-net`, `blacklistIPs` and `blockHostnames` say who must not be reached",
         };
