@@ -13,6 +13,7 @@ pub const MAY_USE: &[(&str, &[&str])] = &[
     ("capability", &["wit", "protocol", "plan", "metrics"]),
     ("wit", &[]),
     ("protocol", &["plan", "platform"]),
+    ("protocol::door", &["plan"]),
     ("collector", &["plan", "vu", "aggregate", "verdict", "output", "metrics", "platform"]),
     ("output", &["plan", "vu", "aggregate", "verdict", "metrics"]),
     ("config", &["plan", "verdict", "metrics"]),
