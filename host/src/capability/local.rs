@@ -13,7 +13,7 @@ use rustc_hash::{FxHashMap, FxHasher};
 
 use super::extract::Kept;
 use crate::metrics::{MetricId, Recorder, Registry, SeriesId, SystemTags, Tags, builtin};
-use crate::plan::{Http, NetPolicy};
+use crate::plan::{Http, Policy};
 use crate::protocol::door::Door;
 use crate::protocol::http::{Exchange, Peer, Protocol, Shared};
 use crate::wit::metric::Tag;
@@ -123,7 +123,7 @@ impl Local {
         registry: Arc<Registry>,
         system: SystemTags,
         http: Arc<Http>,
-        net: &NetPolicy,
+        policy: &Policy,
     ) -> Self {
         let names = Names { groups: vec![Arc::from("")], ..Names::default() };
         Self {
@@ -131,7 +131,7 @@ impl Local {
             recorder,
             registry,
             system,
-            http: Rc::new(Shared::new(http, Door::new(net))),
+            http: Rc::new(Shared::new(http, Door::new(policy))),
             extract: Kept::default(),
             hosts: Cell::new(0),
             names: RefCell::new(names),

@@ -11,7 +11,7 @@ use super::state::{ComputedTooLong, State};
 use crate::capability::{Host, Identity, Local, Pace, Run, Sink};
 use crate::metrics::{Recorder, Registry, SystemTags, Tags};
 use crate::plan::http::Connections;
-use crate::plan::{Http, Limits, NetPolicy, Plan, Policy, Scenario};
+use crate::plan::{Http, Limits, Plan, Policy, Scenario};
 use crate::vu::{
     Context, Instance, Iteration, Journey, JourneyError, Lifecycle, Notice, NoticeLevel, Outcome, Seat, Worker,
 };
@@ -69,7 +69,7 @@ impl Journey for Sandbox {
             policy: Arc::clone(&self.policy),
         };
         let (registry, http) = (Arc::clone(&context.registry), Arc::clone(&self.http));
-        let local = Local::new(recorder.clone(), registry, self.system_tags.clone(), http, &self.policy.net);
+        let local = Local::new(recorder.clone(), registry, self.system_tags.clone(), http, &self.policy);
         SandboxWorker {
             engine: self.engine.clone(),
             pre: self.pre.clone(),
@@ -228,7 +228,7 @@ pub(super) async fn options(
         limits: Arc::default(),
         policy: Arc::default(),
     };
-    let local = Local::new(Recorder::discard(), registry, SystemTags::default(), http, &NetPolicy::default());
+    let local = Local::new(Recorder::discard(), registry, SystemTags::default(), http, &Policy::default());
     let identity = Identity {
         vu: 0,
         instance: 1,
