@@ -17,6 +17,7 @@ mod hostile;
 mod http;
 mod http2;
 mod limits;
+mod net_policy;
 mod network;
 mod output;
 mod phases;

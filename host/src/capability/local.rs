@@ -126,7 +126,7 @@ impl Local {
             recorder,
             registry: Arc::clone(&run.registry),
             system,
-            http: Rc::new(Shared::new(Arc::clone(&run.http), Door::new(&run.policy.net))),
+            http: Rc::new(Shared::new(Arc::clone(&run.http), Door::new(&run.policy))),
             extract: Kept::default(),
             hosts: Cell::new(0),
             names: RefCell::new(names),
