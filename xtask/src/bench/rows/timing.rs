@@ -63,6 +63,27 @@ pub fn neighbour(bench: &mut Bench) -> Result<()> {
     Ok(())
 }
 
+/// Requests that the target answers after 50 ms, beside guests that loop for ever, on every thread, and without them.
+pub fn neighbours(bench: &mut Bench) -> Result<()> {
+    const ROW: &str = "neighbours";
+    const P99: &str = "p99 ms";
+    let server = Server::practice(&bench.squall)?;
+    let url = format!("BASE_URL={}/delay/50", server.url);
+    for _ in 0..bench.rounds {
+        for (subject, looping) in [("200 that behave", "SPIN_VU=0"), ("198 beside 2 that loop", "SPIN_VU=1,200")] {
+            let arguments = ["--vus", "200", "--duration", "8s", "--env", &url, "--env", looping];
+            bench.squall("spin", &arguments, &[STATS])?;
+            let export = bench.export();
+            for (measure, key) in [(P99, "p(99)"), ("median ms", "med"), ("max ms", "max")] {
+                bench.results.add(ROW, subject, measure, value(&export, "http_req_duration", key)?);
+            }
+            bench.results.add(ROW, subject, "requests", value(&export, "http_reqs", "count")?);
+        }
+    }
+    bench.results.ratio(ROW, P99, "198 beside 2 that loop", "200 that behave", 1.1);
+    Ok(())
+}
+
 /// From the start of the process to the first byte of its first request.
 pub fn cold_start(bench: &mut Bench) -> Result<()> {
     const ROW: &str = "cold-start";
