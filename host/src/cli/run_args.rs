@@ -10,6 +10,7 @@ use squall::config::{Flags, Problem};
 use squall::plan::duration;
 
 use super::http_args::{HttpArgs, NetworkArgs, TlsArgs};
+use super::limit_args::LimitArgs;
 
 /// The file that is read when none is named.
 const CONFIG_FILE: &str = "squall.toml";
@@ -117,20 +118,12 @@ struct PolicyArgs {
     /// Trust the journey in nothing: refuse what is not granted, and hold it to tighter limits
     #[arg(long)]
     untrusted: bool,
-}
-
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Limits")]
-struct LimitArgs {
-    /// The longest an iteration may take
-    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
-    iteration_timeout: Option<Duration>,
-    /// The longest a journey may compute without calling the host
-    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
-    cpu_timeout: Option<Duration>,
-    /// Worker threads; one per core unless given
-    #[arg(long, value_name = "N")]
-    threads: Option<u32>,
+    /// Let the journey import this as well, like `wasi:sockets/*`. May be repeated
+    #[arg(long = "allow-import", value_name = "IMPORT")]
+    allow_imports: Vec<String>,
+    /// Let the journey use a proposal of WebAssembly, like `gc`. May be repeated
+    #[arg(long = "allow-proposal", value_name = "NAME")]
+    proposals: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -263,14 +256,8 @@ impl VerdictArgs {
 impl PolicyArgs {
     fn add_to(&self, layer: &mut Layer) {
         layer.switch("untrusted", "--untrusted", self.untrusted);
-    }
-}
-
-impl LimitArgs {
-    fn add_to(&self, layer: &mut Layer) {
-        layer.time("limits.iterationTimeout", "--iteration-timeout", self.iteration_timeout);
-        layer.time("limits.cpuTimeout", "--cpu-timeout", self.cpu_timeout);
-        layer.value("threads", "--threads", self.threads);
+        layer.0.list("policy.allowImport", "--allow-import", &self.allow_imports);
+        layer.0.list("policy.proposals", "--allow-proposal", &self.proposals);
     }
 }
 
@@ -358,8 +345,35 @@ mod tests {
             "--tls-cipher-suites=TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
             "--no-tls-session-resumption",
             "--untrusted",
-            "--iteration-timeout=1m",
+            "--allow-import=wasi:http/*",
+            "--allow-proposal=memory64",
+            "--memory=32MiB",
+            "--run-memory=1GiB",
+            "--table-elements=1000",
+            "--run-table-elements=none",
+            "--stack=256KiB",
+            "--interrupt=true",
             "--cpu-timeout=2s",
+            "--iteration-cpu=3s",
+            "--run-cpu=none",
+            "--iteration-timeout=1m",
+            "--host-call-bytes=1MiB",
+            "--handles=100",
+            "--requests-in-flight=10",
+            "--max-connections=10",
+            "--run-connections=100",
+            "--request-bytes=1MiB",
+            "--response-bytes=2MiB",
+            "--log-bytes=10kB",
+            "--series=100",
+            "--tag-values=50",
+            "--name-bytes=64",
+            "--names=20",
+            "--metrics=5",
+            "--max-traps=9",
+            "--component-bytes=9MB",
+            "--functions=9",
+            "--function-bytes=9kB",
             "--threads=2",
             "--out=json=a.json",
             "--summary-export=s.json",
@@ -379,12 +393,13 @@ mod tests {
             let flag = origin.from.strip_prefix("--").map(|flag| flag.replace('-', ""));
             match flag.as_deref() {
                 Some("threshold" | "env" | "tag" | "rate" | "dns" | "host" | "tlsservername") => {}
+                Some("allowproposal") => assert_eq!(origin.key, "policy.proposals"),
                 Some("noconnectionreuse") if origin.key == "connections" => {}
                 Some("vus") => assert_eq!(origin.key, "preAllocatedVUs"),
                 Some(flag) => assert_eq!(flag, last.to_lowercase()),
                 None => assert!(
                     ["exec", "startTime", "gracefulStop", "timeUnit", "handleSummaryTimeout"].contains(&&*origin.key)
-                        || ["memory", "responseBytes", "series", "tlsRoots", "tlsSystemRoots"].contains(&&*last),
+                        || ["imports", "tlsRoots", "tlsSystemRoots"].contains(&&*last),
                     "{origin:?}"
                 ),
             }

@@ -8,6 +8,7 @@ use super::fields::{Fields, Given};
 use super::findings::Findings;
 use super::foreign;
 use super::identities::IdentityOption;
+use super::limits::Optional;
 use super::names;
 use super::node::{Node, Place, Spot, Value};
 use super::pairs::{NamedFiles, Pairs, ServerNames};
@@ -15,6 +16,7 @@ use super::scenario_options::ScenarioOptions;
 use super::stage_options::StageOption;
 use super::values::{Bytes, Portion};
 use crate::plan::http::{Connections, Version};
+use crate::plan::{ImportPattern, Proposal};
 use crate::verdict::Threshold;
 
 /// Declares the fields, their keys, and what is done to all of them.
@@ -97,11 +99,36 @@ options! {
     no_tls_session_resumption: bool = "noTlsSessionResumption";
     files: NamedFiles = "files";
     untrusted: bool = "untrusted";
+    imports: Vec<ImportPattern> = "policy.imports";
+    allow_import: Vec<ImportPattern> = "policy.allowImport";
+    proposals: Vec<Proposal> = "policy.proposals";
     memory: Bytes = "limits.memory";
-    iteration_timeout: Duration = "limits.iterationTimeout";
+    run_memory: Optional<Bytes> = "limits.runMemory";
+    table_elements: u32 = "limits.tableElements";
+    run_table_elements: Optional<u64> = "limits.runTableElements";
+    stack: Bytes = "limits.stack";
+    interrupt: bool = "limits.interrupt";
     cpu_timeout: Duration = "limits.cpuTimeout";
+    iteration_cpu: Optional<Duration> = "limits.iterationCpu";
+    run_cpu: Optional<Duration> = "limits.runCpu";
+    iteration_timeout: Optional<Duration> = "limits.iterationTimeout";
+    host_call_bytes: Bytes = "limits.hostCallBytes";
+    handles: u32 = "limits.handles";
+    requests_in_flight: u32 = "limits.requestsInFlight";
+    vu_connections: u32 = "limits.maxConnections";
+    run_connections: Optional<u32> = "limits.runConnections";
+    request_bytes: Bytes = "limits.requestBytes";
     response_bytes: Bytes = "limits.responseBytes";
+    log_bytes: Bytes = "limits.logBytes";
     series: u32 = "limits.series";
+    tag_values: u32 = "limits.tagValues";
+    name_bytes: u32 = "limits.nameBytes";
+    names: u32 = "limits.names";
+    metrics: u32 = "limits.metrics";
+    max_traps: Optional<u64> = "limits.maxTraps";
+    component_bytes: Bytes = "limits.componentBytes";
+    functions: u32 = "limits.functions";
+    function_bytes: Bytes = "limits.functionBytes";
     summary_trend_stats: Vec<String> = "summaryTrendStats";
     summary_time_unit: String = "summaryTimeUnit";
     summary_export: String = "summaryExport";
@@ -116,7 +143,7 @@ options! {
 pub(super) const WITHOUT_VARIABLE: &[&str] = &["scenarios", "env"];
 
 /// Keys that a journey must not set. A journey is code of someone else in a sandbox; whoever runs it decides what it
-/// may use, which files are read and written, and which way it gets to the network. Parts of `dns`, `hosts`, `tlsAuth`
+/// may use, which files are read and written, and which way it gets to the network. So is every limit. Parts of `dns`, `hosts`, `tlsAuth`
 /// and `tlsRoots` are refused where they are lowered: the journey chooses neither DNS server, Unix socket nor file.
 const NOT_FOR_JOURNEYS: &[&str] = &[
     "untrusted",
@@ -203,8 +230,8 @@ impl Layer {
         let mut fields = Fields::new(flat.iter().map(|(key, node)| (key.as_str(), *node)));
         let read = Self::take(&mut fields, findings);
         for (written, node) in flat.iter().map(|(key, node)| (key.as_str(), *node)) {
-            let mut refused = NOT_FOR_JOURNEYS.iter().filter(|key| names::is_spelled(written, key));
-            if node.spot.place == Place::Journey && refused.next().is_some() {
+            let refused = KEYS.iter().any(|key| !is_for_journeys(key) && names::is_spelled(written, key));
+            if node.spot.place == Place::Journey && refused {
                 let problem = findings
                     .problem(&node.spot, &format!("`{written}` is not for the journey to set"))
                     .hint("set it in `squall.toml` or with a flag");
@@ -252,16 +279,24 @@ pub(super) fn has_variable(key: &str) -> bool {
     !WITHOUT_VARIABLE.contains(&key)
 }
 
-/// The entries with those of `limits` among them, as `limits.memory`.
+/// Whether a journey may set an option.
+fn is_for_journeys(key: &str) -> bool {
+    !NOT_FOR_JOURNEYS.contains(&key) && !key.starts_with("limits.") && !key.starts_with("policy.")
+}
+
+/// Tables whose options have the table in their name: `limits.memory`.
+const TABLES: &[&str] = &["limits", "policy"];
+
+/// The entries with those of [`TABLES`] among them.
 fn flattened<'a>(entries: &'a [(String, Node)], findings: &mut Findings) -> Vec<(String, &'a Node)> {
     let mut flat = Vec::with_capacity(entries.len());
     for (key, node) in entries {
         match &node.value {
-            Value::Table(limits) if key == "limits" => {
-                flat.extend(limits.iter().map(|(name, node)| (format!("limits.{name}"), node)));
+            Value::Table(inner) if TABLES.contains(&key.as_str()) => {
+                flat.extend(inner.iter().map(|(name, node)| (format!("{key}.{name}"), node)));
             }
             Value::Null => {}
-            _ if key == "limits" => findings.mismatch(node, "a table"),
+            _ if TABLES.contains(&key.as_str()) => findings.mismatch(node, "a table"),
             _ => flat.push((key.clone(), node)),
         }
     }

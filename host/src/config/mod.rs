@@ -48,9 +48,11 @@ mod files;
 mod findings;
 mod flags;
 mod foreign;
+mod grants;
 mod http;
 mod identities;
 mod layer;
+mod limits;
 mod load;
 mod lower;
 mod names;
@@ -81,7 +83,7 @@ pub use origins::{Origin, Origins};
 pub use presentation::Presentation;
 pub use problem::{Problem, Problems};
 
-use crate::plan::Plan;
+use crate::plan::{Limits, Plan, Policy};
 use fields::Given;
 use files::Files;
 use findings::Findings;
@@ -145,6 +147,17 @@ pub fn granted(sources: &Sources<'_>) -> BTreeMap<String, String> {
     let layer = stack::join(layers(&sources, &mut findings), &mut findings);
     let env = layer.env.iter().flat_map(|given| given.value.plain());
     env.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+/// What the journey may use and reach: known before it has said anything, because neither is the journey's to set.
+///
+/// What is wrong with the sources is left for [`lower()`] to say.
+#[must_use]
+pub fn bounds(sources: &Sources<'_>) -> (Limits, Policy) {
+    let mut findings = Findings::default();
+    let sources = Sources { journey_options: None, ..sources.clone() };
+    let layer = stack::join(layers(&sources, &mut findings), &mut findings);
+    lower::bounds(&layer, &beside(&sources), &mut findings)
 }
 
 fn layers(sources: &Sources<'_>, findings: &mut Findings) -> Vec<Layer> {

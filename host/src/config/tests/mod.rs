@@ -2,8 +2,10 @@
 
 mod documentation;
 mod executors;
+mod grants;
 mod http;
 mod layers;
+mod limits;
 mod mistakes;
 mod tls;
 

@@ -200,7 +200,7 @@ impl Client {
     /// Connects to a target, shakes hands, and finds out which HTTP is spoken there: HTTP/2 only where
     /// [`may_multiplex`](Self::may_multiplex) says so.
     async fn open(&self, target: &Arc<Target>, progress: &mut Progress) -> Result<Idle, Error> {
-        let dialled = self.shared.dialler().dial(target, self.owner.vu, progress).await?;
+        let dialled = self.shared.dialler().dial(&target.destination(), self.owner.vu, progress).await?;
         let only_http2 = self.shared.settings().version == Version::Http2;
         let mut peer = Peer { remote: dialled.remote, ..Peer::default() };
         let stream = if target.is_tls() {
