@@ -35,6 +35,9 @@ pub struct RunArgs {
     /// Give the journey a file, which it knows by NAME or by the file's own name. May be repeated
     #[arg(long = "file", value_name = "[NAME=]PATH", help_heading = "Configuration")]
     files: Vec<String>,
+    /// Let the journey name a secret whose value only its hosts see: NAME=file:PATH or NAME=env:VARIABLE. May be repeated
+    #[arg(long = "secret", value_name = "NAME=SOURCE", help_heading = "Configuration")]
+    secrets: Vec<String>,
     /// Seed every random choice: the same seed, the same choices
     #[arg(long, value_name = "N", help_heading = "Configuration")]
     pub seed: Option<u64>,
@@ -186,6 +189,7 @@ impl RunArgs {
         let env: Vec<String> = self.env.iter().map(|pair| granted(pair, environment)).collect();
         layer.0.list("env", "--env", &env);
         layer.0.list("files", "--file", &self.files);
+        layer.0.list("secrets", "--secret", &self.secrets);
         layer.value("seed", "--seed", self.seed);
         layer.switch("noColor", "--no-color", self.no_color);
         self.load.add_to(&mut layer);

@@ -13,6 +13,7 @@ use super::names;
 use super::node::{Node, Place, Spot, Value};
 use super::pairs::{NamedFiles, Pairs, ServerNames};
 use super::scenario_options::ScenarioOptions;
+use super::secrets::SecretOptions;
 use super::stage_options::StageOption;
 use super::values::{Bytes, Portion};
 use crate::plan::http::{Connections, Version};
@@ -98,6 +99,7 @@ options! {
     tls_server_name: ServerNames = "tlsServerName";
     no_tls_session_resumption: bool = "noTlsSessionResumption";
     files: NamedFiles = "files";
+    secrets: SecretOptions = "secrets";
     untrusted: bool = "untrusted";
     imports: Vec<ImportPattern> = "policy.imports";
     allow_import: Vec<ImportPattern> = "policy.allowImport";
@@ -146,6 +148,7 @@ pub(super) const WITHOUT_VARIABLE: &[&str] = &["scenarios", "env"];
 /// may use, which files are read and written, and which way it gets to the network. So is every limit. Parts of `dns`, `hosts`, `tlsAuth`
 /// and `tlsRoots` are refused where they are lowered: the journey chooses neither DNS server, Unix socket nor file.
 const NOT_FOR_JOURNEYS: &[&str] = &[
+    "secrets",
     "untrusted",
     "limits.memory",
     "limits.iterationTimeout",

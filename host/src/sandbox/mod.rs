@@ -7,8 +7,11 @@
 mod anatomy;
 mod budget;
 mod cache;
+mod crowd;
 mod engine;
 mod error;
+#[cfg(test)]
+mod fuzz;
 mod inspect;
 mod instance;
 mod manifest;
@@ -16,6 +19,8 @@ mod proposals;
 #[cfg(target_os = "linux")]
 mod slab;
 mod state;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 use std::collections::BTreeMap;
@@ -126,11 +131,19 @@ impl Component {
 
     /// Makes the journey of a plan. If the plan's limits or policy are others than it was loaded with, it is loaded again.
     pub fn journey(&self, plan: &Plan) -> Result<Sandbox, LoadError> {
-        if engine::needs_another(&self.limits, &plan.limits) || plan.policy != self.policy {
+        if !self.serves(plan) {
             let other = Self::load_within(self.bytes.clone(), self.cache.clone(), &plan.limits, &plan.policy)?;
             return Ok(Sandbox::new(other.engine, other.pre, plan));
         }
         Ok(Sandbox::new(self.engine.clone(), self.pre.clone(), plan))
+    }
+
+    /// Whether what was looked at and compiled is what the plan asks for.
+    fn serves(&self, plan: &Plan) -> bool {
+        let granted = |policy: &Policy| (policy.untrusted, policy.imports.clone(), policy.proposals.clone());
+        engine::serves(&self.limits, &plan.limits)
+            && self.limits.component == plan.limits.component
+            && granted(&self.policy) == granted(&plan.policy)
     }
 }
 
