@@ -85,6 +85,7 @@ fn host(limits: Limits, policy: Policy) -> (Host, Rc<Recorded>, Arc<Heard>) {
         may_send: true,
         files: Arc::default(),
         limits: Arc::new(limits),
+        places: Arc::default(),
         policy: Arc::new(policy),
     };
     let recorder = Recorder::new(Rc::<Recorded>::clone(&recorded));
