@@ -97,7 +97,7 @@ fn what_a_journey_says_is_plain_text_wherever_it_is_shown() {
         let is_special = |char: char| char.is_control() && !matches!(char, '\n' | '\t');
         !text.contains(|char| is_special(char) || matches!(char, '\u{202e}' | '\u{2028}'))
     };
-    let run = flood("ugly", 1, "untrusted = true\n[policy]\n");
+    let run = flood("ugly", 1, "untrusted = true\n");
     assert!(is_plain(&run.stderr), "{:?}", run.stderr);
     assert!(is_plain(&run.stdout), "{:?}", run.stdout);
     assert!(!run.stderr.lines().any(|line| line.starts_with("error: forged")), "{run}");
