@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use send_wrapper::SendWrapper;
 
 use super::Host;
+use super::secret::Secrets;
 use crate::metrics::Excess;
 use crate::protocol::http::{Cookie, Error, Jar, Response, Target};
 use crate::wit::cookies;
@@ -133,11 +134,17 @@ impl cookies::Host for Host {
         if self.jars.is_empty() {
             return Ok(Vec::new());
         }
-        self.jars.change(jar, |jar| jar.cookies(&target).into_iter().map(to_guest).collect())
+        let cookies = self.jars.change(jar, |jar| jar.cookies(&target))?;
+        let unseen = |cookie: Cookie| Cookie { value: self.unseen(cookie.value), ..cookie };
+        Ok(cookies.into_iter().map(unseen).map(to_guest).collect())
     }
 
     fn set(&mut self, jar: u32, url: String, cookie: cookies::Cookie) -> Result<(), cookies::Error> {
         let target = target(&url)?;
+        if self.run.secrets.is_some() && Secrets::is_named(cookie.value.as_bytes()) {
+            let message = "a jar's cookie cannot name a secret: a cookie of the request can";
+            return Err(cookies::Error::InvalidCookie(message.to_owned()));
+        }
         let set = self.jars.change(jar, |jar| jar.set(&from_guest(cookie), &target))?;
         set.map_err(|refused| cookies::Error::InvalidCookie(refused.to_string()))
     }

@@ -17,6 +17,7 @@ use super::names::Names;
 use crate::metrics::{Excess, MetricId, Recorder, Registry, SeriesId, SystemTags, Tags, builtin};
 use crate::protocol::door::Door;
 use crate::protocol::http::{Exchange, Peer, Protocol, Shared};
+use crate::redact::Redactor;
 use crate::wit::metric::Tag;
 
 /// Combinations kept before the map starts anew. The series themselves are limited by the recorder.
@@ -41,6 +42,8 @@ pub struct Local {
     has_warned_of_redirects: Cell<bool>,
     /// A bit for each kind of excess that the journey was told of.
     has_told_of: Cell<u16>,
+    /// What takes the run's secrets out of tags.
+    redactor: Option<Arc<Redactor>>,
 }
 
 #[derive(Default)]
@@ -131,7 +134,14 @@ impl Local {
             series: RefCell::default(),
             has_warned_of_redirects: Cell::new(false),
             has_told_of: Cell::new(0),
+            redactor: None,
         }
+    }
+
+    /// Has the run's secrets taken out of every tag.
+    #[must_use]
+    pub fn redacting(self, redactor: Option<Arc<Redactor>>) -> Self {
+        Self { redactor, ..self }
     }
 
     /// How many bytes and combinations are kept.
@@ -193,7 +203,7 @@ impl Local {
         } else {
             let Some(name) = self.names.borrow().check_name(check) else { return false };
             let tags = self.base(scope, group).with(self.system.has("check").then_some(("check", &*name)));
-            let series = self.recorder.series(builtin::CHECKS, &tags);
+            let series = self.new_series(builtin::CHECKS, &tags);
             let all = &mut *self.series.borrow_mut();
             all.make_room(0);
             all.checks.insert((scope, group, check), series);
@@ -266,7 +276,7 @@ impl Local {
         if let Some(&series) = self.series.borrow().grouped.get(&(metric, scope, group)) {
             return series;
         }
-        let series = self.recorder.series(metric, &self.base(scope, group));
+        let series = self.new_series(metric, &self.base(scope, group));
         let all = &mut *self.series.borrow_mut();
         all.make_room(0);
         all.grouped.insert((metric, scope, group), series);
@@ -290,7 +300,7 @@ impl Local {
         }
         self.registry.get(metric)?;
         let tags = self.base(scope, group).with(self.names.borrow_mut().tags(tags));
-        let id = self.recorder.series(metric, &tags);
+        let id = self.new_series(metric, &tags);
         if series.make_room(length(pairs())) {
             let tags = owned(pairs());
             series.tagged.entry(hash).or_default().push(Tagged { metric, scope, group, tags, series: id });
@@ -381,7 +391,7 @@ impl Local {
         all.retain(|(tag, _)| self.system.has(tag));
         let base = self.base_of(names, label.scope, label.group);
         let tags = base.with(all).with(tags);
-        let series = |metric| self.recorder.series(metric, &tags);
+        let series = |metric| self.new_series(metric, &tags);
         RequestSeries {
             requests: series(builtin::HTTP_REQS),
             failed: series(builtin::HTTP_REQ_FAILED),
@@ -395,8 +405,19 @@ impl Local {
             receiving: series(builtin::HTTP_REQ_RECEIVING),
             total: series(builtin::HTTP_REQ_TOTAL_DURATION),
             retries: series(builtin::HTTP_REQ_RETRIES),
-            bytes_sent: self.recorder.series(builtin::DATA_SENT, &base),
-            bytes_received: self.recorder.series(builtin::DATA_RECEIVED, &base),
+            bytes_sent: self.new_series(builtin::DATA_SENT, &base),
+            bytes_received: self.new_series(builtin::DATA_RECEIVED, &base),
+        }
+    }
+
+    /// The number of a series that is new here. Every tag of a journey's comes by.
+    fn new_series(&self, metric: MetricId, tags: &Tags) -> SeriesId {
+        match &self.redactor {
+            None => self.recorder.series(metric, tags),
+            Some(redactor) => {
+                let redacted = tags.iter().map(|(name, value)| (redactor.text(name), redactor.text(value)));
+                self.recorder.series(metric, &redacted.collect())
+            }
         }
     }
 

@@ -20,6 +20,9 @@ impl metric::Host for Host {
             metric::Unit::Time => Contains::Time,
             metric::Unit::Data => Contains::Data,
         };
+        if self.run.secrets.as_ref().is_some_and(|secrets| secrets.redactor().finds(&name)) {
+            return Err(metric::Error::InvalidName("a metric's name must not hold a secret".to_owned()));
+        }
         let declared = self.run.registry.declare_within(&name, kind, contains, self.run.limits.metrics);
         declared.map(|id| id.0).map_err(|error| match error {
             DeclareError::InvalidName { .. } => metric::Error::InvalidName(error.to_string()),

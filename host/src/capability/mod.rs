@@ -12,6 +12,7 @@ mod log;
 mod metric;
 mod names;
 mod random;
+mod secret;
 #[cfg(test)]
 mod tests;
 mod time;
@@ -21,6 +22,7 @@ mod wasi;
 pub use http::Pace;
 pub use local::Local;
 pub(crate) use log::shorten;
+pub use secret::Secrets;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -71,6 +73,8 @@ pub struct Run {
     pub may_send: bool,
     /// Files granted to the journeys, by name.
     pub files: Arc<BTreeMap<String, Arc<[u8]>>>,
+    /// What journeys can name and never see, if there is something.
+    pub secrets: Option<Arc<Secrets>>,
     /// What journeys may use.
     pub limits: Arc<Limits>,
     /// The connections that all VUs of the run may have open, on all threads.

@@ -82,6 +82,7 @@ pub(super) fn host(limits: Limits, policy: Policy) -> (Host, Rc<Recorded>, Arc<H
         sink: Arc::<Heard>::clone(&heard),
         http: Arc::default(),
         pace: None,
+        secrets: None,
         may_send: true,
         files: Arc::default(),
         limits: Arc::new(limits),

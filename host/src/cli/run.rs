@@ -41,7 +41,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<u8> {
     };
     let journey = match component.journey(&lowered.plan) {
         Ok(journey) => Arc::new(journey),
-        Err(error) => return Ok(Failure::journey(format!("`{}` {error}", args.journey), error.hint()).report(style)),
+        Err(error) => return Ok(Failure::load(&args.journey, &error).report(style)),
     };
     let (max_failed, allow_invalid) = (lowered.plan.max_failed_iterations, lowered.plan.allow_invalid);
     let options = RunOptions { threads: lowered.threads, summary: summary_options(&lowered.presentation) };

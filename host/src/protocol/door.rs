@@ -82,7 +82,10 @@ mod tests {
         let door = Door::new(&NetPolicy { by_default: ByDefault::Deny, allow, deny: Vec::new() });
         assert_eq!(door.ask(&TO), Ok(()));
         let (first, rest) = door.admit(&TO, candidates(&["1.1.1.1", "2606:4700::1"])).unwrap().into_parts();
-        assert_eq!((first.to_string(), rest[0].to_string()), ("1.1.1.1:443".to_owned(), "[2606:4700::1]:443".to_owned()));
+        assert_eq!(
+            (first.to_string(), rest[0].to_string()),
+            ("1.1.1.1:443".to_owned(), "[2606:4700::1]:443".to_owned())
+        );
         for mixed in [["1.1.1.1", "127.0.0.1"], ["127.0.0.1", "1.1.1.1"], ["1.1.1.1", "::ffff:127.0.0.1"]] {
             assert_eq!(door.admit(&TO, candidates(&mixed)).unwrap_err().reason, Reason::NotPublic, "{mixed:?}");
         }

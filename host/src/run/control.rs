@@ -47,13 +47,16 @@ struct Workers {
 
 impl<J: Journey> Run<J> {
     pub(super) fn conduct(self, outputs: Vec<Box<dyn Output>>) -> Result<Report, RunError> {
-        block_on(self.run(outputs))?
+        let redactor = self.plan.redactor();
+        let result = block_on(self.run(outputs))?;
+        result.map_err(|error| error.redacted(redactor.as_ref()))
     }
 
     async fn run(self, outputs: Vec<Box<dyn Output>>) -> Result<Report, RunError> {
         let (sender, notices) = sync_channel(NOTICES);
         let context = Context::new(self.plan.seed, Arc::clone(&self.registry), sender);
-        let context = Arc::new(context.log_at_most(self.plan.limits.log_bytes));
+        let context = context.redacting(self.plan.redactor().map(Arc::new)).log_at_most(self.plan.limits.log_bytes);
+        let context = Arc::new(context);
         let parts = self.plan.workers(self.threads).into_iter();
         let parts: Vec<_> = parts.filter(|part| !part.scenarios.is_empty()).collect();
         let collector = self.start_collector(&context, notices, outputs, parts.len() + 1);

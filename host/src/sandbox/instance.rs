@@ -10,7 +10,7 @@ use wasmtime::{Engine, Store};
 use super::budget::Budget;
 use super::state::State;
 use super::watch::{Overrun, RunCpu, Watch};
-use crate::capability::{Host, Identity, Local, Pace, Run, RunPlaces, Sink, shorten};
+use crate::capability::{Host, Identity, Local, Pace, Run, RunPlaces, Secrets, Sink, shorten};
 use crate::metrics::{Recorder, SystemTags, Tags};
 use crate::plan::http::Connections;
 use crate::plan::{Http, Limits, Plan, Policy, Scenario};
@@ -36,6 +36,7 @@ pub struct Sandbox {
     /// One for all worker threads.
     pace: Option<Arc<Pace>>,
     files: Arc<BTreeMap<String, Arc<[u8]>>>,
+    secrets: Option<Arc<Secrets>>,
     /// How scenarios use connections, where not as all do.
     connections: Arc<HashMap<Arc<str>, Connections>>,
     system_tags: SystemTags,
@@ -56,6 +57,7 @@ impl Sandbox {
             http: Arc::new(plan.http.clone()),
             pace: plan.http.rps.map(|rps| Arc::new(Pace::new(rps))),
             files: Arc::new(plan.files.clone()),
+            secrets: Secrets::of(plan).map(Arc::new),
             connections: Arc::new(connections_of(plan)),
             system_tags: plan.system_tags.clone(),
             tags: plan.tags.clone(),
@@ -76,12 +78,14 @@ impl Journey for Sandbox {
             http: Arc::clone(&self.http),
             pace: self.pace.clone(),
             files: Arc::clone(&self.files),
+            secrets: self.secrets.clone(),
             may_send: true,
             limits: Arc::clone(&self.limits),
             places: Arc::clone(&self.places),
             policy: Arc::clone(&self.policy),
         };
         let local = Local::new(recorder.clone(), &run, self.system_tags.clone());
+        let local = local.redacting(context.redactor().cloned());
         SandboxWorker {
             engine: self.engine.clone(),
             pre: self.pre.clone(),
@@ -264,6 +268,7 @@ pub(super) async fn options(
         http: Arc::default(),
         pace: None,
         files: Arc::default(),
+        secrets: None,
         may_send: false,
         limits: Arc::clone(&limits),
         places: Arc::default(),
@@ -344,11 +349,11 @@ impl Sink for ToContext {
     }
 
     fn abort(&self, reason: &str) {
-        self.0.control.abort(reason);
+        self.0.abort(reason);
     }
 
     fn fail(&self, reason: &str) {
-        self.0.control.fail(reason);
+        self.0.fail(reason);
     }
 }
 

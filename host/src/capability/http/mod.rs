@@ -3,6 +3,7 @@
 mod batch;
 mod debug;
 mod failures;
+mod filled;
 mod hop;
 mod pace;
 mod payload;
@@ -72,7 +73,8 @@ impl http::Host for Host {
     }
 
     fn url_of(&mut self, id: u32) -> Result<String, http::LookupError> {
-        Ok(self.responses.get(id)?.target.url().to_owned())
+        let url = self.responses.get(id)?.target.url().to_owned();
+        Ok(self.unseen(url))
     }
 
     fn release(&mut self, id: u32) {
@@ -172,7 +174,11 @@ impl Host {
     }
 
     fn try_keep(&mut self, answer: Result<Answer, Error>) -> Result<http::Response, Error> {
-        let answer = answer?;
+        let mut answer = answer?;
+        if let Some(secrets) = &self.run.secrets {
+            // A server may give back what it was sent, and the guest is not to see it.
+            secrets.redactor().mask(answer.response.raw_mut());
+        }
         let (status, length) = (answer.response.status, answer.response.body_length);
         let duration = self.clock.milliseconds(answer.timings.duration());
         let id = self.responses.keep(answer, self.run.limits.response_bytes)?;

@@ -12,6 +12,7 @@ use super::super::local::Label;
 use super::super::random::Random;
 use super::super::{Identity, Local, Run};
 use super::debug;
+use super::filled::Filled;
 use super::hop::{Hop, redirect};
 use super::payload::Payload;
 use super::responses::Answer;
@@ -60,15 +61,20 @@ impl Sender<'_> {
     async fn hops(&self, asked: Asked<'_>, mut open: Option<&mut Opened>) -> Result<Answer, Error> {
         let request = asked.request;
         let refuse = |error| self.refuse(request, &request.method, error);
+        let filled = match &self.run.secrets {
+            None => None,
+            Some(secrets) => Filled::new(secrets, asked).map_err(refuse)?,
+        };
+        let filled = filled.as_deref();
         let payload = match asked.options {
             Some(options) if Payload::is_asked(options) => {
-                let most = self.run.limits.request_bytes;
-                let payload = apart(|| Payload::new(request, options, &self.run.files, self.random, most));
+                let (files, most) = (&self.run.files, self.run.limits.request_bytes);
+                let payload = apart(|| Payload::new(request, options, filled, files, self.random, most));
                 Some(Box::new(SendWrapper::new(payload).await.map_err(refuse)?))
             }
             _ => None,
         };
-        let (mut hop, mut deadline) = match self.first_hop(asked, payload.as_deref()) {
+        let (mut hop, mut deadline) = match self.first_hop(asked, filled, payload.as_deref()) {
             Ok(first) => first,
             Err(error) => return Err(refuse(error)),
         };
@@ -76,6 +82,9 @@ impl Sender<'_> {
         let keep_body = !asked.discards_body(self.run.http.discard_bodies);
         let mut redirects = 0;
         loop {
+            if let Some(filled) = filled {
+                filled.check(&hop).map_err(|error| self.refuse(request, hop.method, error))?;
+            }
             if let Some(pace) = &self.run.pace {
                 // As in k6, a request begins when it may: its timeout and its times do not count the wait.
                 deadline += SendWrapper::new(apart(|| pace.wait())).await;
@@ -103,7 +112,8 @@ impl Sender<'_> {
                 }
             }
             if let Some(debug) = self.run.http.debug {
-                self.show(&debug::hop(debug, self.client.shared().settings(), &sent, &exchange));
+                let redactor = self.run.secrets.as_ref().map(|secrets| &**secrets.redactor());
+                self.show(&debug::hop(debug, self.client.shared().settings(), &sent, &exchange, redactor));
             }
             let mut answer = None;
             let mut expected = false;
@@ -160,6 +170,7 @@ impl Sender<'_> {
     pub(super) fn first_hop<'a>(
         &self,
         asked: Asked<'a>,
+        filled: Option<&'a Filled<'_>>,
         payload: Option<&'a Payload<'a>>,
     ) -> Result<(Hop<'a>, Instant), Error> {
         let request = asked.request;
@@ -174,19 +185,20 @@ impl Sender<'_> {
             }
             Some(other) => return Err(Error::InvalidRequest(format!("a timeout of {other} ms is not possible"))),
         };
-        let session = Session::new(asked.options, self.jars)?;
+        let session = Session::new(asked.options, filled, self.jars)?;
+        let given = filled.and_then(|filled| filled.headers.as_ref()).unwrap_or(&request.headers);
         let mut size = request.method.len() + request.url.len();
         let header = |header: &'a http::Pair| {
             size += header.name.len() + header.value.len();
             Header { name: &header.name, value: &header.value }
         };
-        let mut headers: Vec<_> = request.headers.iter().map(header).collect();
+        let mut headers: Vec<_> = given.iter().map(header).collect();
         let body = match payload {
             Some(payload) => {
                 payload.add_to(&mut headers)?;
                 payload.body()
             }
-            None => request.body.as_deref().map(Body::Whole),
+            None => filled.and_then(|filled| filled.body.as_deref()).or(request.body.as_deref()).map(Body::Whole),
         };
         check_size((size + body.map_or(0, Body::length)) as u64, self.run.limits.request_bytes)?;
         let hop = Hop { method: &request.method, headers, body, target, session };

@@ -129,8 +129,7 @@ impl Dialler {
     ) -> Result<Dialled, Error> {
         let gate = proxy.destination();
         self.door.ask(&gate)?;
-        let (mut stream, remote) =
-            self.open(&gate, vu, progress).await.map_err(|error| proxy.out_of_reach(error))?;
+        let (mut stream, remote) = self.open(&gate, vu, progress).await.map_err(|error| proxy.out_of_reach(error))?;
         // The target is not connected before the proxy says so.
         let _phase = Phase::start(&mut progress.timings.connecting);
         // Only HTTP/1.1 without TLS can be told a whole URL; all else needs a tunnel.
