@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::support::{Finished, Squall, exit, journey};
+use crate::support::{Finished, Squall, exit, journey, practice};
 
 /// Runs one iteration of the journey `flood`.
 fn flood(what: &str, count: u32, config: &str) -> Finished {
@@ -83,7 +83,10 @@ fn a_hundred_thousand_urls_and_tags_become_so_many_and_others() {
 fn values_that_are_no_numbers_and_ids_of_nobody_are_dropped_and_told_of_once() {
     let run = flood("values", 100_000, "").expect(exit::PASSED);
     let size = run.summary().metric("size").clone();
-    assert_eq!((size["min"].as_f64(), size["max"].as_f64(), size["avg"].as_f64()), (Some(-2.0), Some(4.0), Some(2.0 / 3.0)));
+    assert_eq!(
+        (size["min"].as_f64(), size["max"].as_f64(), size["avg"].as_f64()),
+        (Some(-2.0), Some(4.0), Some(2.0 / 3.0))
+    );
     assert_eq!(warnings(&run, "100000 values were dropped"), 1, "{run}");
     assert!(run.stderr.lines().count() < 50, "{run}");
     let run = flood("ids", 100_000, "").expect(exit::PASSED);
@@ -105,4 +108,58 @@ fn what_a_journey_says_is_plain_text_wherever_it_is_shown() {
     let run = flood("ugly", 1, "");
     assert!(is_plain(&run.stderr) && run.stdout.contains("\x1b[31mred"), "{run}");
     assert!(run.took < Duration::from_mins(1));
+}
+
+#[test]
+fn a_request_that_is_larger_than_it_may_be_is_not_sent() {
+    let target = practice();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("squall.toml");
+    std::fs::write(&path, "[limits]\nrequestBytes = 100000\n").unwrap();
+    let (url, long) = (target.url() + "/echo", "x".repeat(300 << 10));
+    let many: serde_json::Map<String, Value> = (0..1001).map(|number| (format!("h{number}"), json!("v"))).collect();
+    let pieces = ["x".repeat(60_000), "x".repeat(60_000)];
+    let steps = json!([
+        { "url": url, "method": "POST", "body_size": 200_000 },
+        { "url": url, "headers": { "a": long } },
+        { "url": url, "headers": many },
+        { "url": url, "headers": { "content-length": "3" } },
+        { "url": url, "headers": { "transfer-encoding": "chunked" } },
+        { "url": url, "headers": { "a": "b\r\nc: d" } },
+        { "url": url, "method": "GET /x HTTP/1.1\r\na: b\r\n\r\nGET" },
+        { "url": format!("{url}?{long}") },
+        { "url": url, "method": "POST", "upload": [], "upload_length": 200_000 },
+    ]);
+    let run = Squall::fetch(&steps).arg("--config").arg(&path).finish();
+    let answers = run.answers();
+    let errors: Vec<&str> = answers.iter().map(|answer| answer["error"].as_str().unwrap_or_default()).collect();
+    assert_eq!((errors.len(), target.stats().requests), (9, 0), "{run}");
+    let words = ["requestBytes", "requestBytes", "1000 headers", "set by squall", "set by squall", "line break"];
+    for (error, words) in errors.iter().zip(words.into_iter().chain(["not a method", "limit is", "requestBytes"])) {
+        assert!(error.contains(words), "`{words}` is not in `{error}`");
+    }
+    let steps = json!([{ "url": url, "method": "POST", "upload": pieces }, { "url": url }]);
+    let run = Squall::fetch(&steps).arg("--config").arg(&path).finish();
+    assert!(run.stderr.contains("limits.requestBytes"), "{run}");
+}
+
+#[test]
+fn a_vu_has_so_many_connections_and_requests_in_flight() {
+    let target = practice();
+    let slow = json!({ "url": target.url() + "/delay/200" });
+    let batch = json!([{ "batch": vec![slow; 6] }]);
+    let run = |limits: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("squall.toml");
+        std::fs::write(&path, format!("[limits]\n{limits}\n")).unwrap();
+        Squall::fetch(&batch).arg("--config").arg(&path).finish()
+    };
+    let count =
+        |run: &Finished, text: &str| run.answers().iter().filter(|answer| answer.to_string().contains(text)).count();
+    let few = run("connections = 2");
+    let refused = "too many connections: limit 2 (`limits.connections`)";
+    assert_eq!((count(&few, refused), count(&few, "\"status\":200")), (4, 2), "{few}");
+    assert_eq!(target.stats().requests, 2);
+    let all = run("connections = 2\nrequestsInFlight = 2");
+    assert_eq!(count(&all, "\"status\":200"), 6, "{all}");
 }
