@@ -12,6 +12,7 @@ mod bodies;
 mod config;
 mod executors;
 mod extract;
+mod floods;
 mod guests;
 mod hostile;
 mod http;
