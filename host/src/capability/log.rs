@@ -13,6 +13,7 @@ impl log::Host for Host {
             message.truncate(message.floor_char_boundary(LONGEST_MESSAGE));
             message.push('…');
         }
+        self.recent.get_or_insert_default().remember(level, &message);
         self.run.sink.log(self.identity.vu, &self.identity.scenario, level, message);
     }
 }

@@ -11,6 +11,7 @@ mod local;
 mod log;
 mod metric;
 mod random;
+mod recent;
 mod time;
 mod tls;
 mod wasi;
@@ -36,6 +37,7 @@ use check::Groups;
 use cookies::Jars;
 use http::{Failures, Responses, Streams};
 use random::Random;
+use recent::Recent;
 
 /// How a journey reaches the person who runs it, and the run.
 pub trait Sink: Send + Sync {
@@ -108,6 +110,8 @@ pub struct Host {
     /// The statuses that the guest said are no failure.
     expected: Option<Box<[(u16, u16)]>>,
     wasi: Option<Box<wasi::Wasi>>,
+    /// What it logged in this iteration, if it ever logged anything.
+    recent: Option<Recent>,
     activity: Activity,
 }
 
@@ -145,6 +149,7 @@ impl Host {
             failures: Failures::default(),
             expected: None,
             wasi: None,
+            recent: None,
             activity: Activity::default(),
         }
     }
@@ -153,6 +158,9 @@ impl Host {
     pub fn begin(&mut self, number: u32, index: u64, stream: u64) {
         self.iteration = (number, index);
         self.random.restart(stream);
+        if let Some(recent) = &self.recent {
+            recent.clear();
+        }
     }
 
     /// Opens a group by its host's will: what runs once in a run is filed under its name.
@@ -186,6 +194,12 @@ impl Host {
     #[must_use]
     pub fn identity(&self) -> &Identity {
         &self.identity
+    }
+
+    /// The last lines that it logged in this iteration, the oldest first.
+    #[must_use]
+    pub fn last_words(&self) -> Vec<String> {
+        self.recent.as_ref().map(Recent::all).unwrap_or_default()
     }
 
     fn called(&mut self) {

@@ -104,6 +104,8 @@ fn compile(journey: &Path, style: Style) -> Result<Component, Failure> {
     let cache = Cache::of_user(|name| std::env::var(name).ok());
     let component =
         Component::load(bytes, cache).map_err(|error| Failure::journey(format!("`{name}` {error}"), error.hint()))?;
+    let component = component
+        .named(journey.file_name().map_or_else(|| name.to_string(), |file| file.to_string_lossy().into_owned()));
     if let Some(error) = component.not_kept() {
         let message = format!("the compiled `{name}` was not kept for the next run: {error}");
         style.warning(&message, None, Some("make `$XDG_CACHE_HOME/squall` a folder that you may write to"));

@@ -8,12 +8,13 @@ use std::time::{Duration, Instant};
 use wasmtime::{Engine, Store};
 
 use super::state::{ComputedTooLong, State};
+use super::trap::{Symbols, Trap};
 use crate::capability::{Host, Identity, Local, Pace, Run, Sink};
 use crate::metrics::{Recorder, Registry, SystemTags, Tags};
 use crate::plan::http::Connections;
 use crate::plan::{Http, Limits, Plan, Policy, Scenario};
 use crate::vu::{
-    Context, Instance, Iteration, Journey, JourneyError, Lifecycle, Notice, NoticeLevel, Outcome, Seat, Worker,
+    Context, Detail, Instance, Iteration, Journey, JourneyError, Lifecycle, Notice, NoticeLevel, Outcome, Seat, Worker,
 };
 use crate::wit;
 
@@ -21,6 +22,7 @@ use crate::wit;
 pub struct Sandbox {
     engine: Engine,
     pre: wit::JourneyPre<State>,
+    symbols: Arc<Symbols>,
     limits: Arc<Limits>,
     policy: Arc<Policy>,
     http: Arc<Http>,
@@ -35,10 +37,11 @@ pub struct Sandbox {
 }
 
 impl Sandbox {
-    pub(super) fn new(engine: Engine, pre: wit::JourneyPre<State>, plan: &Plan) -> Self {
+    pub(super) fn new(engine: Engine, pre: wit::JourneyPre<State>, symbols: Symbols, plan: &Plan) -> Self {
         Self {
             engine,
             pre,
+            symbols: Arc::new(symbols),
             limits: Arc::new(plan.limits.clone()),
             policy: Arc::new(plan.policy.clone()),
             http: Arc::new(plan.http.clone()),
@@ -73,6 +76,7 @@ impl Journey for Sandbox {
         SandboxWorker {
             engine: self.engine.clone(),
             pre: self.pre.clone(),
+            symbols: Arc::clone(&self.symbols),
             limits: Arc::clone(&self.limits),
             run: Arc::new(run),
             local: Rc::new(local),
@@ -92,6 +96,7 @@ fn connections_of(plan: &Plan) -> HashMap<Arc<str>, Connections> {
 pub struct SandboxWorker {
     engine: Engine,
     pre: wit::JourneyPre<State>,
+    symbols: Arc<Symbols>,
     limits: Arc<Limits>,
     run: Arc<Run>,
     local: Rc<Local>,
@@ -107,6 +112,9 @@ pub struct SandboxInstance {
     exec: Arc<str>,
     data: Arc<[u8]>,
     timeout: Option<Duration>,
+    symbols: Arc<Symbols>,
+    /// How it broke, and in which iteration.
+    broken: Option<Box<(Trap, String)>>,
 }
 
 impl SandboxWorker {
@@ -115,7 +123,7 @@ impl SandboxWorker {
         let memory = usize::try_from(self.limits.memory).unwrap_or(usize::MAX);
         let mut store = State::store(&self.engine, host, memory, self.limits.cpu_timeout);
         let journey = self.pre.instantiate_async(&mut store).await;
-        let journey = journey.map_err(|error| JourneyError::Instantiate { message: describe(&error) })?;
+        let journey = journey.map_err(|error| JourneyError::Instantiate { message: Trap::of(&error).summary() })?;
         Ok((store, journey))
     }
 
@@ -152,7 +160,8 @@ impl Worker for SandboxWorker {
         };
         let (store, journey) = self.instance(identity).await?;
         let (exec, data) = (Arc::clone(&seat.exec), Arc::clone(&seat.data));
-        Ok(SandboxInstance { store, journey, exec, data, timeout: self.limits.iteration_timeout })
+        let (timeout, symbols) = (self.limits.iteration_timeout, Arc::clone(&self.symbols));
+        Ok(SandboxInstance { store, journey, exec, data, timeout, symbols, broken: None })
     }
 }
 
@@ -161,20 +170,22 @@ impl Lifecycle for SandboxWorker {
         let (mut store, journey) = self.once("setup").await?;
         let returned = journey.call_setup(&mut store).await;
         let thrown = store.data_mut().host.end();
-        once_done("setup", returned.map(|returned| unless_thrown(returned, thrown)))
+        let returned = returned.map(|returned| unless_thrown(returned, thrown));
+        once_done("setup", returned, &store, &self.symbols)
     }
 
     async fn teardown(&self, data: &Arc<[u8]>) -> Result<(), JourneyError> {
         let (mut store, journey) = self.once("teardown").await?;
         let returned = journey.call_teardown(&mut store, data).await;
         let thrown = store.data_mut().host.end();
-        once_done("teardown", returned.map(|returned| unless_thrown(returned, thrown)))
+        let returned = returned.map(|returned| unless_thrown(returned, thrown));
+        once_done("teardown", returned, &store, &self.symbols)
     }
 
     async fn handle_summary(&self, summary: &str) -> Result<Vec<(String, String)>, JourneyError> {
         let (mut store, journey) = self.once("handle-summary").await?;
         let returned = journey.call_handle_summary(&mut store, summary).await;
-        once_done("handle-summary", returned.map(Ok))
+        once_done("handle-summary", returned.map(Ok), &store, &self.symbols)
     }
 }
 
@@ -198,11 +209,21 @@ impl Instance for SandboxInstance {
         match returned.map(|returned| unless_thrown(returned, thrown)) {
             Ok(Ok(())) => Outcome::Completed,
             Ok(Err(message)) => Outcome::Failed { message },
-            Err(error) => match error.downcast_ref::<ComputedTooLong>() {
-                Some(too_long) => Outcome::TimedOut { message: format!("{too_long} (`cpu-timeout`)") },
-                None => Outcome::Trapped { message: describe(&error) },
-            },
+            Err(error) => {
+                let trap = Trap::of(&error);
+                let message = trap.summary();
+                let timed_out = error.is::<ComputedTooLong>();
+                let what = if timed_out { "timed out" } else { "trapped" };
+                self.broken = Some(Box::new((trap, format!("iteration {} {what}", iteration.number))));
+                if timed_out { Outcome::TimedOut { message } } else { Outcome::Trapped { message } }
+            }
         }
+    }
+
+    fn detail(&mut self) -> Option<Detail> {
+        let (trap, before) = *self.broken.take()?;
+        let said = self.store.data().host.last_words();
+        Some(trap.detail(before, said, Arc::clone(&self.symbols)))
     }
 }
 
@@ -213,6 +234,7 @@ pub(super) async fn options(
     env: BTreeMap<String, String>,
     log: Box<dyn Fn(&str) + Send + Sync>,
     limit: Duration,
+    symbols: &Symbols,
 ) -> Result<String, JourneyError> {
     let http = Arc::new(Http::default());
     let registry = Arc::new(Registry::default());
@@ -242,17 +264,26 @@ pub(super) async fn options(
     let mut store = State::store(engine, host, usize::try_from(limits.memory).unwrap_or(usize::MAX), limit);
     let called = async {
         let journey = pre.instantiate_async(&mut store).await;
-        let journey = journey.map_err(|error| JourneyError::Instantiate { message: describe(&error) })?;
-        once_done("options", journey.call_options(&mut store).await.map(Ok))
+        let journey = journey.map_err(|error| JourneyError::Instantiate { message: Trap::of(&error).summary() })?;
+        let returned = journey.call_options(&mut store).await.map(Ok);
+        once_done("options", returned, &store, symbols)
     };
     tokio::time::timeout(limit, called).await.unwrap_or(Err(JourneyError::TimedOut { function: "options", limit }))
 }
 
-fn once_done<T>(function: &'static str, returned: wasmtime::Result<Result<T, String>>) -> Result<T, JourneyError> {
+fn once_done<T>(
+    function: &'static str,
+    returned: wasmtime::Result<Result<T, String>>,
+    store: &Store<State>,
+    symbols: &Symbols,
+) -> Result<T, JourneyError> {
     match returned {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(message)) => Err(JourneyError::Failed { function, message }),
-        Err(error) => Err(JourneyError::Trapped { function, message: describe(&error) }),
+        Err(error) => {
+            let message = Trap::of(&error).full(&store.data().host.last_words(), symbols);
+            Err(JourneyError::Trapped { function, message })
+        }
     }
 }
 
@@ -262,19 +293,6 @@ fn unless_thrown<T>(returned: Result<T, String>, thrown: Option<String>) -> Resu
         Some(message) if returned.is_ok() => Err(message),
         _ => returned,
     }
-}
-
-/// The trap in a line, and the guest's stack below it.
-fn describe(error: &wasmtime::Error) -> String {
-    let mut text = error.root_cause().to_string();
-    if let Some(backtrace) = error.downcast_ref::<wasmtime::WasmBacktrace>() {
-        for frame in backtrace.frames().iter().take(16) {
-            let name = frame.func_name().map_or_else(|| format!("<function {}>", frame.func_index()), str::to_owned);
-            text.push_str("\n    at ");
-            text.push_str(&name);
-        }
-    }
-    text
 }
 
 /// Passes a journey's words and wishes on to the run.
@@ -288,7 +306,7 @@ impl Sink for ToContext {
             wit::log::Level::Warn => NoticeLevel::Warn,
             wit::log::Level::Error => NoticeLevel::Error,
         };
-        self.0.notify(Notice { level, scenario: Arc::clone(scenario), vu, message, from_host: false });
+        self.0.notify(Notice { level, scenario: Arc::clone(scenario), vu, message, from_host: false, detail: None });
     }
 
     fn abort(&self, reason: &str) {

@@ -11,9 +11,11 @@ mod instance;
 #[cfg(target_os = "linux")]
 mod slab;
 mod state;
+mod trap;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
@@ -30,6 +32,7 @@ use crate::plan::{Limits, Plan};
 use crate::vu::JourneyError;
 use crate::wit;
 use state::State;
+use trap::Symbols;
 
 /// How long a journey may take to give its options.
 const OPTIONS_TIMEOUT: Duration = Duration::from_secs(10);
@@ -117,7 +120,9 @@ pub struct Component {
     /// The most bytes that the engine has room for per instance.
     memory: u64,
     digest: String,
-    bytes: Vec<u8>,
+    bytes: Arc<Vec<u8>>,
+    /// What it is called where it breaks.
+    name: Option<String>,
     cache: Option<Cache>,
     not_kept: Option<std::io::Error>,
 }
@@ -125,15 +130,15 @@ pub struct Component {
 impl Component {
     /// Checks and compiles a component, or finds it compiled in the cache.
     pub fn load(bytes: Vec<u8>, cache: Option<Cache>) -> Result<Self, LoadError> {
-        Self::with_memory(bytes, cache, Limits::default().memory)
+        Self::with_memory(Arc::new(bytes), cache, Limits::default().memory)
     }
 
-    fn with_memory(bytes: Vec<u8>, cache: Option<Cache>, memory: u64) -> Result<Self, LoadError> {
+    fn with_memory(bytes: Arc<Vec<u8>>, cache: Option<Cache>, memory: u64) -> Result<Self, LoadError> {
         inspect::check_kind(&bytes)?;
         let mode = MemoryMode::of(inspect::data_size(&bytes));
         let slot = usize::try_from(memory).unwrap_or(usize::MAX);
         let engine = engine::engine(mode, slot).map_err(|error| LoadError::Engine { message: error.to_string() })?;
-        let digest = Sha256::digest(&bytes).iter().fold(String::new(), |mut hex, byte| {
+        let digest = Sha256::digest(&*bytes).iter().fold(String::new(), |mut hex, byte| {
             let _ = write!(hex, "{byte:02x}");
             hex
         });
@@ -144,7 +149,14 @@ impl Component {
         };
         let pre = link(&engine, &compiled)?;
         engine::start_clock(&engine);
-        Ok(Self { engine, compiled, pre, mode, memory, digest, bytes, cache, not_kept })
+        Ok(Self { engine, compiled, pre, mode, memory, digest, bytes, name: None, cache, not_kept })
+    }
+
+    /// Gives it the name by which messages call it, such as its file's.
+    #[must_use]
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
     }
 
     /// What the component is, wants and offers.
@@ -172,16 +184,20 @@ impl Component {
         env: BTreeMap<String, String>,
         log: impl Fn(&str) + Send + Sync + 'static,
     ) -> Result<String, JourneyError> {
-        instance::options(&self.pre, &self.engine, env, Box::new(log), OPTIONS_TIMEOUT).await
+        instance::options(&self.pre, &self.engine, env, Box::new(log), OPTIONS_TIMEOUT, &self.symbols()).await
     }
 
     /// Makes the journey of a plan.
     pub fn journey(&self, plan: &Plan) -> Result<Sandbox, LoadError> {
         if plan.limits.memory > self.memory {
-            let larger = Self::with_memory(self.bytes.clone(), self.cache.clone(), plan.limits.memory)?;
-            return Ok(Sandbox::new(larger.engine, larger.pre, plan));
+            let larger = Self::with_memory(Arc::clone(&self.bytes), self.cache.clone(), plan.limits.memory)?;
+            return Ok(Sandbox::new(larger.engine, larger.pre, self.symbols(), plan));
         }
-        Ok(Sandbox::new(self.engine.clone(), self.pre.clone(), plan))
+        Ok(Sandbox::new(self.engine.clone(), self.pre.clone(), self.symbols(), plan))
+    }
+
+    fn symbols(&self) -> Symbols {
+        Symbols::of(&self.bytes, self.name.clone())
     }
 }
 

@@ -22,7 +22,7 @@ pub(super) struct State {
 
 /// A guest computed for too long without calling the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the guest computed for {0:?} without calling the host")]
+#[error("the guest computed for {0:?} without calling the host (`cpu-timeout`)")]
 pub(super) struct ComputedTooLong(pub(super) Duration);
 
 impl State {

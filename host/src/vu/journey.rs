@@ -7,6 +7,7 @@ use std::sync::mpsc::{SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use super::Detail;
 use crate::metrics::{Recorder, Registry, Tags};
 
 /// A user's script, ready to be run by every worker.
@@ -43,6 +44,11 @@ pub trait Lifecycle {
 pub trait Instance: 'static {
     /// Runs one iteration. Dropping the future interrupts it; the instance must then be dropped as well.
     fn iterate(&mut self, iteration: &Iteration) -> impl Future<Output = Outcome>;
+
+    /// More about the last iteration, which broke the instance.
+    fn detail(&mut self) -> Option<Detail> {
+        None
+    }
 }
 
 /// Where a VU sits.
@@ -198,6 +204,8 @@ pub struct Notice {
     pub message: String,
     /// Whether the host speaks of the journey (a failed iteration), rather than the journey for itself (a log line).
     pub from_host: bool,
+    /// What is shown in place of the message, where there is more to say than makes it like others.
+    pub detail: Option<Detail>,
 }
 
 /// How grave a message is.

@@ -3,6 +3,7 @@
 //! A [`Vu`] belongs to the task that iterates it; whoever decides about it keeps its [`Handle`]. What the VUs of a
 //! scenario share on one thread is their [`Pool`]. Everything here stays on one thread: no locks, no atomics.
 
+mod detail;
 #[cfg(test)]
 pub(crate) mod fake;
 mod handle;
@@ -15,6 +16,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
+pub use detail::Detail;
 pub use handle::{Handle, Wish};
 pub use journey::{
     Context, Control, Instance, Iteration, Journey, JourneyError, Lifecycle, Notice, NoticeLevel, Outcome, Seat, Worker,
@@ -92,11 +94,12 @@ impl<W: Worker> Vu<W> {
         let took = begin.elapsed();
         running.finish();
         // A trapped instance may hold half-finished state, so it is never reused.
+        let mut detail = None;
         if matches!(outcome, Outcome::Trapped { .. } | Outcome::TimedOut { .. }) {
-            self.instance = None;
+            detail = self.instance.take().and_then(|mut instance| instance.detail());
         }
         let delay = turn.due.map(|due| begin.saturating_duration_since(due));
-        self.pool.record(&self.handle, &outcome, took, delay);
+        self.pool.record(&self.handle, &outcome, detail, took, delay);
         let least = self.pool.min_iteration();
         if took < least {
             self.idle_until(begin + least).await;
