@@ -21,6 +21,11 @@ const SHOWN: usize = 16;
 /// The longest name that is shown, in bytes.
 const LONGEST_NAME: usize = 200;
 
+/// Where files of Rust's own libraries lie, by its debug information.
+const RUST: &str = "/rustc/";
+/// What is shown in place of a function of theirs.
+const LIBRARY: &str = "Rust's own libraries";
+
 /// How a guest broke.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Trap {
@@ -77,7 +82,7 @@ impl Trap {
     fn with_places(&self, places: &[Vec<Place>]) -> String {
         let mut lines: Vec<(String, u32)> = Vec::new();
         let mut add = |line: String| match lines.last_mut() {
-            // A recursion is told of once.
+            // A recursion is told of once, and so is what nobody has written here.
             Some((last, times)) if *last == line => *times += 1,
             _ => lines.push((line, 1)),
         };
@@ -87,7 +92,11 @@ impl Trap {
                 // What was inlined has a place each, the innermost first; the last is the function's own.
                 Some(inlined) => inlined.iter().for_each(|place| {
                     let name = place.function.as_deref().unwrap_or(&frame.name);
-                    add(format!("{name} ({}:{})", place.file, place.line));
+                    if place.file.starts_with(RUST) {
+                        add(LIBRARY.to_owned());
+                    } else {
+                        add(format!("{name} ({}:{})", place.file, place.line));
+                    }
                 }),
             }
         }
