@@ -14,6 +14,7 @@ mod executors;
 mod extract;
 mod guests;
 mod hostile;
+mod hostile_guests;
 mod http;
 mod http2;
 mod network;
