@@ -25,7 +25,7 @@ const NOISE: f64 = 10.0;
 /// Runs guests together and asserts on each, and on the user beside them.
 #[track_caller]
 fn together(rows: &[Row]) {
-    let (alone, beside) = (Duration::from_millis(700), Duration::from_millis(1500));
+    let (alone, beside) = (Duration::from_secs(1), Duration::from_secs(2));
     let mut moved = Vec::new();
     for _ in 0..ATTEMPTS {
         let server = target();
