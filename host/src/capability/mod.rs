@@ -10,14 +10,20 @@ mod http;
 mod local;
 mod log;
 mod metric;
+mod names;
 mod random;
 mod recent;
+mod secret;
+#[cfg(test)]
+mod tests;
 mod time;
 mod tls;
 mod wasi;
 
 pub use http::Pace;
 pub use local::Local;
+pub(crate) use log::shorten;
+pub use secret::Secrets;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -28,7 +34,7 @@ use send_wrapper::SendWrapper;
 use wasmtime::component::{HasSelf, Linker};
 use wasmtime_wasi::WasiView;
 
-use crate::metrics::{Registry, Tags};
+use crate::metrics::{Excess, Registry, Tags};
 use crate::plan::http::Connections;
 use crate::plan::{Http, Limits, Policy};
 use crate::protocol::http::{Client, Error, Owner};
@@ -38,6 +44,7 @@ use cookies::Jars;
 use http::{Failures, Responses, Streams};
 use random::Random;
 use recent::Recent;
+use time::Clock;
 
 /// How a journey reaches the person who runs it, and the run.
 pub trait Sink: Send + Sync {
@@ -67,6 +74,8 @@ pub struct Run {
     pub may_send: bool,
     /// Files granted to the journeys, by name.
     pub files: Arc<BTreeMap<String, Arc<[u8]>>>,
+    /// What journeys can name and never see, if there is something.
+    pub secrets: Option<Arc<Secrets>>,
     /// What journeys may use.
     pub limits: Arc<Limits>,
     /// Whom the run trusts, and what its journeys may reach.
@@ -101,6 +110,7 @@ pub struct Host {
     serial: u32,
     iteration: (u32, u64),
     random: Random,
+    clock: Clock,
     groups: Groups,
     client: Client,
     responses: Responses,
@@ -131,6 +141,7 @@ impl Host {
         let scope = local.scope(&identity.tags);
         Self {
             random: Random::new(run.seed, &identity.scenario),
+            clock: Clock::of(&run.policy),
             run,
             client: Client::new(
                 local.http(),
@@ -196,18 +207,23 @@ impl Host {
         &self.identity
     }
 
-    /// The last lines that it logged in this iteration, the oldest first.
+    /// The last lines that it logged in this iteration, the oldest first, without the run's secrets.
     #[must_use]
     pub fn last_words(&self) -> Vec<String> {
-        self.recent.as_ref().map(Recent::all).unwrap_or_default()
+        let lines = self.recent.as_ref().map(Recent::all).unwrap_or_default();
+        lines.into_iter().map(|line| self.unseen(line)).collect()
     }
 
     fn called(&mut self) {
         self.activity.called = true;
     }
 
-    fn warn(&self, message: String) {
-        self.run.sink.log(self.identity.vu, &self.identity.scenario, wit::log::Level::Warn, message);
+    /// Counts what the guest had too much of. The person is told of the first on each thread now, and of all at the end: a
+    /// guest that does so again and again is no reason for a flood.
+    fn warn_once(&self, what: Excess, message: impl FnOnce() -> String) {
+        if self.local.exceed(what) {
+            self.run.sink.log(self.identity.vu, &self.identity.scenario, wit::log::Level::Warn, message());
+        }
     }
 }
 
@@ -226,6 +242,7 @@ fn to_guest(error: Error) -> wit::http::Error {
         Error::Refused => Guest::Refused,
         Error::Reset | Error::BrokenPipe => Guest::Reset,
         Error::Denied(rule) => Guest::Denied(rule),
+        Error::NotAllowed(refusal) => Guest::Denied(refusal.to_string()),
         Error::Tls(text) | Error::NotTls(text) | Error::UnknownAuthority(text) | Error::WrongHost(text) => {
             Guest::Tls(text)
         }

@@ -3,14 +3,19 @@
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use squall::artifact;
 use squall::config::{self, FileReader, Lowered, Problem, Sources};
+use squall::output::plain;
 use squall::sandbox::{Cache, Component};
 
 use super::exit;
 use super::message::Style;
 use super::run_args::RunArgs;
+
+/// The most that is shown of what a journey logs while it is asked for its options, in bytes.
+const MOST_LOGGED: usize = 64 << 10;
 
 /// A component, what it said of itself, and what will happen with it.
 pub struct Loaded {
@@ -62,7 +67,9 @@ pub fn load(args: &RunArgs, style: Style) -> Result<Loaded, Failure> {
         scenario: args.scenario().map(str::to_owned),
     };
     let journey = Path::new(&args.journey);
-    let component = compile(journey, style)?;
+    let component = compile(journey, style)?.within(config::limits(&sources));
+    let component =
+        component.map_err(|error| Failure::journey(format!("`{}` {error}", journey.display()), error.hint()))?;
     let options = options(&component, &sources, journey)?;
     let sources = Sources {
         journey_options: Some(&options).filter(|text| !text.trim().is_empty()).map(String::as_str),
@@ -116,7 +123,16 @@ fn compile(journey: &Path, style: Style) -> Result<Component, Failure> {
 fn options(component: &Component, sources: &Sources<'_>, journey: &Path) -> Result<String, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::journey(format!("the system gave no event loop: {error}"), None))?;
-    let log = |line: &str| eprintln!("options: {}", line.escape_debug());
+    let left = AtomicUsize::new(MOST_LOGGED);
+    let log = move |line: &str| {
+        let known = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(line.len() + 1));
+        match known {
+            Ok(_) => eprintln!("options: {}", plain::line(line)),
+            // Nothing more fits, also of what is shorter.
+            Err(_) if left.swap(0, Ordering::Relaxed) > 0 => eprintln!("options: further messages are not shown"),
+            Err(_) => {}
+        }
+    };
     runtime
         .block_on(component.options(config::granted(sources), log))
         .map_err(|error| Failure::journey(format!("`{}` did not give its options: {error}", journey.display()), None))

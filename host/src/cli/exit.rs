@@ -26,6 +26,8 @@ pub const ABORTED: u8 = 108;
 pub const MARKED_FAILED: u8 = 110;
 /// The generator was not valid.
 pub const GENERATOR: u8 = 111;
+/// The run used up what it may use.
+pub const QUOTA: u8 = 112;
 /// An output could not be written to its end.
 pub const OUTPUT: u8 = 115;
 
@@ -34,6 +36,8 @@ pub const OUTPUT: u8 = 115;
 pub fn of(report: &Report, max_failed: f64, allow_invalid: bool) -> u8 {
     match &report.ending {
         Ending::SetupFailed { .. } | Ending::TeardownFailed { .. } | Ending::JourneyFailed { .. } => return JOURNEY,
+        Ending::TooManyTraps { .. } => return JOURNEY,
+        Ending::CpuUsedUp { .. } => return QUOTA,
         Ending::SetupTimedOut => return SETUP_TIMEOUT,
         Ending::TeardownTimedOut => return TEARDOWN_TIMEOUT,
         Ending::Interrupted => return INTERRUPTED,

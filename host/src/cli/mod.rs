@@ -4,6 +4,7 @@ mod component;
 mod exit;
 mod http_args;
 mod inspect;
+mod limit_args;
 mod message;
 mod new;
 mod run;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use squall::config::{self, Lowered, Presentation, Problem};
 use squall::metrics::Registry;
-use squall::output::{self, Notices, Output, OutputError, Progress, Screen, Summary, SummaryExport};
+use squall::output::{self, Notices, Output, OutputError, Progress, Screen, Summary, SummaryExport, plain};
+use squall::plan::duration;
 use squall::protocol::http::Shared;
 use squall::run::{self, RunOptions, Stopper};
 use squall::verdict::{Ending, GeneratorVerdict, Report, SummaryOptions};
@@ -25,7 +26,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<u8> {
     };
     if args.explain {
         let (plan, memory) = (config::explain(&lowered), component.memory_mode());
-        say(&format!("{plan}\njourney\n  memory of each VU             {memory}\n"));
+        say(&plain::page(&format!("{plan}\njourney\n  memory of each VU             {memory}\n")));
         return Ok(exit::PASSED);
     }
     let style = Style::detect(lowered.presentation.no_color);
@@ -121,6 +122,17 @@ fn conclude(report: &Report, max_failed: f64, allow_invalid: bool, style: Style)
         Ending::ThresholdAborted => error("a threshold with `abortOnFail` was crossed, so the run was stopped", None),
         Ending::Interrupted => error("the run was interrupted", None),
         Ending::JourneyAborted { reason } => error(&format!("the journey stopped the run: {reason}"), None),
+        Ending::CpuUsedUp { limit } => error(
+            &format!(
+                "the iterations used up the run's computing time of {} (`limits.runCpu`)",
+                duration::format(*limit)
+            ),
+            Some("raise `--run-cpu`, or let the journey compute less"),
+        ),
+        Ending::TooManyTraps { limit } => error(
+            &format!("{limit} iterations trapped or timed out, which ended the run (`limits.maxTraps`)"),
+            Some("mend the journey: the messages above say what happened; or raise `--max-traps`"),
+        ),
         Ending::SetupFailed { message } => error(message, Some("nothing was run")),
         Ending::SetupTimedOut => error("`setup` took too long", Some("raise `setupTimeout`")),
         Ending::TeardownFailed { message } | Ending::JourneyFailed { message } => error(message, None),

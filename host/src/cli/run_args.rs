@@ -10,6 +10,7 @@ use squall::config::{Flags, Problem};
 use squall::plan::duration;
 
 use super::http_args::{HttpArgs, NetworkArgs, TlsArgs};
+use super::limit_args::LimitArgs;
 
 /// The file that is read when none is named.
 const CONFIG_FILE: &str = "squall.toml";
@@ -117,20 +118,6 @@ struct PolicyArgs {
     /// Trust the journey in nothing: refuse what is not granted, and hold it to tighter limits
     #[arg(long)]
     untrusted: bool,
-}
-
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Limits")]
-struct LimitArgs {
-    /// The longest an iteration may take
-    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
-    iteration_timeout: Option<Duration>,
-    /// The longest a journey may compute without calling the host
-    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
-    cpu_timeout: Option<Duration>,
-    /// Worker threads; one per core unless given
-    #[arg(long, value_name = "N")]
-    threads: Option<u32>,
 }
 
 #[derive(Debug, Args)]
@@ -266,14 +253,6 @@ impl PolicyArgs {
     }
 }
 
-impl LimitArgs {
-    fn add_to(&self, layer: &mut Layer) {
-        layer.time("limits.iterationTimeout", "--iteration-timeout", self.iteration_timeout);
-        layer.time("limits.cpuTimeout", "--cpu-timeout", self.cpu_timeout);
-        layer.value("threads", "--threads", self.threads);
-    }
-}
-
 impl OutputArgs {
     fn add_to(&self, layer: &mut Layer) {
         layer.0.list("out", "--out", &self.out);
@@ -358,8 +337,30 @@ mod tests {
             "--tls-cipher-suites=TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
             "--no-tls-session-resumption",
             "--untrusted",
-            "--iteration-timeout=1m",
+            "--memory=32MiB",
+            "--run-memory=1GiB",
+            "--table-elements=1000",
+            "--run-table-elements=none",
+            "--stack=256KiB",
+            "--interrupt=true",
             "--cpu-timeout=2s",
+            "--iteration-cpu=3s",
+            "--run-cpu=none",
+            "--iteration-timeout=1m",
+            "--host-call-bytes=1MiB",
+            "--handles=100",
+            "--requests-in-flight=10",
+            "--max-connections=10",
+            "--run-connections=100",
+            "--request-bytes=1MiB",
+            "--response-bytes=2MiB",
+            "--log-bytes=10kB",
+            "--series=100",
+            "--tag-values=50",
+            "--name-bytes=64",
+            "--names=20",
+            "--metrics=5",
+            "--max-traps=9",
             "--threads=2",
             "--out=json=a.json",
             "--summary-export=s.json",
@@ -384,7 +385,7 @@ mod tests {
                 Some(flag) => assert_eq!(flag, last.to_lowercase()),
                 None => assert!(
                     ["exec", "startTime", "gracefulStop", "timeUnit", "handleSummaryTimeout"].contains(&&*origin.key)
-                        || ["memory", "responseBytes", "series", "tlsRoots", "tlsSystemRoots"].contains(&&*last),
+                        || ["tlsRoots", "tlsSystemRoots"].contains(&&*last),
                     "{origin:?}"
                 ),
             }

@@ -8,6 +8,7 @@ use super::fields::{Fields, Given};
 use super::findings::Findings;
 use super::foreign;
 use super::identities::IdentityOption;
+use super::limits::Optional;
 use super::names;
 use super::node::{Node, Place, Spot, Value};
 use super::pairs::{NamedFiles, Pairs, ServerNames};
@@ -98,10 +99,29 @@ options! {
     files: NamedFiles = "files";
     untrusted: bool = "untrusted";
     memory: Bytes = "limits.memory";
-    iteration_timeout: Duration = "limits.iterationTimeout";
+    run_memory: Optional<Bytes> = "limits.runMemory";
+    table_elements: u32 = "limits.tableElements";
+    run_table_elements: Optional<u64> = "limits.runTableElements";
+    stack: Bytes = "limits.stack";
+    interrupt: bool = "limits.interrupt";
     cpu_timeout: Duration = "limits.cpuTimeout";
+    iteration_cpu: Optional<Duration> = "limits.iterationCpu";
+    run_cpu: Optional<Duration> = "limits.runCpu";
+    iteration_timeout: Optional<Duration> = "limits.iterationTimeout";
+    host_call_bytes: Bytes = "limits.hostCallBytes";
+    handles: u32 = "limits.handles";
+    requests_in_flight: u32 = "limits.requestsInFlight";
+    vu_connections: u32 = "limits.maxConnections";
+    run_connections: Optional<u32> = "limits.runConnections";
+    request_bytes: Bytes = "limits.requestBytes";
     response_bytes: Bytes = "limits.responseBytes";
+    log_bytes: Bytes = "limits.logBytes";
     series: u32 = "limits.series";
+    tag_values: u32 = "limits.tagValues";
+    name_bytes: u32 = "limits.nameBytes";
+    names: u32 = "limits.names";
+    metrics: u32 = "limits.metrics";
+    max_traps: Optional<u64> = "limits.maxTraps";
     summary_trend_stats: Vec<String> = "summaryTrendStats";
     summary_time_unit: String = "summaryTimeUnit";
     summary_export: String = "summaryExport";
@@ -116,15 +136,10 @@ options! {
 pub(super) const WITHOUT_VARIABLE: &[&str] = &["scenarios", "env"];
 
 /// Keys that a journey must not set. A journey is code of someone else in a sandbox; whoever runs it decides what it
-/// may use, which files are read and written, and which way it gets to the network. Parts of `dns`, `hosts`, `tlsAuth`
+/// may use, which files are read and written, and which way it gets to the network. So is every limit. Parts of `dns`, `hosts`, `tlsAuth`
 /// and `tlsRoots` are refused where they are lowered: the journey chooses neither DNS server, Unix socket nor file.
 const NOT_FOR_JOURNEYS: &[&str] = &[
     "untrusted",
-    "limits.memory",
-    "limits.iterationTimeout",
-    "limits.cpuTimeout",
-    "limits.responseBytes",
-    "limits.series",
     "proxy",
     "noProxy",
     "localIPs",
@@ -203,8 +218,8 @@ impl Layer {
         let mut fields = Fields::new(flat.iter().map(|(key, node)| (key.as_str(), *node)));
         let read = Self::take(&mut fields, findings);
         for (written, node) in flat.iter().map(|(key, node)| (key.as_str(), *node)) {
-            let mut refused = NOT_FOR_JOURNEYS.iter().filter(|key| names::is_spelled(written, key));
-            if node.spot.place == Place::Journey && refused.next().is_some() {
+            let refused = KEYS.iter().any(|key| !is_for_journeys(key) && names::is_spelled(written, key));
+            if node.spot.place == Place::Journey && refused {
                 let problem = findings
                     .problem(&node.spot, &format!("`{written}` is not for the journey to set"))
                     .hint("set it in `squall.toml` or with a flag");
@@ -250,6 +265,11 @@ impl Layer {
 /// Whether an option can be set by a variable.
 pub(super) fn has_variable(key: &str) -> bool {
     !WITHOUT_VARIABLE.contains(&key)
+}
+
+/// Whether a journey may set an option.
+fn is_for_journeys(key: &str) -> bool {
+    !NOT_FOR_JOURNEYS.contains(&key) && !key.starts_with("limits.")
 }
 
 /// The entries with those of `limits` among them, as `limits.memory`.

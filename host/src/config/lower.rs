@@ -8,19 +8,17 @@ use super::fields::Given;
 use super::files::Files;
 use super::findings::Findings;
 use super::layer::Layer;
+use super::limits::default_limits;
 use super::load;
 use super::names;
 use super::origins::Origins;
 use super::presentation;
 use super::scenario::note_pairs;
-use super::values::{Bytes, Portion, Shown};
+use super::values::{Portion, Shown};
 use super::{Lowered, Problem};
 use crate::metrics::{Registry, SystemTags, Tags};
 use crate::plan::{Limits, Plan};
 use crate::verdict::{Threshold, Warning, check_thresholds};
-
-/// A page of linear memory, of which any journey has one.
-const LEAST_MEMORY: u64 = 64 << 10;
 
 /// Lowers the layer. The result is of use only if nothing was found wrong.
 pub(super) fn lower(layer: &Layer, beside: &Beside<'_>, findings: &mut Findings) -> Lowered {
@@ -33,6 +31,16 @@ pub(super) fn lower(layer: &Layer, beside: &Beside<'_>, findings: &mut Findings)
     Lowered { plan, presentation, threads, origins, warnings: Vec::new() }
 }
 
+/// What journeys may use, whatever else is wrong.
+pub(super) fn limits(layer: &Layer, beside: &Beside<'_>) -> Limits {
+    let (mut findings, mut origins) = (Findings::default(), Origins::default());
+    let untrusted = layer.untrusted.as_ref().is_some_and(|given| given.value);
+    let mut lowering = Lowering { layer, beside, findings: &mut findings, origins: &mut origins };
+    let limits = lowering.limits(untrusted);
+    // A wrong value is about to be reported; until then it does no harm.
+    if findings.errors.is_empty() { limits } else { default_limits(untrusted) }
+}
+
 /// What counts beside the layers.
 pub(super) struct Beside<'a> {
     /// The only scenario to run.
@@ -42,7 +50,7 @@ pub(super) struct Beside<'a> {
     pub key_log: Option<&'a str>,
 }
 
-/// Options on their way to a plan. `http.rs` and `tls.rs` have its parts for their options.
+/// Options on their way to a plan. `http.rs`, `tls.rs` and `limits.rs` have its parts for their options.
 pub(super) struct Lowering<'a> {
     pub layer: &'a Layer,
     pub beside: &'a Beside<'a>,
@@ -161,35 +169,6 @@ impl Lowering<'_> {
             }
         }
         SystemTags(self.pick("systemTags", given, SystemTags::default().0))
-    }
-
-    fn limits(&mut self, untrusted: bool) -> Limits {
-        let layer = self.layer;
-        let default = if untrusted { Limits::untrusted() } else { Limits::default() };
-        let memory = self.pick("limits.memory", layer.memory.as_ref(), Bytes(default.memory));
-        if let Some(given) = layer.memory.as_ref().filter(|given| given.value.0 < LEAST_MEMORY) {
-            let is = format!("is {}, but must be at least {}", given.value.shown(), Bytes(LEAST_MEMORY).shown());
-            self.refuse(given, &is);
-        }
-        let timeout = layer.iteration_timeout.as_ref();
-        let iteration_timeout = if timeout.is_some() || default.iteration_timeout.is_some() {
-            Some(self.pick("limits.iterationTimeout", timeout, default.iteration_timeout.unwrap_or_default()))
-        } else {
-            let (key, value) = ("limits.iterationTimeout", "none");
-            self.origins.push(None, key, value, "default".to_owned());
-            default.iteration_timeout
-        };
-        let response_bytes =
-            self.pick("limits.responseBytes", layer.response_bytes.as_ref(), Bytes(default.response_bytes));
-        Limits {
-            memory: memory.0,
-            // 0 is how one takes back a limit that a lower layer set.
-            iteration_timeout: iteration_timeout.filter(|limit| !limit.is_zero()),
-            cpu_timeout: self.positive("limits.cpuTimeout", layer.cpu_timeout.as_ref(), default.cpu_timeout),
-            response_bytes: response_bytes.0,
-            series: self.at_least_one("limits.series", layer.series.as_ref(), default.series),
-            ..default
-        }
     }
 
     fn threads(&mut self) -> Option<usize> {

@@ -51,6 +51,7 @@ mod foreign;
 mod http;
 mod identities;
 mod layer;
+mod limits;
 mod load;
 mod lower;
 mod names;
@@ -81,7 +82,7 @@ pub use origins::{Origin, Origins};
 pub use presentation::Presentation;
 pub use problem::{Problem, Problems};
 
-use crate::plan::Plan;
+use crate::plan::{Limits, Plan};
 use fields::Given;
 use files::Files;
 use findings::Findings;
@@ -145,6 +146,17 @@ pub fn granted(sources: &Sources<'_>) -> BTreeMap<String, String> {
     let layer = stack::join(layers(&sources, &mut findings), &mut findings);
     let env = layer.env.iter().flat_map(|given| given.value.plain());
     env.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+/// What a journey may use, which it has no say in: known before its options are, and so in force while it gives them.
+///
+/// What is wrong with the sources is left for [`lower()`] to say.
+#[must_use]
+pub fn limits(sources: &Sources<'_>) -> Limits {
+    let mut findings = Findings::default();
+    let sources = Sources { journey_options: None, ..sources.clone() };
+    let layer = stack::join(layers(&sources, &mut findings), &mut findings);
+    lower::limits(&layer, &beside(&sources))
 }
 
 fn layers(sources: &Sources<'_>, findings: &mut Findings) -> Vec<Layer> {

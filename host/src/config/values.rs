@@ -17,7 +17,7 @@ pub(super) trait Shown {
 pub(super) struct Portion(pub f64);
 
 /// A number of bytes: `64MiB`, `10MB` or a plain number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd)]
 pub(super) struct Bytes(pub u64);
 
 /// Units of bytes, in the order of their length so that `MB` is not taken for `B`.

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::NetPolicy;
+
 /// What a journey may use. What a VU may use, it may use however many there are; what a run may use, all its VUs share.
 ///
 /// A run on several machines has each limit of a run on every machine.
@@ -131,6 +133,8 @@ pub struct Policy {
     pub untrusted: bool,
     /// Which proposals of WebAssembly it may use beside those that are always there.
     pub proposals: BTreeSet<Proposal>,
+    /// Whom the journey may reach.
+    pub net: NetPolicy,
 }
 
 /// A proposal of WebAssembly that widens what the compiler has to get right, and is off unless granted.

@@ -7,12 +7,12 @@ use std::time::Duration;
 use serde::Serialize;
 use wasmtime::{Config, Engine, WasmBacktraceDetails};
 
+use crate::plan::Limits;
+
 /// How often guests are interrupted so that others have their turn.
 pub(super) const TICK: Duration = Duration::from_micros(500);
-/// The most a guest's own frames may take of its stack.
-const GUEST_STACK: usize = 512 << 10;
-/// The whole of a fiber's stack: the guest's frames and the host's on top of them.
-const FIBER_STACK: usize = 1 << 20;
+/// What a fiber's stack has for the host's frames, on top of the guest's.
+const HOST_STACK: usize = 512 << 10;
 /// A component with more initial data than this is given copy-on-write memories.
 const HEAVY_DATA: usize = 256 << 10;
 
@@ -42,28 +42,34 @@ impl MemoryMode {
     }
 }
 
-/// Makes an engine for guests of at most `memory` bytes.
-pub(super) fn engine(mode: MemoryMode, memory: usize) -> wasmtime::Result<Engine> {
+/// Whether an engine that was made for `made` serves guests with the limits `wanted`.
+pub(super) fn serves(made: &Limits, wanted: &Limits) -> bool {
+    wanted.memory <= made.memory && wanted.stack == made.stack && wanted.interrupt == made.interrupt
+}
+
+/// Makes an engine for guests with these limits.
+pub(super) fn engine(mode: MemoryMode, limits: &Limits) -> wasmtime::Result<Engine> {
+    let (memory, stack) = (usize::try_from(limits.memory).unwrap_or(usize::MAX), limits.stack as usize);
     let mut config = Config::new();
     config
         // Without it, entering a guest costs 260 ns instead of 1,266 (measured in the prototype).
         .concurrency_support(false)
-        .epoch_interruption(true)
-        .max_wasm_stack(GUEST_STACK)
-        .async_stack_size(FIBER_STACK)
+        .epoch_interruption(limits.interrupt)
+        .max_wasm_stack(stack)
+        .async_stack_size(stack + HOST_STACK)
         .wasm_backtrace_details(WasmBacktraceDetails::Disable);
-    use_slabs(&mut config, mode, memory);
+    use_slabs(&mut config, mode, memory, stack + HOST_STACK);
     Engine::new(&config)
 }
 
 /// Takes stacks, and in dense mode memories, from slabs.
 #[cfg(target_os = "linux")]
-fn use_slabs(config: &mut Config, mode: MemoryMode, memory: usize) {
+fn use_slabs(config: &mut Config, mode: MemoryMode, memory: usize, fiber: usize) {
     use std::sync::Arc;
 
     use super::slab::{Memories, Stacks};
 
-    config.with_host_stack(Arc::new(Stacks::new(FIBER_STACK)));
+    config.with_host_stack(Arc::new(Stacks::new(fiber)));
     if mode == MemoryMode::Dense {
         config
             .with_host_memory(Arc::new(Memories::new(memory)))
@@ -77,7 +83,7 @@ fn use_slabs(config: &mut Config, mode: MemoryMode, memory: usize) {
 
 /// Other systems have no slabs: every stack and memory is a mapping of its own.
 #[cfg(not(target_os = "linux"))]
-fn use_slabs(_: &mut Config, _: MemoryMode, _: usize) {}
+fn use_slabs(_: &mut Config, _: MemoryMode, _: usize, _: usize) {}
 
 /// Lets the engine's clock tick for as long as the engine lives.
 pub(super) fn start_clock(engine: &Engine) {

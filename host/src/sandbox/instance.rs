@@ -7,10 +7,12 @@ use std::time::{Duration, Instant};
 
 use wasmtime::{Engine, Store};
 
-use super::state::{ComputedTooLong, State};
+use super::budget::Budget;
+use super::state::State;
 use super::trap::{Symbols, Trap};
-use crate::capability::{Host, Identity, Local, Pace, Run, Sink};
-use crate::metrics::{Recorder, Registry, SystemTags, Tags};
+use super::watch::{Overrun, RunCpu, Watch};
+use crate::capability::{Host, Identity, Local, Pace, Run, Secrets, Sink, shorten};
+use crate::metrics::{Recorder, SystemTags, Tags};
 use crate::plan::http::Connections;
 use crate::plan::{Http, Limits, Plan, Policy, Scenario};
 use crate::vu::{
@@ -18,17 +20,24 @@ use crate::vu::{
 };
 use crate::wit;
 
+/// Bytes of a guest's words about its failure that are kept.
+const LONGEST_FAILURE: usize = 16 << 10;
+
 /// A component as a journey.
 pub struct Sandbox {
     engine: Engine,
     pre: wit::JourneyPre<State>,
     symbols: Arc<Symbols>,
     limits: Arc<Limits>,
+    /// One for all worker threads, as is what follows.
+    budget: Arc<Budget>,
+    cpu: Option<Arc<RunCpu>>,
     policy: Arc<Policy>,
     http: Arc<Http>,
     /// One for all worker threads.
     pace: Option<Arc<Pace>>,
     files: Arc<BTreeMap<String, Arc<[u8]>>>,
+    secrets: Option<Arc<Secrets>>,
     /// How scenarios use connections, where not as all do.
     connections: Arc<HashMap<Arc<str>, Connections>>,
     system_tags: SystemTags,
@@ -43,10 +52,13 @@ impl Sandbox {
             pre,
             symbols: Arc::new(symbols),
             limits: Arc::new(plan.limits.clone()),
+            budget: Arc::new(Budget::new(&plan.limits)),
+            cpu: plan.limits.run_cpu.map(|most| Arc::new(RunCpu::new(most))),
             policy: Arc::new(plan.policy.clone()),
             http: Arc::new(plan.http.clone()),
             pace: plan.http.rps.map(|rps| Arc::new(Pace::new(rps))),
             files: Arc::new(plan.files.clone()),
+            secrets: Secrets::of(plan).map(Arc::new),
             connections: Arc::new(connections_of(plan)),
             system_tags: plan.system_tags.clone(),
             tags: plan.tags.clone(),
@@ -67,17 +79,21 @@ impl Journey for Sandbox {
             http: Arc::clone(&self.http),
             pace: self.pace.clone(),
             files: Arc::clone(&self.files),
+            secrets: self.secrets.clone(),
             may_send: true,
             limits: Arc::clone(&self.limits),
             policy: Arc::clone(&self.policy),
         };
-        let (registry, http) = (Arc::clone(&context.registry), Arc::clone(&self.http));
-        let local = Local::new(recorder.clone(), registry, self.system_tags.clone(), http);
+        let local = Local::new(recorder.clone(), &run, self.system_tags.clone());
+        let local = local.redacting(context.redactor().cloned());
         SandboxWorker {
             engine: self.engine.clone(),
             pre: self.pre.clone(),
             symbols: Arc::clone(&self.symbols),
             limits: Arc::clone(&self.limits),
+            budget: Arc::clone(&self.budget),
+            iterations: Watch::of_iterations(&self.limits, self.cpu.as_ref(), context),
+            once: Watch::of_once(&self.limits),
             run: Arc::new(run),
             local: Rc::new(local),
             tags: self.tags.clone(),
@@ -98,6 +114,10 @@ pub struct SandboxWorker {
     pre: wit::JourneyPre<State>,
     symbols: Arc<Symbols>,
     limits: Arc<Limits>,
+    budget: Arc<Budget>,
+    /// What watches over iterations, and over what runs once.
+    iterations: Option<Rc<Watch>>,
+    once: Option<Rc<Watch>>,
     run: Arc<Run>,
     local: Rc<Local>,
     tags: Tags,
@@ -111,20 +131,36 @@ pub struct SandboxInstance {
     journey: wit::Journey,
     exec: Arc<str>,
     data: Arc<[u8]>,
-    timeout: Option<Duration>,
+    watch: Option<Rc<Watch>>,
     symbols: Arc<Symbols>,
     /// How it broke, and in which iteration.
     broken: Option<Box<(Trap, String)>>,
 }
 
 impl SandboxWorker {
-    async fn instance(&self, identity: Identity) -> Result<(Store<State>, wit::Journey), JourneyError> {
+    async fn instance(
+        &self,
+        identity: Identity,
+        watch: Option<&Watch>,
+    ) -> Result<(Store<State>, wit::Journey), JourneyError> {
         let host = Host::new(Arc::clone(&self.run), &self.local, identity);
-        let memory = usize::try_from(self.limits.memory).unwrap_or(usize::MAX);
-        let mut store = State::store(&self.engine, host, memory, self.limits.cpu_timeout);
-        let journey = self.pre.instantiate_async(&mut store).await;
+        let mut store = State::store(&self.engine, host, &self.limits, &self.budget);
+        let making = self.pre.instantiate_async(&mut store);
+        let journey = match watch {
+            None => making.await,
+            Some(watch) => Box::pin(watch.over(making)).await,
+        };
         let journey = journey.map_err(|error| JourneyError::Instantiate { message: Trap::of(&error).summary() })?;
+        store.data_mut().is_made();
         Ok((store, journey))
+    }
+
+    /// Calls a function that runs once.
+    async fn call_once<T>(&self, call: impl Future<Output = wasmtime::Result<T>>) -> wasmtime::Result<T> {
+        match &self.once {
+            None => call.await,
+            Some(watch) => watch.over(call).await,
+        }
     }
 
     /// Makes an instance for a function that runs once, whose samples carry its name as their group.
@@ -137,7 +173,7 @@ impl SandboxWorker {
             env: Arc::clone(&self.env),
             connections: self.run.http.connections,
         };
-        let (mut store, journey) = self.instance(identity).await?;
+        let (mut store, journey) = self.instance(identity, self.once.as_deref()).await?;
         let host = &mut store.data_mut().host;
         // A stream that no iteration has.
         host.begin(0, 0, u64::MAX);
@@ -158,17 +194,17 @@ impl Worker for SandboxWorker {
             env: Arc::clone(&seat.env),
             connections: self.connections.get(&seat.scenario).copied().unwrap_or(self.run.http.connections),
         };
-        let (store, journey) = self.instance(identity).await?;
+        let (store, journey) = self.instance(identity, self.iterations.as_deref()).await?;
         let (exec, data) = (Arc::clone(&seat.exec), Arc::clone(&seat.data));
-        let (timeout, symbols) = (self.limits.iteration_timeout, Arc::clone(&self.symbols));
-        Ok(SandboxInstance { store, journey, exec, data, timeout, symbols, broken: None })
+        let (watch, symbols) = (self.iterations.clone(), Arc::clone(&self.symbols));
+        Ok(SandboxInstance { store, journey, exec, data, watch, symbols, broken: None })
     }
 }
 
 impl Lifecycle for SandboxWorker {
     async fn setup(&self) -> Result<Vec<u8>, JourneyError> {
         let (mut store, journey) = self.once("setup").await?;
-        let returned = journey.call_setup(&mut store).await;
+        let returned = self.call_once(journey.call_setup(&mut store)).await;
         let thrown = store.data_mut().host.end();
         let returned = returned.map(|returned| unless_thrown(returned, thrown));
         once_done("setup", returned, &store, &self.symbols)
@@ -176,7 +212,7 @@ impl Lifecycle for SandboxWorker {
 
     async fn teardown(&self, data: &Arc<[u8]>) -> Result<(), JourneyError> {
         let (mut store, journey) = self.once("teardown").await?;
-        let returned = journey.call_teardown(&mut store, data).await;
+        let returned = self.call_once(journey.call_teardown(&mut store, data)).await;
         let thrown = store.data_mut().host.end();
         let returned = returned.map(|returned| unless_thrown(returned, thrown));
         once_done("teardown", returned, &store, &self.symbols)
@@ -184,7 +220,7 @@ impl Lifecycle for SandboxWorker {
 
     async fn handle_summary(&self, summary: &str) -> Result<Vec<(String, String)>, JourneyError> {
         let (mut store, journey) = self.once("handle-summary").await?;
-        let returned = journey.call_handle_summary(&mut store, summary).await;
+        let returned = self.call_once(journey.call_handle_summary(&mut store, summary)).await;
         once_done("handle-summary", returned.map(Ok), &store, &self.symbols)
     }
 }
@@ -194,29 +230,16 @@ impl Instance for SandboxInstance {
         self.store.data_mut().host.begin(iteration.number, iteration.index, iteration.stream);
         self.store.set_epoch_deadline(1);
         let call = self.journey.call_iterate(&mut self.store, &self.exec, &self.data);
-        let returned = match self.timeout {
+        let returned = match &self.watch {
             None => call.await,
-            Some(limit) => match tokio::time::timeout(limit, call).await {
-                Ok(returned) => returned,
-                Err(_) => {
-                    return Outcome::TimedOut {
-                        message: format!("the iteration took longer than {limit:?} (`iteration-timeout`)"),
-                    };
-                }
-            },
+            // Boxed for what copying it into another future would cost.
+            Some(watch) => Box::pin(watch.over(call)).await,
         };
         let thrown = self.store.data_mut().host.end();
         match returned.map(|returned| unless_thrown(returned, thrown)) {
             Ok(Ok(())) => Outcome::Completed,
             Ok(Err(message)) => Outcome::Failed { message },
-            Err(error) => {
-                let trap = Trap::of(&error);
-                let message = trap.summary();
-                let timed_out = error.is::<ComputedTooLong>();
-                let what = if timed_out { "timed out" } else { "trapped" };
-                self.broken = Some(Box::new((trap, format!("iteration {} {what}", iteration.number))));
-                if timed_out { Outcome::TimedOut { message } } else { Outcome::Trapped { message } }
-            }
+            Err(error) => self.broke(&error, iteration.number),
         }
     }
 
@@ -227,30 +250,45 @@ impl Instance for SandboxInstance {
     }
 }
 
+impl SandboxInstance {
+    /// Says how an iteration broke the instance, and keeps what there is to say beyond that.
+    fn broke(&mut self, error: &wasmtime::Error, number: u32) -> Outcome {
+        let refused = self.store.data_mut().take_refused();
+        let trap = Trap::of(error).after(refused.map(|refused| format!("it was refused to grow: {refused}")));
+        let message = trap.summary();
+        let is_overrun = error.is::<Overrun>();
+        let what = if is_overrun { "timed out" } else { "trapped" };
+        self.broken = Some(Box::new((trap, format!("iteration {number} {what}"))));
+        if is_overrun { Outcome::TimedOut { message } } else { Outcome::Trapped { message } }
+    }
+}
+
 /// Calls `options` in an instance of its own. Requests are refused there.
 pub(super) async fn options(
     pre: &wit::JourneyPre<State>,
     engine: &Engine,
     env: BTreeMap<String, String>,
     log: Box<dyn Fn(&str) + Send + Sync>,
+    limits: &Limits,
     limit: Duration,
     symbols: &Symbols,
 ) -> Result<String, JourneyError> {
-    let http = Arc::new(Http::default());
-    let registry = Arc::new(Registry::default());
+    // Whoever starts a run waits for its options and for nothing else.
+    let limits = Arc::new(Limits { cpu_timeout: limits.cpu_timeout.min(limit), ..limits.clone() });
     let run = Run {
         started: Instant::now(),
         seed: 0,
-        registry: Arc::clone(&registry),
+        registry: Arc::default(),
         sink: Arc::new(OnlyLog(log)),
-        http: Arc::clone(&http),
+        http: Arc::default(),
         pace: None,
         files: Arc::default(),
+        secrets: None,
         may_send: false,
-        limits: Arc::default(),
+        limits: Arc::clone(&limits),
         policy: Arc::default(),
     };
-    let local = Local::new(Recorder::discard(), registry, SystemTags::default(), http);
+    let local = Local::new(Recorder::discard(), &run, SystemTags::default());
     let identity = Identity {
         vu: 0,
         instance: 1,
@@ -260,13 +298,22 @@ pub(super) async fn options(
         connections: Connections::PerRequest,
     };
     let host = Host::new(Arc::new(run), &Rc::new(local), identity);
-    let limits = Limits::default();
-    let mut store = State::store(engine, host, usize::try_from(limits.memory).unwrap_or(usize::MAX), limit);
+    let budget = Arc::new(Budget::new(&limits));
+    let mut store = State::store(engine, host, &limits, &budget);
     let called = async {
         let journey = pre.instantiate_async(&mut store).await;
         let journey = journey.map_err(|error| JourneyError::Instantiate { message: Trap::of(&error).summary() })?;
+        store.data_mut().is_made();
         let returned = journey.call_options(&mut store).await.map(Ok);
         once_done("options", returned, &store, symbols)
+    };
+    let called = async {
+        match Watch::of_once(&limits) {
+            None => called.await,
+            Some(watch) => watch.over(async { Ok(called.await) }).await.unwrap_or_else(|error| {
+                Err(JourneyError::Trapped { function: "options", message: Trap::of(&error).summary() })
+            }),
+        }
     };
     tokio::time::timeout(limit, called).await.unwrap_or(Err(JourneyError::TimedOut { function: "options", limit }))
 }
@@ -287,11 +334,12 @@ fn once_done<T>(
     }
 }
 
-/// Turns what a guest calls a success into a failure if a request had no answer and was to fail it (`throw`).
+/// Turns what a guest calls a success into a failure if a request had no answer and was to fail it (`throw`). Cuts what
+/// a guest says of its failure, since many such messages may wait for somebody to tell of them.
 fn unless_thrown<T>(returned: Result<T, String>, thrown: Option<String>) -> Result<T, String> {
     match thrown {
         Some(message) if returned.is_ok() => Err(message),
-        _ => returned,
+        _ => returned.map_err(|message| shorten(message, LONGEST_FAILURE)),
     }
 }
 
@@ -310,11 +358,11 @@ impl Sink for ToContext {
     }
 
     fn abort(&self, reason: &str) {
-        self.0.control.abort(reason);
+        self.0.abort(reason);
     }
 
     fn fail(&self, reason: &str) {
-        self.0.control.fail(reason);
+        self.0.fail(reason);
     }
 }
 

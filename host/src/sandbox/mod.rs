@@ -4,6 +4,7 @@
 //! implements [`crate::vu::Journey`]. Hides the engine's settings, the memory slabs, the compile cache and the clock
 //! that interrupts guests.
 
+mod budget;
 mod cache;
 mod engine;
 mod inspect;
@@ -12,6 +13,7 @@ mod instance;
 mod slab;
 mod state;
 mod trap;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -117,8 +119,10 @@ pub struct Component {
     compiled: wasmtime::component::Component,
     pre: wit::JourneyPre<State>,
     mode: MemoryMode,
-    /// The most bytes that the engine has room for per instance.
-    memory: u64,
+    /// What the engine was made for.
+    made_for: Limits,
+    /// What `options` may use.
+    limits: Limits,
     digest: String,
     bytes: Arc<Vec<u8>>,
     /// What it is called where it breaks.
@@ -130,14 +134,13 @@ pub struct Component {
 impl Component {
     /// Checks and compiles a component, or finds it compiled in the cache.
     pub fn load(bytes: Vec<u8>, cache: Option<Cache>) -> Result<Self, LoadError> {
-        Self::with_memory(Arc::new(bytes), cache, Limits::default().memory)
+        Self::with_limits(Arc::new(bytes), cache, Limits::default())
     }
 
-    fn with_memory(bytes: Arc<Vec<u8>>, cache: Option<Cache>, memory: u64) -> Result<Self, LoadError> {
+    fn with_limits(bytes: Arc<Vec<u8>>, cache: Option<Cache>, limits: Limits) -> Result<Self, LoadError> {
         inspect::check_kind(&bytes)?;
         let mode = MemoryMode::of(inspect::data_size(&bytes));
-        let slot = usize::try_from(memory).unwrap_or(usize::MAX);
-        let engine = engine::engine(mode, slot).map_err(|error| LoadError::Engine { message: error.to_string() })?;
+        let engine = engine::engine(mode, &limits).map_err(|error| LoadError::Engine { message: error.to_string() })?;
         let digest = Sha256::digest(&*bytes).iter().fold(String::new(), |mut hex, byte| {
             let _ = write!(hex, "{byte:02x}");
             hex
@@ -149,7 +152,8 @@ impl Component {
         };
         let pre = link(&engine, &compiled)?;
         engine::start_clock(&engine);
-        Ok(Self { engine, compiled, pre, mode, memory, digest, bytes, name: None, cache, not_kept })
+        let made_for = limits.clone();
+        Ok(Self { engine, compiled, pre, mode, made_for, limits, digest, bytes, name: None, cache, not_kept })
     }
 
     /// Gives it the name by which messages call it, such as its file's.
@@ -157,6 +161,16 @@ impl Component {
     pub fn named(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
         self
+    }
+
+    /// Holds [`Self::options`] to these limits; a journey is held to those of its plan.
+    pub fn within(mut self, limits: Limits) -> Result<Self, LoadError> {
+        if !engine::serves(&self.made_for, &limits) {
+            let name = self.name;
+            return Self::with_limits(self.bytes, self.cache, limits).map(|component| Self { name, ..component });
+        }
+        self.limits = limits;
+        Ok(self)
     }
 
     /// What the component is, wants and offers.
@@ -184,14 +198,15 @@ impl Component {
         env: BTreeMap<String, String>,
         log: impl Fn(&str) + Send + Sync + 'static,
     ) -> Result<String, JourneyError> {
-        instance::options(&self.pre, &self.engine, env, Box::new(log), OPTIONS_TIMEOUT, &self.symbols()).await
+        let symbols = self.symbols();
+        instance::options(&self.pre, &self.engine, env, Box::new(log), &self.limits, OPTIONS_TIMEOUT, &symbols).await
     }
 
     /// Makes the journey of a plan.
     pub fn journey(&self, plan: &Plan) -> Result<Sandbox, LoadError> {
-        if plan.limits.memory > self.memory {
-            let larger = Self::with_memory(Arc::clone(&self.bytes), self.cache.clone(), plan.limits.memory)?;
-            return Ok(Sandbox::new(larger.engine, larger.pre, self.symbols(), plan));
+        if !engine::serves(&self.made_for, &plan.limits) {
+            let other = Self::with_limits(Arc::clone(&self.bytes), self.cache.clone(), plan.limits.clone())?;
+            return Ok(Sandbox::new(other.engine, other.pre, self.symbols(), plan));
         }
         Ok(Sandbox::new(self.engine.clone(), self.pre.clone(), self.symbols(), plan))
     }

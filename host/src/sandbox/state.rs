@@ -1,39 +1,88 @@
 //! What a store holds: the VU's side of every interface, and what its limits are checked against.
 
-use std::time::Duration;
+use std::sync::Arc;
 
 use wasmtime::{Engine, ResourceLimiter, Store, StoreContextMut, UpdateDeadline};
 use wasmtime_wasi::{WasiCtxView, WasiView};
 
+use super::budget::{Budget, Refused};
 use super::engine::TICK;
+use super::watch::Overrun;
 use crate::capability::Host;
+use crate::plan::Limits;
 
-/// The most elements all tables of an instance may have.
-const MAX_TABLE_ELEMENTS: usize = 100_000;
+/// Core instances of a component: a program is a few, and a component made of several is some of those.
+const MOST_INSTANCES: usize = 100;
+const MOST_TABLES: usize = 100;
+/// Each has address space of its own for all that it may grow to.
+const MOST_MEMORIES: usize = 20;
 
 /// A store's data.
 pub(super) struct State {
     pub(super) host: Host,
-    memory: usize,
+    limits: Arc<Limits>,
+    budget: Arc<Budget>,
+    /// Bytes of all its memories.
+    memory: u64,
+    /// Elements of all its tables.
+    elements: u64,
+    /// Whether there is an instance; until then there is nobody who could go on with less.
+    is_made: bool,
+    /// What it was refused last.
+    refused: Option<Box<Refused>>,
     /// Ticks that the guest computed without calling the host.
     ticks: u32,
     most_ticks: u32,
 }
 
-/// A guest computed for too long without calling the host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the guest computed for {0:?} without calling the host (`cpu-timeout`)")]
-pub(super) struct ComputedTooLong(pub(super) Duration);
-
 impl State {
     /// Makes a store of a VU.
-    pub(super) fn store(engine: &Engine, host: Host, memory: usize, cpu: Duration) -> Store<Self> {
-        let most_ticks = u32::try_from(cpu.as_nanos().div_ceil(TICK.as_nanos())).unwrap_or(u32::MAX);
-        let mut store = Store::new(engine, Self { host, memory, ticks: 0, most_ticks });
+    pub(super) fn store(engine: &Engine, host: Host, limits: &Arc<Limits>, budget: &Arc<Budget>) -> Store<Self> {
+        let most_ticks = u32::try_from(limits.cpu_timeout.as_nanos().div_ceil(TICK.as_nanos())).unwrap_or(u32::MAX);
+        let state = Self {
+            host,
+            limits: Arc::clone(limits),
+            budget: Arc::clone(budget),
+            memory: 0,
+            elements: 0,
+            is_made: false,
+            refused: None,
+            ticks: 0,
+            most_ticks,
+        };
+        let mut store = Store::new(engine, state);
         store.limiter(|state| state);
+        store.set_hostcall_fuel(usize::try_from(limits.host_call_bytes).unwrap_or(usize::MAX));
+        store.set_max_component_handles(limits.handles as usize);
         store.epoch_deadline_callback(tick);
         store.set_epoch_deadline(1);
         store
+    }
+
+    /// From now on there is a guest that is told when it gets no more.
+    pub(super) fn is_made(&mut self) {
+        self.is_made = true;
+    }
+
+    /// What the guest was refused since the last call, which may be why it broke.
+    pub(super) fn take_refused(&mut self) -> Option<Refused> {
+        self.refused.take().map(|refused| *refused)
+    }
+
+    /// A guest that grows is told no; one that is only to be made has nobody to tell.
+    fn refuse(&mut self, refused: Refused) -> wasmtime::Result<bool> {
+        if !self.is_made {
+            return Err(refused.into());
+        }
+        self.refused = Some(Box::new(refused));
+        Ok(false)
+    }
+}
+
+impl Drop for State {
+    fn drop(&mut self) {
+        self.budget.memory.give_back(self.memory);
+        self.budget.elements.give_back(self.elements);
     }
 }
 
@@ -52,7 +101,7 @@ fn tick(mut context: StoreContextMut<'_, State>) -> wasmtime::Result<UpdateDeadl
     }
     state.ticks += 1;
     if state.ticks > state.most_ticks {
-        return Err(ComputedTooLong(TICK * state.most_ticks).into());
+        return Err(Overrun::AtOnce(TICK * state.most_ticks).into());
     }
     // tokio polls its timers before it wakes a task that yielded this way; wasmtime's own yield would let them wait for
     // 61 polls.
@@ -65,12 +114,52 @@ impl WasiView for State {
     }
 }
 
+/// What was granted stays taken until the store is dropped, even if the system then had no memory to give: a guest that
+/// could have it taken back could have it taken back twice.
 impl ResourceLimiter for State {
-    fn memory_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
-        Ok(desired <= self.memory)
+    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
+        let (had, more) = (self.memory, desired.saturating_sub(current) as u64);
+        let refused = |what, option, had, limit| Refused { what, option, had, more, limit, is_bytes: true };
+        let own = self.limits.memory;
+        if had.saturating_add(more) > own {
+            return self.refuse(refused("the memory of a virtual user", "memory", had, own));
+        }
+        if let Err((had, limit)) = self.budget.memory.take(more) {
+            return self.refuse(refused("the memory of all virtual users", "run-memory", had, limit));
+        }
+        self.memory = had + more;
+        Ok(true)
     }
 
-    fn table_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
-        Ok(desired <= MAX_TABLE_ELEMENTS)
+    fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
+        let (had, more) = (self.elements, desired.saturating_sub(current) as u64);
+        let refused = |what, option, had, limit| Refused { what, option, had, more, limit, is_bytes: false };
+        let own = u64::from(self.limits.table_elements);
+        if had.saturating_add(more) > own {
+            return self.refuse(refused("the table elements of a virtual user", "table-elements", had, own));
+        }
+        if let Err((had, limit)) = self.budget.elements.take(more) {
+            return self.refuse(refused("the table elements of all virtual users", "run-table-elements", had, limit));
+        }
+        self.elements = had + more;
+        Ok(true)
+    }
+
+    fn instances(&self) -> usize {
+        MOST_INSTANCES
+    }
+
+    fn tables(&self) -> usize {
+        MOST_TABLES
+    }
+
+    fn memories(&self) -> usize {
+        MOST_MEMORIES
     }
 }

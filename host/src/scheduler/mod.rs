@@ -135,7 +135,7 @@ impl<W: Worker> Crew<W> {
         );
         Self {
             scenario: scenario.clone(),
-            pool: Rc::new(pool),
+            pool: Rc::new(pool.with_max_traps(plan.limits.max_traps)),
             vus: Vec::new(),
             warnings: Arc::clone(&setup.warnings),
             timer: setup.timer,

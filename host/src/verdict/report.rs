@@ -61,6 +61,16 @@ pub enum Ending {
         /// The journey's words.
         reason: String,
     },
+    /// Its iterations used up the computing time that the run had.
+    CpuUsedUp {
+        /// How much that was.
+        limit: Duration,
+    },
+    /// As many iterations trapped or timed out as the run may have.
+    TooManyTraps {
+        /// How many that are.
+        limit: u64,
+    },
     /// `setup` failed; nothing ran.
     SetupFailed {
         /// Why.
@@ -80,6 +90,20 @@ pub enum Ending {
         /// Why.
         message: String,
     },
+}
+
+impl Ending {
+    /// The same with its words, which may be the journey's, changed.
+    #[must_use]
+    pub fn map_words(self, change: impl FnOnce(String) -> String) -> Self {
+        match self {
+            Self::JourneyAborted { reason } => Self::JourneyAborted { reason: change(reason) },
+            Self::SetupFailed { message } => Self::SetupFailed { message: change(message) },
+            Self::TeardownFailed { message } => Self::TeardownFailed { message: change(message) },
+            Self::JourneyFailed { message } => Self::JourneyFailed { message: change(message) },
+            silent => silent,
+        }
+    }
 }
 
 /// A metric, or a part of it, and what came of it.

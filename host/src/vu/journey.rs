@@ -8,7 +8,9 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::Detail;
+use super::log_rate::LogRate;
 use crate::metrics::{Recorder, Registry, Tags};
+use crate::redact::Redactor;
 
 /// A user's script, ready to be run by every worker.
 pub trait Journey: Send + Sync + 'static {
@@ -158,6 +160,11 @@ pub struct Context {
     /// Where messages for the user go.
     notices: SyncSender<Notice>,
     lost_notices: AtomicU64,
+    log_rate: LogRate,
+    /// Iterations that trapped, timed out, or had no instance.
+    traps: AtomicU64,
+    /// What takes the run's secrets out of texts.
+    redactor: Option<Arc<Redactor>>,
 }
 
 impl Context {
@@ -174,20 +181,81 @@ impl Context {
             control: Control::default(),
             notices,
             lost_notices: AtomicU64::new(0),
+            log_rate: LogRate::new(None),
+            traps: AtomicU64::new(0),
+            redactor: None,
         }
     }
 
-    /// Passes a message on. Never waits: when the reader is behind, the message is counted as lost.
-    pub fn notify(&self, notice: Notice) {
+    /// Has the run's secrets taken out of what is said from now on.
+    #[must_use]
+    pub fn redacting(self, redactor: Option<Arc<Redactor>>) -> Self {
+        Self { redactor, ..self }
+    }
+
+    /// A text without the run's secrets. Whatever a journey, a trap or a server may have put into a text goes through
+    /// here before it is shown, kept or reported.
+    #[must_use]
+    pub fn redacted(&self, text: String) -> String {
+        match &self.redactor {
+            None => text,
+            Some(redactor) => redactor.owned(text),
+        }
+    }
+
+    /// What takes the run's secrets out of texts, if it has any.
+    #[must_use]
+    pub fn redactor(&self) -> Option<&Arc<Redactor>> {
+        self.redactor.as_ref()
+    }
+
+    /// Ends the run by the journey's will.
+    pub fn abort(&self, reason: &str) {
+        self.control.abort(&self.redacted(reason.to_owned()));
+    }
+
+    /// Marks the run as failed by the journey's will.
+    pub fn fail(&self, reason: &str) {
+        self.control.fail(&self.redacted(reason.to_owned()));
+    }
+
+    /// Passes on only so many bytes per second of what the journey says itself.
+    #[must_use]
+    pub fn log_at_most(self, bytes_per_second: u64) -> Self {
+        Self { log_rate: LogRate::new(Some(bytes_per_second)), ..self }
+    }
+
+    /// Passes a message on. Never waits: when the reader is behind, the message is counted as lost, and when the journey
+    /// says more than it may, as dropped.
+    pub fn notify(&self, mut notice: Notice) {
+        if !notice.from_host && !self.log_rate.admits(notice.message.len(), self.started.elapsed()) {
+            return;
+        }
+        notice.message = self.redacted(notice.message);
+        notice.detail = notice.detail.map(|detail| match self.redactor.clone() {
+            None => detail,
+            Some(redactor) => Detail::new(move || redactor.owned(detail.text())),
+        });
         if let Err(TrySendError::Full(_)) = self.notices.try_send(notice) {
             self.lost_notices.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Counts an iteration that broke, and returns how many did.
+    pub(super) fn count_trap(&self) -> u64 {
+        self.traps.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// Messages that the reader was too slow for.
     #[must_use]
     pub fn lost_notices(&self) -> u64 {
         self.lost_notices.load(Ordering::Relaxed)
+    }
+
+    /// Messages of the journey beyond what it may say.
+    #[must_use]
+    pub fn dropped_logs(&self) -> u64 {
+        self.log_rate.dropped()
     }
 }
 
@@ -231,13 +299,44 @@ pub struct Control {
 #[derive(Debug, Default)]
 struct Wishes {
     abort: Option<String>,
+    exhausted: Option<Exhausted>,
     fail: Option<String>,
+}
+
+/// What a run has used up, which ends it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exhausted {
+    /// Its computing time.
+    Cpu {
+        /// How much it had.
+        limit: Duration,
+    },
+    /// The iterations that may end in a trap or a missed deadline.
+    Traps {
+        /// How many it had.
+        limit: u64,
+    },
+}
+
+/// Why the run is to end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// The journey asked for it.
+    Aborted(String),
+    /// It used up what it had.
+    Exhausted(Exhausted),
 }
 
 impl Control {
     /// Asks for the end of the run. The first reason is kept.
     pub fn abort(&self, reason: &str) {
         self.wishes().abort.get_or_insert_with(|| reason.to_owned());
+        self.changed.notify_one();
+    }
+
+    /// Ends the run because it used something up. The first is kept.
+    pub fn exhaust(&self, what: Exhausted) {
+        self.wishes().exhausted.get_or_insert(what);
         self.changed.notify_one();
     }
 
@@ -258,12 +357,15 @@ impl Control {
         self.wishes().fail.clone()
     }
 
-    /// Waits until the end of the run was asked for. Only one task may wait.
-    pub async fn wait_for_abort(&self) -> String {
+    /// Waits until the run is to end. Only one task may wait.
+    pub async fn wait_for_end(&self) -> End {
         loop {
-            if let Some(reason) = self.aborted() {
-                return reason;
+            let wishes = self.wishes();
+            let exhausted = wishes.exhausted.map(End::Exhausted);
+            if let Some(end) = exhausted.or_else(|| wishes.abort.clone().map(End::Aborted)) {
+                return end;
             }
+            drop(wishes);
             self.changed.notified().await;
         }
     }

@@ -8,6 +8,7 @@ mod detail;
 pub(crate) mod fake;
 mod handle;
 mod journey;
+mod log_rate;
 mod pool;
 mod tally;
 
@@ -19,7 +20,8 @@ use std::time::Duration;
 pub use detail::Detail;
 pub use handle::{Handle, Wish};
 pub use journey::{
-    Context, Control, Instance, Iteration, Journey, JourneyError, Lifecycle, Notice, NoticeLevel, Outcome, Seat, Worker,
+    Context, Control, End, Exhausted, Instance, Iteration, Journey, JourneyError, Lifecycle, Notice, NoticeLevel,
+    Outcome, Seat, Worker,
 };
 pub use pool::Pool;
 pub use tally::{Active, Tally};
@@ -27,14 +29,18 @@ pub use tally::{Active, Tally};
 use tally::Running;
 use tokio::time::Instant;
 
-/// How long a VU that got no instance waits before it goes on.
+/// How long a VU that got no instance waits at least before it goes on.
 const PAUSE: Duration = Duration::from_millis(100);
+/// How long a VU waits at most that breaks again and again.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// One virtual user.
 pub struct Vu<W: Worker> {
     pool: Rc<Pool<W>>,
     handle: Rc<Handle>,
     instance: Option<W::Instance>,
+    /// How many iterations in a row broke their instance, or had none.
+    broken: u32,
 }
 
 /// Which iteration is to be run, and since when.
@@ -52,7 +58,7 @@ impl<W: Worker> Vu<W> {
     /// Makes a VU that has no instance yet.
     #[must_use]
     pub fn new(pool: Rc<Pool<W>>, handle: Rc<Handle>) -> Self {
-        Self { pool, handle, instance: None }
+        Self { pool, handle, instance: None, broken: 0 }
     }
 
     /// What decides about it.
@@ -75,7 +81,9 @@ impl<W: Worker> Vu<W> {
     /// Runs one iteration and records it. Dropping the future interrupts the iteration; the VU must be dropped too.
     ///
     /// A closed model's VU gives way to other tasks at least once, so that a journey that never waits does not starve
-    /// its neighbours. In an open model the wait for the next arrival does that.
+    /// its neighbours. In an open model the wait for the next arrival does that. A VU whose iterations break again and
+    /// again waits longer and longer before the next, so that a storm of traps takes little of the machine: in an open
+    /// model it has no time for arrivals meanwhile, which are then dropped and counted.
     pub async fn iterate(&mut self, turn: Turn) {
         let number = self.handle.next_iteration();
         let running = Running::new(self.pool.tally(), &self.handle);
@@ -84,7 +92,8 @@ impl<W: Worker> Vu<W> {
             Err(error) => {
                 running.finish();
                 self.pool.fail_without_instance(&self.handle, &error);
-                self.idle_until(Instant::now() + PAUSE).await;
+                let pause = PAUSE.max(self.breaks());
+                self.idle_until(Instant::now() + pause).await;
                 return;
             }
         };
@@ -93,19 +102,38 @@ impl<W: Worker> Vu<W> {
         let (outcome, waited) = watch(instance.iterate(&iteration)).await;
         let took = begin.elapsed();
         running.finish();
-        // A trapped instance may hold half-finished state, so it is never reused.
         let mut detail = None;
-        if matches!(outcome, Outcome::Trapped { .. } | Outcome::TimedOut { .. }) {
-            detail = self.instance.take().and_then(|mut instance| instance.detail());
-        }
+        let pause = match &outcome {
+            Outcome::Completed | Outcome::Failed { .. } => {
+                self.broken = 0;
+                Duration::ZERO
+            }
+            // A trapped instance may hold half-finished state, so it is never reused.
+            Outcome::Trapped { .. } => {
+                detail = self.instance.take().and_then(|mut instance| instance.detail());
+                took + self.breaks()
+            }
+            // It took its time already.
+            Outcome::TimedOut { .. } => {
+                detail = self.instance.take().and_then(|mut instance| instance.detail());
+                self.breaks()
+            }
+        };
         let delay = turn.due.map(|due| begin.saturating_duration_since(due));
         self.pool.record(&self.handle, &outcome, detail, took, delay);
-        let least = self.pool.min_iteration();
+        let least = self.pool.min_iteration().max(pause);
         if took < least {
             self.idle_until(begin + least).await;
         } else if !waited && turn.due.is_none() {
             tokio::task::yield_now().await;
         }
+    }
+
+    /// Counts an iteration that broke, and returns how long to wait: nothing after the first, then 2 ms, 4 ms and so on.
+    fn breaks(&mut self) -> Duration {
+        let pause = Duration::from_millis(1 << self.broken.min(10));
+        self.broken = self.broken.saturating_add(1);
+        if self.broken == 1 { Duration::ZERO } else { pause.min(LONGEST_PAUSE) }
     }
 
     /// Waits until a moment, or until something else than running is asked of the VU.

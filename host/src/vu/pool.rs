@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::tally::increment;
-use super::{Context, Detail, Handle, JourneyError, Notice, NoticeLevel, Outcome, Seat, Tally, Worker};
+use super::{Context, Detail, Exhausted, Handle, JourneyError, Notice, NoticeLevel, Outcome, Seat, Tally, Worker};
 use crate::metrics::{Recorder, SeriesId, Tags, builtin};
 
 /// What the VUs of one scenario share on one thread.
@@ -17,6 +17,8 @@ pub struct Pool<W> {
     seat: Seat,
     series: Series,
     min_iteration: Duration,
+    /// Iterations that may break before the run ends.
+    max_traps: Option<u64>,
     tally: Rc<Tally>,
 }
 
@@ -55,7 +57,13 @@ impl<W: Worker> Pool<W> {
         min_iteration: Duration,
     ) -> Self {
         let series = Series::new(&recorder, &seat.tags, iteration_tags);
-        Self { worker, context, recorder, seat, series, min_iteration, tally: Rc::default() }
+        Self { worker, context, recorder, seat, series, min_iteration, max_traps: None, tally: Rc::default() }
+    }
+
+    /// Ends the run when so many iterations on this machine trapped or timed out.
+    #[must_use]
+    pub fn with_max_traps(self, max_traps: Option<u64>) -> Self {
+        Self { max_traps, ..self }
     }
 
     /// The counts.
@@ -131,6 +139,16 @@ impl<W: Worker> Pool<W> {
         };
         increment(&self.tally.failed);
         self.tell_failure(handle, format!("iteration {what}: {message}"), detail);
+        if !matches!(outcome, Outcome::Failed { .. }) {
+            self.count_trap();
+        }
+    }
+
+    fn count_trap(&self) {
+        let traps = self.context.count_trap();
+        if let Some(limit) = self.max_traps.filter(|limit| traps >= *limit) {
+            self.context.control.exhaust(Exhausted::Traps { limit });
+        }
     }
 
     /// Counts an iteration that could not even begin as a failed one, so that a run of such iterations is not green.
@@ -139,6 +157,7 @@ impl<W: Worker> Pool<W> {
         self.recorder.add(self.series.iterations, 1.0);
         self.recorder.add(self.series.failed, 1.0);
         self.tell_failure(handle, error.to_string(), None);
+        self.count_trap();
     }
 }
 

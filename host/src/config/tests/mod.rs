@@ -4,6 +4,7 @@ mod documentation;
 mod executors;
 mod http;
 mod layers;
+mod limits;
 mod mistakes;
 mod tls;
 

@@ -30,6 +30,8 @@ const LIBRARY: &str = "Rust's own libraries";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Trap {
     cause: String,
+    /// What most guests answer with a trap that does not say why.
+    after: Option<String>,
     frames: Vec<Frame>,
 }
 
@@ -49,7 +51,12 @@ impl Trap {
             let name = frame.func_name().map_or_else(|| format!("<function {}>", frame.func_index()), readable);
             Frame { name, offset: frame.module_offset() }
         });
-        Self { cause: error.root_cause().to_string(), frames: frames.collect() }
+        Self { cause: error.root_cause().to_string(), after: None, frames: frames.collect() }
+    }
+
+    /// Adds what the host did to the guest before.
+    pub(super) fn after(self, after: Option<String>) -> Self {
+        Self { after, ..self }
     }
 
     /// The trap in a line, and the functions below it: the same for all that trap alike.
@@ -101,6 +108,9 @@ impl Trap {
             }
         }
         let mut text = plain(&self.cause);
+        if let Some(after) = &self.after {
+            let _ = write!(text, "\n    after {}", plain(after));
+        }
         for (line, times) in &lines {
             let _ = write!(text, "\n    at {line}");
             if *times > 1 {

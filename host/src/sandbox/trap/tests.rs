@@ -12,14 +12,17 @@ fn a_name_cannot_move_the_cursor_or_forge_a_line() {
 #[test]
 fn a_recursion_is_told_of_once() {
     let frame = |name: &str| Frame { name: name.to_owned(), offset: None };
-    let trap =
-        Trap { cause: "stack overflow".to_owned(), frames: vec![frame("f"), frame("f"), frame("f"), frame("g")] };
+    let trap = Trap {
+        cause: "stack overflow".to_owned(),
+        after: None,
+        frames: vec![frame("f"), frame("f"), frame("f"), frame("g")],
+    };
     assert_eq!(trap.summary(), "stack overflow\n    at f … 3 times\n    at g");
 }
 
 #[test]
 fn the_last_words_and_the_journey_stand_below_the_stack() {
-    let trap = Trap { cause: "unreachable".to_owned(), frames: Vec::new() };
+    let trap = Trap { cause: "unreachable".to_owned(), after: None, frames: Vec::new() };
     let symbols = Symbols::of(&Arc::new(Vec::new()), Some("shop.wasm".to_owned()));
     let said = ["warning: panicked at src/lib.rs:4:5:".to_owned(), "warning: no\nsuch item".to_owned()];
     assert_eq!(
