@@ -6,6 +6,8 @@
 mod check;
 mod cookies;
 mod extract;
+#[cfg(test)]
+mod fuzz;
 mod http;
 mod local;
 mod log;

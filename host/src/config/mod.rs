@@ -48,6 +48,7 @@ mod files;
 mod findings;
 mod flags;
 mod foreign;
+mod grants;
 mod http;
 mod identities;
 mod layer;
@@ -63,6 +64,7 @@ mod presentation;
 mod problem;
 mod scenario;
 mod scenario_options;
+mod secrets;
 mod stack;
 mod stage_options;
 mod thresholds;
@@ -82,7 +84,7 @@ pub use origins::{Origin, Origins};
 pub use presentation::Presentation;
 pub use problem::{Problem, Problems};
 
-use crate::plan::{Limits, Plan};
+use crate::plan::{Limits, Plan, Policy};
 use fields::Given;
 use files::Files;
 use findings::Findings;
@@ -102,7 +104,7 @@ pub struct Sources<'a> {
     pub file: Option<(&'a Path, &'a str)>,
     /// How files that options name are read.
     pub reader: FileReader<'a>,
-    /// The environment of the process; only `SQUALL_*` and `SSLKEYLOGFILE` are looked at.
+    /// The environment of the process; only `SQUALL_*`, `SSLKEYLOGFILE` and what secrets name is looked at.
     pub environment: &'a [(String, String)],
     /// The flags that were given.
     pub flags: Flags,
@@ -148,15 +150,15 @@ pub fn granted(sources: &Sources<'_>) -> BTreeMap<String, String> {
     env.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
-/// What a journey may use, which it has no say in: known before its options are, and so in force while it gives them.
+/// What the journey may use and reach: known before it has said anything, because neither is the journey's to set.
 ///
 /// What is wrong with the sources is left for [`lower()`] to say.
 #[must_use]
-pub fn limits(sources: &Sources<'_>) -> Limits {
+pub fn bounds(sources: &Sources<'_>) -> (Limits, Policy) {
     let mut findings = Findings::default();
     let sources = Sources { journey_options: None, ..sources.clone() };
     let layer = stack::join(layers(&sources, &mut findings), &mut findings);
-    lower::limits(&layer, &beside(&sources))
+    lower::bounds(&layer, &beside(&sources))
 }
 
 fn layers(sources: &Sources<'_>, findings: &mut Findings) -> Vec<Layer> {
@@ -173,6 +175,7 @@ fn beside<'a>(sources: &Sources<'a>) -> Beside<'a> {
     Beside {
         chosen: chosen_scenario(sources),
         files: Files { reader: sources.reader, folder },
+        environment: sources.environment,
         key_log: logs.next().map(|(_, path)| path.as_str()),
     }
 }

@@ -6,6 +6,7 @@ use super::findings::Findings;
 use super::layer::Layer;
 use super::node::Spot;
 use super::pairs::Pairs;
+use super::secrets::SecretOptions;
 use super::values::Shown;
 use crate::plan::http::Connections;
 
@@ -22,8 +23,10 @@ pub(super) fn join(layers: impl IntoIterator<Item = Layer>, findings: &mut Findi
         let names = merged(joined.tls_server_name.take(), layer.tls_server_name.as_ref(), |lower, higher| {
             lower.0.cover(higher.0);
         });
+        let secrets = merged(joined.secrets.take(), layer.secrets.as_ref(), SecretOptions::cover);
         let dns = merged(joined.dns.take(), layer.dns.as_ref(), DnsOptions::cover);
         joined.cover(layer);
+        joined.secrets = secrets;
         (joined.env, joined.hosts, joined.files, joined.tls_server_name, joined.dns) = (env, hosts, files, names, dns);
     }
     joined

@@ -4,9 +4,11 @@
 //! thread's share and a machine's share are the same split. Invalid plans cannot be built: [`Scenario::new`] and
 //! [`Curve::new`] refuse them.
 
+mod component;
 mod curve;
 pub mod duration;
 pub mod http;
+mod imports;
 mod limits;
 mod net;
 mod secret;
@@ -16,11 +18,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use component::ComponentLimits;
 pub use curve::{Cursor, Curve, Stage};
 pub use http::{Http, Secret};
+pub use imports::{ImportPattern, PatternError, UNTRUSTED_IMPORTS};
 pub use limits::{Limits, Policy, Proposal};
 pub use net::{ByDefault, Destination, NetPolicy, Reason, Refusal, Rule, RuleError, Scheme, Source, canonical_host};
-pub use secret::{GrantedSecret, NoHost, SecretHost, is_secret_name};
+pub use secret::{GrantedSecret, is_secret_name};
 pub use share::Share;
 
 use serde::{Deserialize, Serialize};

@@ -7,7 +7,8 @@ use std::time::Duration;
 use serde::Serialize;
 use wasmtime::{Config, Engine, WasmBacktraceDetails};
 
-use crate::plan::Limits;
+use super::{LoadError, proposals};
+use crate::plan::{Limits, Policy};
 
 /// How often guests are interrupted so that others have their turn.
 pub(super) const TICK: Duration = Duration::from_micros(500);
@@ -48,7 +49,7 @@ pub(super) fn serves(made: &Limits, wanted: &Limits) -> bool {
 }
 
 /// Makes an engine for guests with these limits.
-pub(super) fn engine(mode: MemoryMode, limits: &Limits) -> wasmtime::Result<Engine> {
+pub(super) fn engine(mode: MemoryMode, limits: &Limits, policy: &Policy) -> Result<Engine, LoadError> {
     let (memory, stack) = (usize::try_from(limits.memory).unwrap_or(usize::MAX), limits.stack as usize);
     let mut config = Config::new();
     config
@@ -57,9 +58,12 @@ pub(super) fn engine(mode: MemoryMode, limits: &Limits) -> wasmtime::Result<Engi
         .epoch_interruption(limits.interrupt)
         .max_wasm_stack(stack)
         .async_stack_size(stack + HOST_STACK)
-        .wasm_backtrace_details(WasmBacktraceDetails::Disable);
+        .wasm_backtrace_details(WasmBacktraceDetails::Disable)
+        // One core is what a component of a stranger may keep busy.
+        .parallel_compilation(!policy.untrusted);
+    proposals::configure(&mut config, policy)?;
     use_slabs(&mut config, mode, memory, stack + HOST_STACK);
-    Engine::new(&config)
+    Engine::new(&config).map_err(|error| LoadError::Engine { message: format!("{error:#}") })
 }
 
 /// Takes stacks, and in dense mode memories, from slabs.

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use wasmtime::{Engine, Store};
 
 use super::budget::Budget;
+use super::crowd::Crowd;
 use super::state::State;
 use super::trap::{Symbols, Trap};
 use super::watch::{Overrun, RunCpu, Watch};
@@ -92,6 +93,7 @@ impl Journey for Sandbox {
             symbols: Arc::clone(&self.symbols),
             limits: Arc::clone(&self.limits),
             budget: Arc::clone(&self.budget),
+            crowd: Rc::default(),
             iterations: Watch::of_iterations(&self.limits, self.cpu.as_ref(), context),
             once: Watch::of_once(&self.limits),
             run: Arc::new(run),
@@ -115,6 +117,7 @@ pub struct SandboxWorker {
     symbols: Arc<Symbols>,
     limits: Arc<Limits>,
     budget: Arc<Budget>,
+    crowd: Rc<Crowd>,
     /// What watches over iterations, and over what runs once.
     iterations: Option<Rc<Watch>>,
     once: Option<Rc<Watch>>,
@@ -144,7 +147,7 @@ impl SandboxWorker {
         watch: Option<&Watch>,
     ) -> Result<(Store<State>, wit::Journey), JourneyError> {
         let host = Host::new(Arc::clone(&self.run), &self.local, identity);
-        let mut store = State::store(&self.engine, host, &self.limits, &self.budget);
+        let mut store = State::store(&self.engine, host, &self.limits, &self.budget, &self.crowd);
         let making = self.pre.instantiate_async(&mut store);
         let journey = match watch {
             None => making.await,
@@ -194,7 +197,8 @@ impl Worker for SandboxWorker {
             env: Arc::clone(&seat.env),
             connections: self.connections.get(&seat.scenario).copied().unwrap_or(self.run.http.connections),
         };
-        let (store, journey) = self.instance(identity, self.iterations.as_deref()).await?;
+        let (mut store, journey) = self.instance(identity, self.iterations.as_deref()).await?;
+        store.data_mut().join();
         let (exec, data) = (Arc::clone(&seat.exec), Arc::clone(&seat.data));
         let (watch, symbols) = (self.iterations.clone(), Arc::clone(&self.symbols));
         Ok(SandboxInstance { store, journey, exec, data, watch, symbols, broken: None })
@@ -227,7 +231,9 @@ impl Lifecycle for SandboxWorker {
 
 impl Instance for SandboxInstance {
     async fn iterate(&mut self, iteration: &Iteration) -> Outcome {
-        self.store.data_mut().host.begin(iteration.number, iteration.index, iteration.stream);
+        let state = self.store.data_mut();
+        state.begin();
+        state.host.begin(iteration.number, iteration.index, iteration.stream);
         self.store.set_epoch_deadline(1);
         let call = self.journey.call_iterate(&mut self.store, &self.exec, &self.data);
         let returned = match &self.watch {
@@ -299,7 +305,7 @@ pub(super) async fn options(
     };
     let host = Host::new(Arc::new(run), &Rc::new(local), identity);
     let budget = Arc::new(Budget::new(&limits));
-    let mut store = State::store(engine, host, &limits, &budget);
+    let mut store = State::store(engine, host, &limits, &budget, &Rc::default());
     let called = async {
         let journey = pre.instantiate_async(&mut store).await;
         let journey = journey.map_err(|error| JourneyError::Instantiate { message: Trap::of(&error).summary() })?;

@@ -92,32 +92,30 @@ pub fn bombs() -> Vec<Row> {
         text("100,000 functions", || {
             Guest::idle()
                 .core(&"(func (param i32) (result i32) (i32.add (local.get 0) (i32.const 7)))".repeat(100_000))
-                .as_text()
+                .text()
         }),
         text("function of 1,000,000 locals", || {
-            Guest::idle().core(&format!("(func (local {}))", "i64 ".repeat(1_000_000))).as_text()
+            Guest::idle().core(&format!("(func (local {}))", "i64 ".repeat(1_000_000))).text()
         }),
         text("function of 1,000,000 blocks", || {
-            Guest::idle().core(&format!("(func {})", "block br 0 end ".repeat(1_000_000))).as_text()
+            Guest::idle().core(&format!("(func {})", "block br 0 end ".repeat(1_000_000))).text()
         }),
         text("blocks 100,000 deep", || {
             let depth = 100_000;
-            Guest::idle().core(&format!("(func {} {})", "block ".repeat(depth), "end ".repeat(depth))).as_text()
+            Guest::idle().core(&format!("(func {} {})", "block ".repeat(depth), "end ".repeat(depth))).text()
         }),
         text("br_table of 500,000", || {
-            Guest::idle()
-                .core(&format!("(func (param i32) (br_table {} (local.get 0)))", "0 ".repeat(500_000)))
-                .as_text()
+            Guest::idle().core(&format!("(func (param i32) (br_table {} (local.get 0)))", "0 ".repeat(500_000))).text()
         }),
         text("arithmetic of 1,000,000 values", || {
             let core =
                 format!("(func (param i64) (result i64) local.get 0 {})", "local.get 0 i64.mul ".repeat(1_000_000));
-            Guest::idle().core(&core).as_text()
+            Guest::idle().core(&core).text()
         }),
         Row::made("data of 100 MB", |folder| {
             let data = "x".repeat(100 << 20);
             let text = Guest::idle().imports(&format!("(core module (memory 2000) (data (i32.const 0) \"{data}\"))"));
-            build_component(folder, "made.wasm", &text.as_text())
+            build_component(folder, "made.wasm", &text.text())
         }),
         Row::made("section of 200 MB that means nothing", |folder| {
             let path = Guest::idle().build(folder);
@@ -136,7 +134,7 @@ pub fn bombs() -> Vec<Row> {
                 let parts = format!("$t{below} ").repeat(10);
                 let _ = write!(types, "(type $t{level} (tuple {parts}))");
             }
-            Guest::idle().imports(&types).as_text()
+            Guest::idle().imports(&types).text()
         }),
         text("10^9 instances of components", || {
             let mut all = "(component $c0 (core module $m) (core instance (instantiate $m)))".to_owned();
@@ -145,11 +143,11 @@ pub fn bombs() -> Vec<Row> {
                 let inner = format!("(instance (instantiate $c{below}))").repeat(10);
                 all = format!("(component $c{level} {all} {inner})");
             }
-            Guest::idle().imports(&format!("{all} (instance (instantiate $c9))")).as_text()
+            Guest::idle().imports(&format!("{all} (instance (instantiate $c9))")).text()
         }),
         text("components 1,000 deep", || {
             let (open, close) = ("(component ".repeat(1000), ")".repeat(1000));
-            Guest::idle().imports(&format!("{open}{close}")).as_text()
+            Guest::idle().imports(&format!("{open}{close}")).text()
         }),
     ]
 }
@@ -159,7 +157,7 @@ fn nested_types(depth: u32) -> String {
     for level in 1..=depth {
         let _ = write!(types, "(type $t{level} (list $t{}))", level - 1);
     }
-    Guest::idle().imports(&types).as_text()
+    Guest::idle().imports(&types).text()
 }
 
 fn leb(bytes: &mut Vec<u8>, mut number: usize) {

@@ -120,11 +120,7 @@ impl Guest {
     }
 
     /// The component in the text format.
-    pub fn as_text(&self) -> String {
-        self.text()
-    }
-
-    fn text(&self) -> String {
+    pub fn text(&self) -> String {
         let Self { options, imports, core, given, body, setup, iterate, teardown } = self;
         let mut escaped = String::new();
         for byte in options.bytes() {

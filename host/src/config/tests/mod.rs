@@ -2,10 +2,12 @@
 
 mod documentation;
 mod executors;
+mod grants;
 mod http;
 mod layers;
 mod limits;
 mod mistakes;
+mod secrets;
 mod tls;
 
 use std::io;
@@ -24,6 +26,7 @@ fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
         "both.pem" => [CERT, KEY].concat().into_bytes(),
         "me.der" => vec![0x30, 0x82, 0xff],
         "data/users.csv" | "conf/users.csv" => b"ann,bob".to_vec(),
+        "key.txt" => b"hunter2!\r\n".to_vec(),
         "half" => vec![0; 600 << 20],
         _ => return Err(io::ErrorKind::NotFound.into()),
     };

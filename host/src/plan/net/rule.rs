@@ -130,6 +130,27 @@ impl Rule {
         matches!(self.whom, Whom::Network(_))
     }
 
+    /// Whether it names hosts by a name or a domain, and neither everybody nor whoever gets a name that ends like one.
+    #[must_use]
+    pub fn is_by_name(&self) -> bool {
+        matches!(self.whom, Whom::Name(_) | Whom::Ending(_)) && !self.is_ragged()
+    }
+
+    /// Whether it names everybody.
+    #[must_use]
+    pub fn is_everybody(&self) -> bool {
+        self.whom == Whom::Everybody
+    }
+
+    /// Whether it names a destination as that is written: a name by its name, an address by its number.
+    #[must_use]
+    pub fn names(&self, to: &super::Destination<'_>) -> bool {
+        match to.host.parse::<IpAddr>() {
+            Ok(address) => self.has_address(to.scheme, address.to_canonical(), to.port),
+            Err(_) => self.has_name(to.scheme, to.host.trim_end_matches('.'), to.port),
+        }
+    }
+
     /// Whether it is about this very name or address, and no pattern that fits it.
     pub(super) fn is_about(&self, scheme: Scheme, host: &str, port: u16) -> bool {
         self.fits(scheme, port)
