@@ -15,6 +15,7 @@ mod extract;
 mod floods;
 mod guests;
 mod hostile;
+mod hostile_guests;
 mod http;
 mod http2;
 mod limits;
