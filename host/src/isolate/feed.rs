@@ -197,7 +197,8 @@ impl Feed {
         if self.messages.0.elapsed() >= Duration::from_secs(1) {
             self.messages = (Instant::now(), 0);
         }
-        let bytes = notice.message.len() as u64 + 64;
+        let detail = notice.detail.as_ref().map_or(0, |detail| detail.text().len());
+        let bytes = (notice.message.len() + detail) as u64 + 64;
         if self.messages.1.saturating_add(bytes) > self.plan.limits.log_bytes.saturating_add(OTHER_MESSAGES) {
             self.lost_messages += 1;
             return;
@@ -216,7 +217,7 @@ impl Feed {
         for line in self.words.take() {
             let message = format!("load process: {line}");
             let (level, scenario) = (NoticeLevel::Warn, "".into());
-            relay.tell(&Event::Notice(&Notice { level, scenario, vu: 0, message, from_host: true }, 0));
+            relay.tell(&Event::Notice(&Notice { level, scenario, vu: 0, message, from_host: true, detail: None }, 0));
         }
     }
 
