@@ -222,9 +222,13 @@ impl Feed {
     }
 
     fn finished(&mut self, mut report: Report) -> Result<Report, WireError> {
-        if matches!(self.outputs, Outputs::Waiting(_))
-            || !clean::report(&mut report, &self.plan, &self.registry.all(), &self.summary)
-        {
+        let measure = clean::Measure {
+            plan: &self.plan,
+            known: &self.registry.all(),
+            most_series: self.most_series,
+            summary: &self.summary,
+        };
+        if matches!(self.outputs, Outputs::Waiting(_)) || !clean::report(&mut report, &measure) {
             return Err(foul("a report that cannot be"));
         }
         Ok(report)

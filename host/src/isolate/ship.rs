@@ -89,8 +89,14 @@ impl Output for Ship {
     fn take_texts(&mut self, texts: Vec<(String, String)>) -> Vec<(String, String)> {
         if let Err(error) = self.0.send(&Sent::Texts(&texts)) {
             let message = format!("the journey's summary could not be handed over: {error}");
-            let notice =
-                Notice { level: crate::vu::NoticeLevel::Error, scenario: "".into(), vu: 0, message, from_host: true, detail: None };
+            let notice = Notice {
+                level: crate::vu::NoticeLevel::Error,
+                scenario: "".into(),
+                vu: 0,
+                message,
+                from_host: true,
+                detail: None,
+            };
             // If this cannot be sent either, the parent is gone.
             let _ = self.0.send(&Sent::Notice(&notice, 0));
         }

@@ -203,7 +203,8 @@ fn child_tells_of_a_second_beyond_all_time() {
 fn child_floods() {
     let Some(mut child) = Child::until_the_run() else { return };
     let message = "\x1b[31m".repeat(1000);
-    let notice = Notice { level: NoticeLevel::Error, scenario: "forged".into(), vu: 1, message, from_host: false, detail: None };
+    let notice =
+        Notice { level: NoticeLevel::Error, scenario: "forged".into(), vu: 1, message, from_host: false, detail: None };
     loop {
         child.say(&Up::Notice(notice.clone(), 0));
     }
