@@ -124,7 +124,7 @@ impl Feed {
                     Ok(())
                 }
                 Ok(Up::Refused(refusal)) => return Err(IsolateError::Refused(refusal)),
-                Ok(Up::Ended(failed)) => break failed.map(Err).unwrap_or(Ok(())),
+                Ok(Up::Ended(failed)) => break failed.map_or(Ok(()), Err),
                 Ok(message) => self.take_in(message),
                 Err(error) => Err(error),
             };
