@@ -15,6 +15,7 @@ pub mod plan;
 pub mod platform;
 pub mod practice;
 pub mod protocol;
+pub mod redact;
 pub mod run;
 pub mod sandbox;
 pub mod scheduler;

@@ -20,4 +20,6 @@ wasmtime::component::bindgen!({
     exports: { default: async },
 });
 
-pub use self::squall::journey::{check, cookies, env, extract, group, http, log, metric, streams, test, tls, vu};
+pub use self::squall::journey::{
+    check, cookies, env, extract, group, http, log, metric, secret, streams, test, tls, vu,
+};

@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 
 /// What separates the names in a path.
 const SEPARATOR: &str = "::";
+/// How deep the tree is: whoever walks it calls itself as often. A name with many separators in it stays one name.
+const DEEPEST: usize = 64;
 
 /// A group, with the groups and checks in it, in the order in which they were first seen.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,7 +37,7 @@ impl Group {
     /// Returns the group of this path, making it and those around it where they are new.
     pub fn at(&mut self, path: &str) -> &mut Self {
         let mut group = self;
-        for name in path.split(SEPARATOR).skip(1) {
+        for name in path.splitn(DEEPEST + 1, SEPARATOR).skip(1) {
             let place = group.groups.iter().position(|inner| inner.name == name).unwrap_or_else(|| {
                 let path = format!("{}{SEPARATOR}{name}", group.path);
                 group.groups.push(Self { name: name.to_owned(), path, ..Self::default() });
@@ -61,6 +63,18 @@ impl Group {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_of_many_separators_makes_no_deep_tree() {
+        let mut root = Group::default();
+        let path = "::x".repeat(1_000_000);
+        root.at(&path).count("c", 1, 0);
+        let (mut group, mut depth) = (&root, 0);
+        while let Some(inner) = group.groups.first() {
+            (group, depth) = (inner, depth + 1);
+        }
+        assert_eq!((depth, group.path.len(), group.checks.len()), (DEEPEST, path.len(), 1));
+    }
 
     #[test]
     fn a_path_makes_its_groups_once() {

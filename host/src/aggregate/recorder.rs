@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustc_hash::FxHashMap;
 
 use super::{Gauge, Series, Tap, Trend, Value, Window};
-use crate::metrics::{Contains, Kind, MetricId, Record, Registry, Sample, SeriesId, Tags};
+use crate::metrics::{Contains, Excess, Excesses, Kind, MetricId, Record, Registry, Sample, SeriesId, Tags};
 
 /// The value of tags that were folded because there were too many series.
 const OTHER: &str = "_other";
@@ -31,6 +31,7 @@ struct Inner {
     touched: Vec<u32>,
     ids: FxHashMap<Arc<Series>, SeriesId>,
     overflowed: u64,
+    excesses: Excesses,
     tap: Option<Tapped>,
 }
 
@@ -68,7 +69,7 @@ impl WindowRecorder {
     #[must_use]
     pub fn take(&self, start: Duration, length: Duration) -> Window {
         let mut inner = self.inner.borrow_mut();
-        let Inner { slots, touched, overflowed, tap, .. } = &mut *inner;
+        let Inner { slots, touched, overflowed, excesses, tap, .. } = &mut *inner;
         if let Some(tapped) = tap {
             tapped.flush();
         }
@@ -81,7 +82,8 @@ impl WindowRecorder {
                 (Arc::clone(&slot.series), slot.folding.drain(at_nanos))
             })
             .collect();
-        Window { start, length, series, overflowed: std::mem::take(overflowed) }
+        let (overflowed, excesses) = (std::mem::take(overflowed), std::mem::take(excesses));
+        Window { start, length, series, overflowed, excesses }
     }
 
     /// How often in this window a series was asked for beyond the limit, and given one tagged `_other` instead.
@@ -90,15 +92,20 @@ impl WindowRecorder {
         self.inner.borrow().overflowed
     }
 
-    /// Returns the series to use when there are too many: first `name` and `url` are folded, and when a tenth more
-    /// series have come of that, every tag is.
+    /// Returns the series to use when there are too many: first `name` and `url` are folded, when a tenth more series have
+    /// come of that, every tag is, and when another tenth has come of tags that are ever others, one takes the place of all.
     fn fold(&self, inner: &Inner, metric: MetricId, tags: &Tags) -> Series {
         let crowded = CROWDED.iter().filter(|key| tags.get(key).is_some());
         let folded = Series { metric, tags: tags.with(crowded.map(|key| (key, OTHER))) };
-        if inner.ids.contains_key(&folded) || inner.slots.len() < self.limit + self.limit / 10 {
+        let tenth = self.limit / 10;
+        if inner.ids.contains_key(&folded) || inner.slots.len() < self.limit + tenth {
             return folded;
         }
-        Series { metric, tags: tags.iter().map(|(key, _)| (key, OTHER)).collect() }
+        let folded = Series { metric, tags: tags.iter().map(|(key, _)| (key, OTHER)).collect() };
+        if inner.ids.contains_key(&folded) || inner.slots.len() < self.limit + 2 * tenth {
+            return folded;
+        }
+        Series { metric, tags: [("name", OTHER)].into_iter().collect() }
     }
 }
 
@@ -138,6 +145,11 @@ impl Record for WindowRecorder {
         for &(series, value) in values {
             inner.add(series, value);
         }
+    }
+
+    #[cold]
+    fn exceed(&self, what: Excess) {
+        self.inner.borrow_mut().excesses.count(what);
     }
 }
 
@@ -272,6 +284,33 @@ mod tests {
         let all: Tags = [("name", OTHER), ("method", OTHER)].into_iter().collect();
         assert_eq!(window.series[11].0.tags, all);
         assert_eq!(window.overflowed, 91);
+    }
+
+    #[test]
+    fn tags_that_are_ever_others_make_no_end_of_series() {
+        let recorder = recorder(20);
+        for number in 0..1000 {
+            let tags: Tags = [(format!("key{number}"), "value")].into_iter().collect();
+            recorder.add(recorder.series(builtin::ITERATIONS, &tags), 1.0);
+        }
+        let window = recorder.take(Duration::ZERO, SECOND);
+        assert_eq!(window.series.len(), 25);
+        let sum: f64 =
+            window.series.iter().map(|(_, value)| if let Value::Counter(sum) = value { *sum } else { 0.0 }).sum();
+        assert_eq!((sum as u64, window.overflowed), (1000, 980));
+    }
+
+    #[test]
+    fn a_window_counts_what_there_was_too_much_of() {
+        let recorder = recorder(10);
+        recorder.exceed(Excess::Checks);
+        recorder.exceed(Excess::Checks);
+        recorder.exceed(Excess::Jars);
+        let mut window = recorder.take(Duration::ZERO, SECOND);
+        recorder.exceed(Excess::Jars);
+        window.merge(recorder.take(SECOND, SECOND));
+        let counts = [Excess::Checks, Excess::Values, Excess::Jars].map(|what| window.excesses.of(what));
+        assert_eq!(counts, [2, 0, 2]);
     }
 
     #[test]

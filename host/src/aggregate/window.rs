@@ -7,7 +7,7 @@ use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use super::Value;
-use crate::metrics::{MetricId, Tags};
+use crate::metrics::{Excesses, MetricId, Tags};
 
 /// A metric and the tags of some of its samples.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -29,6 +29,9 @@ pub struct Window {
     pub series: Vec<(Arc<Series>, Value)>,
     /// How often a series was asked for beyond the limit, and given one tagged `_other` instead.
     pub overflowed: u64,
+    /// What else there was too much of.
+    #[serde(default)]
+    pub excesses: Excesses,
 }
 
 impl Window {
@@ -44,6 +47,7 @@ impl Window {
         self.start = self.start.min(other.start);
         self.length = end.saturating_sub(self.start);
         self.overflowed += other.overflowed;
+        self.excesses.add(&other.excesses);
         if self.series.is_empty() {
             self.series = other.series;
             return;

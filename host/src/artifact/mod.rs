@@ -4,9 +4,6 @@ use std::fs;
 use std::io::{self, Read as _};
 use std::path::Path;
 
-/// The largest component that is read, in bytes.
-const LARGEST: u64 = 256 << 20;
-
 /// Why a component could not be read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -20,7 +17,7 @@ pub enum ArtifactError {
         source: io::Error,
     },
     /// It is too large.
-    #[error("`{reference}` is larger than {limit} bytes")]
+    #[error("`{reference}` has more than {limit} bytes (`limits.componentBytes`)")]
     TooLarge {
         /// As the user wrote it.
         reference: String,
@@ -29,20 +26,20 @@ pub enum ArtifactError {
     },
 }
 
-/// Reads a component: a path, or `-` for standard input.
-pub fn read(reference: &Path) -> Result<Vec<u8>, ArtifactError> {
+/// Reads a component of at most `limit` bytes: a path, or `-` for standard input.
+pub fn read(reference: &Path, limit: u64) -> Result<Vec<u8>, ArtifactError> {
     let name = || reference.display().to_string();
     let failed = |source| ArtifactError::Read { reference: name(), source };
     let mut bytes = Vec::new();
     // One byte more than the limit tells a component at the limit from one over it.
     if reference == Path::new("-") {
-        io::stdin().lock().take(LARGEST + 1).read_to_end(&mut bytes).map_err(failed)?;
+        io::stdin().lock().take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
     } else {
         let file = fs::File::open(reference).map_err(failed)?;
-        file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(failed)?;
+        file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
     }
-    if bytes.len() as u64 > LARGEST {
-        return Err(ArtifactError::TooLarge { reference: name(), limit: LARGEST });
+    if bytes.len() as u64 > limit {
+        return Err(ArtifactError::TooLarge { reference: name(), limit });
     }
     Ok(bytes)
 }

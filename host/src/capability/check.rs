@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::Host;
-use crate::metrics::builtin;
+use crate::metrics::{Excess, builtin};
 use crate::wit::{check, group};
 
 /// A deeper nesting of groups is a runaway recursion.
@@ -52,7 +52,7 @@ impl check::Host for Host {
     fn report(&mut self, id: u32, ok: bool) {
         self.called();
         if !self.local.add_check(self.scope, self.groups.current(), id, ok) {
-            self.warn(format!("a result was dropped: no check has the id {id}"));
+            self.warn_once(Excess::Ids, || format!("a result was dropped: no check has the id {id}"));
         }
     }
 }
@@ -61,7 +61,7 @@ impl group::Host for Host {
     fn begin(&mut self, name: String) {
         self.called();
         if self.groups.open.len() >= DEEPEST {
-            self.warn(format!("group `{name}` was not opened: {DEEPEST} groups are open already"));
+            self.warn_once(Excess::DeepGroups, || format!("a group was not opened: {DEEPEST} groups are open already"));
             return;
         }
         let id = self.local.group(self.groups.current(), &name);

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use send_wrapper::SendWrapper;
 
 use super::Host;
+use super::secret::Secrets;
+use crate::metrics::Excess;
 use crate::protocol::http::{Cookie, Error, Jar, Response, Target};
 use crate::wit::cookies;
 
@@ -118,7 +120,8 @@ impl Set {
 impl cookies::Host for Host {
     fn new_jar(&mut self) -> u32 {
         self.jars.new_jar().unwrap_or_else(|| {
-            self.warn(format!("an iteration may make {MAX_JARS} cookie jars; the VU's own is used instead"));
+            let why = || format!("an iteration may make {MAX_JARS} cookie jars; the VU's own is used instead");
+            self.warn_once(Excess::Jars, why);
             0
         })
     }
@@ -131,11 +134,17 @@ impl cookies::Host for Host {
         if self.jars.is_empty() {
             return Ok(Vec::new());
         }
-        self.jars.change(jar, |jar| jar.cookies(&target).into_iter().map(to_guest).collect())
+        let cookies = self.jars.change(jar, |jar| jar.cookies(&target))?;
+        let unseen = |cookie: Cookie| Cookie { value: self.unseen(cookie.value), ..cookie };
+        Ok(cookies.into_iter().map(unseen).map(to_guest).collect())
     }
 
     fn set(&mut self, jar: u32, url: String, cookie: cookies::Cookie) -> Result<(), cookies::Error> {
         let target = target(&url)?;
+        if self.run.secrets.is_some() && Secrets::is_named(cookie.value.as_bytes()) {
+            let message = "a jar's cookie cannot name a secret: a cookie of the request can";
+            return Err(cookies::Error::InvalidCookie(message.to_owned()));
+        }
         let set = self.jars.change(jar, |jar| jar.set(&from_guest(cookie), &target))?;
         set.map_err(|refused| cookies::Error::InvalidCookie(refused.to_string()))
     }

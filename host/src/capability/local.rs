@@ -11,14 +11,21 @@ use std::sync::Arc;
 
 use rustc_hash::{FxHashMap, FxHasher};
 
+use super::Run;
 use super::extract::Kept;
-use crate::metrics::{MetricId, Recorder, Registry, SeriesId, SystemTags, Tags, builtin};
-use crate::plan::Http;
+use super::names::Names;
+use crate::metrics::{Excess, MetricId, Recorder, Registry, SeriesId, SystemTags, Tags, builtin};
+use crate::protocol::door::Door;
 use crate::protocol::http::{Exchange, Peer, Protocol, Shared};
+use crate::redact::Redactor;
 use crate::wit::metric::Tag;
 
 /// Combinations kept before the map starts anew. The series themselves are limited by the recorder.
 const KEPT: usize = 8192;
+/// The bytes of names and values that are kept with them.
+const KEPT_BYTES: usize = 8 << 20;
+/// A combination that has more of them is put together anew each time.
+const LARGEST_KEPT: usize = 16 << 10;
 
 /// What the VUs of one worker thread share.
 pub struct Local {
@@ -33,16 +40,10 @@ pub struct Local {
     names: RefCell<Names>,
     series: RefCell<Series>,
     has_warned_of_redirects: Cell<bool>,
-}
-
-#[derive(Default)]
-struct Names {
-    scopes: Vec<Tags>,
-    /// Paths as k6 has them: `::outer::inner`. The first is "outside of any group".
-    groups: Vec<Arc<str>>,
-    group_ids: FxHashMap<(u32, Box<str>), u32>,
-    checks: Vec<Arc<str>>,
-    check_ids: FxHashMap<Box<str>, u32>,
+    /// A bit for each kind of excess that the journey was told of.
+    has_told_of: Cell<u16>,
+    /// What takes the run's secrets out of tags.
+    redactor: Option<Arc<Redactor>>,
 }
 
 #[derive(Default)]
@@ -54,6 +55,7 @@ struct Series {
     tagged: FxHashMap<u64, Vec<Tagged>>,
     requests: FxHashMap<u64, Vec<Known>>,
     kept: usize,
+    kept_bytes: usize,
 }
 
 struct Tagged {
@@ -117,20 +119,35 @@ pub(super) struct Label<'a> {
 impl Local {
     /// Makes a worker's part.
     #[must_use]
-    pub fn new(recorder: Recorder, registry: Arc<Registry>, system: SystemTags, http: Arc<Http>) -> Self {
-        let names = Names { groups: vec![Arc::from("")], ..Names::default() };
+    pub fn new(recorder: Recorder, run: &Run, system: SystemTags) -> Self {
+        let names = Names::new(recorder.clone(), &run.limits);
         Self {
             with_ip: system.has("ip"),
             recorder,
-            registry,
+            registry: Arc::clone(&run.registry),
             system,
-            http: Rc::new(Shared::new(http)),
+            http: Rc::new(Shared::new(Arc::clone(&run.http), Door::new(&run.policy.net))),
             extract: Kept::default(),
             hosts: Cell::new(0),
             names: RefCell::new(names),
             series: RefCell::default(),
             has_warned_of_redirects: Cell::new(false),
+            has_told_of: Cell::new(0),
+            redactor: None,
         }
+    }
+
+    /// Has the run's secrets taken out of every tag.
+    #[must_use]
+    pub fn redacting(self, redactor: Option<Arc<Redactor>>) -> Self {
+        Self { redactor, ..self }
+    }
+
+    /// How many bytes and combinations are kept.
+    #[cfg(test)]
+    pub(super) fn kept(&self) -> (usize, usize) {
+        let series = self.series.borrow();
+        (series.kept_bytes, series.kept)
     }
 
     pub(super) fn http(&self) -> &Rc<Shared> {
@@ -154,39 +171,27 @@ impl Local {
         !self.has_warned_of_redirects.replace(true)
     }
 
+    /// Counts what a guest had too much of; returns whether this is the first time on this thread.
+    pub(super) fn exceed(&self, what: Excess) -> bool {
+        self.recorder.exceed(what);
+        let bit = 1 << what as u16;
+        let told = self.has_told_of.replace(self.has_told_of.get() | bit);
+        told & bit == 0
+    }
+
     /// Numbers a set of tags.
     pub(super) fn scope(&self, tags: &Tags) -> u32 {
-        let scopes = &mut self.names.borrow_mut().scopes;
-        let known = scopes.iter().position(|scope| scope == tags);
-        known.unwrap_or_else(|| {
-            scopes.push(tags.clone());
-            scopes.len() - 1
-        }) as u32
+        self.names.borrow_mut().scope(tags)
     }
 
     /// Numbers a group inside another.
     pub(super) fn group(&self, outer: u32, name: &str) -> u32 {
-        let names = &mut *self.names.borrow_mut();
-        if let Some(&id) = names.group_ids.get(&(outer, Box::from(name)) as &(u32, Box<str>)) {
-            return id;
-        }
-        let path = format!("{}::{name}", names.groups[outer as usize]);
-        let id = names.groups.len() as u32;
-        names.groups.push(Arc::from(path));
-        names.group_ids.insert((outer, Box::from(name)), id);
-        id
+        self.names.borrow_mut().group(outer, name)
     }
 
     /// Numbers a check.
     pub(super) fn check(&self, name: &str) -> u32 {
-        let names = &mut *self.names.borrow_mut();
-        if let Some(&id) = names.check_ids.get(name) {
-            return id;
-        }
-        let id = names.checks.len() as u32;
-        names.checks.push(Arc::from(name));
-        names.check_ids.insert(Box::from(name), id);
-        id
+        self.names.borrow_mut().check(name)
     }
 
     /// Records a check; returns whether it was declared.
@@ -195,10 +200,12 @@ impl Local {
         let series = if let Some(series) = known {
             series
         } else {
-            let Some(name) = self.names.borrow().checks.get(check as usize).cloned() else { return false };
+            let Some(name) = self.names.borrow().check_name(check) else { return false };
             let tags = self.base(scope, group).with(self.system.has("check").then_some(("check", &*name)));
-            let series = self.recorder.series(builtin::CHECKS, &tags);
-            self.series.borrow_mut().checks.insert((scope, group, check), series);
+            let series = self.new_series(builtin::CHECKS, &tags);
+            let all = &mut *self.series.borrow_mut();
+            all.make_room(0);
+            all.checks.insert((scope, group, check), series);
             series
         };
         self.recorder.add(series, f64::from(u8::from(ok)));
@@ -259,12 +266,19 @@ impl Local {
         }
     }
 
+    /// Counts a request that was refused because of where it would have gone.
+    pub(super) fn add_denied(&self, scope: u32, group: u32, host: &str) {
+        self.recorder.record(builtin::POLICY_DENIED, &self.base(scope, group).with([("host", host)]), 1.0);
+    }
+
     fn in_group(&self, metric: MetricId, scope: u32, group: u32) -> SeriesId {
         if let Some(&series) = self.series.borrow().grouped.get(&(metric, scope, group)) {
             return series;
         }
-        let series = self.recorder.series(metric, &self.base(scope, group));
-        self.series.borrow_mut().grouped.insert((metric, scope, group), series);
+        let series = self.new_series(metric, &self.base(scope, group));
+        let all = &mut *self.series.borrow_mut();
+        all.make_room(0);
+        all.grouped.insert((metric, scope, group), series);
         series
     }
 
@@ -284,9 +298,12 @@ impl Local {
             return Some(known.series);
         }
         self.registry.get(metric)?;
-        let id = self.recorder.series(metric, &self.base(scope, group).with(pairs()));
-        series.make_room();
-        series.tagged.entry(hash).or_default().push(Tagged { metric, scope, group, tags: owned(pairs()), series: id });
+        let tags = self.base(scope, group).with(self.names.borrow_mut().tags(tags));
+        let id = self.new_series(metric, &tags);
+        if series.make_room(length(pairs())) {
+            let tags = owned(pairs());
+            series.tagged.entry(hash).or_default().push(Tagged { metric, scope, group, tags, series: id });
+        }
         Some(id)
     }
 
@@ -319,7 +336,10 @@ impl Local {
             return known.series;
         }
         let ids = self.new_request_series(label, &exchange.peer, status, error_code, error.as_deref());
-        series.make_room();
+        let texts = [label.method, label.url, label.name.unwrap_or_default(), error.as_deref().unwrap_or_default()];
+        if !series.make_room(texts.map(str::len).iter().sum::<usize>() + length(pairs())) {
+            return ids;
+        }
         series.requests.entry(hash).or_default().push(Known {
             scope: label.scope,
             group: label.group,
@@ -347,13 +367,17 @@ impl Local {
         error_code: u16,
         error: Option<&str>,
     ) -> RequestSeries {
-        let name = label.name.unwrap_or(label.url);
+        let names = &mut *self.names.borrow_mut();
+        let name = names.value("name", label.name.unwrap_or(label.url));
+        let method = names.value("method", label.method);
+        let error = error.map(|text| names.value("error", text));
+        let tags = names.tags(label.tags);
         let (status, code) = (status.to_string(), error_code.to_string());
         let ip = peer.remote.map(|remote| remote.ip().to_string());
         let mut all = vec![
             ("proto", peer.protocol.as_str()),
             ("status", &status),
-            ("method", label.method),
+            ("method", method),
             // With a name, `url` takes its value, or each URL would be a series of its own (k6 does the same).
             ("url", name),
             ("name", name),
@@ -364,9 +388,9 @@ impl Local {
         all.extend(error.map(|text| ("error", text)));
         all.extend((error_code != 0).then_some(("error_code", code.as_str())));
         all.retain(|(tag, _)| self.system.has(tag));
-        let base = self.base(label.scope, label.group);
-        let tags = base.with(all).with(label.tags.iter().map(|tag| (&tag.name, &tag.value)));
-        let series = |metric| self.recorder.series(metric, &tags);
+        let base = self.base_of(names, label.scope, label.group);
+        let tags = base.with(all).with(tags);
+        let series = |metric| self.new_series(metric, &tags);
         RequestSeries {
             requests: series(builtin::HTTP_REQS),
             failed: series(builtin::HTTP_REQ_FAILED),
@@ -380,27 +404,45 @@ impl Local {
             receiving: series(builtin::HTTP_REQ_RECEIVING),
             total: series(builtin::HTTP_REQ_TOTAL_DURATION),
             retries: series(builtin::HTTP_REQ_RETRIES),
-            bytes_sent: self.recorder.series(builtin::DATA_SENT, &base),
-            bytes_received: self.recorder.series(builtin::DATA_RECEIVED, &base),
+            bytes_sent: self.new_series(builtin::DATA_SENT, &base),
+            bytes_received: self.new_series(builtin::DATA_RECEIVED, &base),
+        }
+    }
+
+    /// The number of a series that is new here. Every tag of a journey's comes by.
+    fn new_series(&self, metric: MetricId, tags: &Tags) -> SeriesId {
+        match &self.redactor {
+            None => self.recorder.series(metric, tags),
+            Some(redactor) => {
+                let redacted = tags.iter().map(|(name, value)| (redactor.text(name), redactor.text(value)));
+                self.recorder.series(metric, &redacted.collect())
+            }
         }
     }
 
     /// The scope's tags and the group's.
     fn base(&self, scope: u32, group: u32) -> Tags {
-        let names = self.names.borrow();
-        let path = &*names.groups[group as usize];
-        names.scopes[scope as usize].with(self.system.has("group").then_some(("group", path)))
+        self.base_of(&self.names.borrow(), scope, group)
+    }
+
+    fn base_of(&self, names: &Names, scope: u32, group: u32) -> Tags {
+        let path = names.group_path(group);
+        names.scope_tags(scope).with(self.system.has("group").then_some(("group", path)))
     }
 }
 
 impl Series {
-    fn make_room(&mut self) {
-        if self.kept >= KEPT {
-            self.tagged.clear();
-            self.requests.clear();
-            self.kept = 0;
+    /// Makes room for one more combination with so many bytes of names and values; returns whether it is to be kept.
+    fn make_room(&mut self, bytes: usize) -> bool {
+        if bytes > LARGEST_KEPT {
+            return false;
+        }
+        if self.kept >= KEPT || self.kept_bytes + bytes > KEPT_BYTES {
+            *self = Self::default();
         }
         self.kept += 1;
+        self.kept_bytes += bytes;
+        true
     }
 }
 
@@ -425,4 +467,8 @@ fn same<'a>(known: &[(Box<str>, Box<str>)], pairs: impl ExactSizeIterator<Item =
 
 fn owned<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Box<[(Box<str>, Box<str>)]> {
     pairs.map(|(name, value)| (Box::from(name), Box::from(value))).collect()
+}
+
+fn length<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> usize {
+    pairs.map(|(name, value)| name.len() + value.len()).sum()
 }

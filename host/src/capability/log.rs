@@ -6,13 +6,20 @@ use crate::wit::{env, log, test};
 /// A longer message is cut, in bytes.
 const LONGEST_MESSAGE: usize = 8 << 10;
 
+/// Cuts what a guest says to so many bytes, and shows that it did: the host may keep it for long, and many like it.
+pub(crate) fn shorten(mut text: String, longest: usize) -> String {
+    if text.len() > longest {
+        text.truncate(text.floor_char_boundary(longest));
+        text.push('…');
+        text.shrink_to_fit();
+    }
+    text
+}
+
 impl log::Host for Host {
-    fn write(&mut self, level: log::Level, mut message: String) {
+    fn write(&mut self, level: log::Level, message: String) {
         self.called();
-        if message.len() > LONGEST_MESSAGE {
-            message.truncate(message.floor_char_boundary(LONGEST_MESSAGE));
-            message.push('…');
-        }
+        let message = shorten(message, LONGEST_MESSAGE);
         self.run.sink.log(self.identity.vu, &self.identity.scenario, level, message);
     }
 }
@@ -29,10 +36,10 @@ impl env::Host for Host {
 
 impl test::Host for Host {
     fn abort(&mut self, reason: String) {
-        self.run.sink.abort(&reason);
+        self.run.sink.abort(&shorten(reason, LONGEST_MESSAGE));
     }
 
     fn fail(&mut self, reason: String) {
-        self.run.sink.fail(&reason);
+        self.run.sink.fail(&shorten(reason, LONGEST_MESSAGE));
     }
 }

@@ -10,13 +10,19 @@ mod http;
 mod local;
 mod log;
 mod metric;
+mod names;
 mod random;
+mod secret;
+#[cfg(test)]
+mod tests;
 mod time;
 mod tls;
 mod wasi;
 
 pub use http::Pace;
 pub use local::Local;
+pub(crate) use log::shorten;
+pub use secret::Secrets;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -27,7 +33,7 @@ use send_wrapper::SendWrapper;
 use wasmtime::component::{HasSelf, Linker};
 use wasmtime_wasi::WasiView;
 
-use crate::metrics::{Registry, Tags};
+use crate::metrics::{Excess, Registry, Tags};
 use crate::plan::http::Connections;
 use crate::plan::{Http, Limits, Policy};
 use crate::protocol::http::{Client, Error, Owner};
@@ -36,6 +42,7 @@ use check::Groups;
 use cookies::Jars;
 use http::{Failures, Responses, Streams};
 use random::Random;
+use time::Clock;
 
 /// How a journey reaches the person who runs it, and the run.
 pub trait Sink: Send + Sync {
@@ -65,6 +72,8 @@ pub struct Run {
     pub may_send: bool,
     /// Files granted to the journeys, by name.
     pub files: Arc<BTreeMap<String, Arc<[u8]>>>,
+    /// What journeys can name and never see, if there is something.
+    pub secrets: Option<Arc<Secrets>>,
     /// What journeys may use.
     pub limits: Arc<Limits>,
     /// Whom the run trusts, and what its journeys may reach.
@@ -99,6 +108,7 @@ pub struct Host {
     serial: u32,
     iteration: (u32, u64),
     random: Random,
+    clock: Clock,
     groups: Groups,
     client: Client,
     responses: Responses,
@@ -127,6 +137,7 @@ impl Host {
         let scope = local.scope(&identity.tags);
         Self {
             random: Random::new(run.seed, &identity.scenario),
+            clock: Clock::of(&run.policy),
             run,
             client: Client::new(
                 local.http(),
@@ -192,8 +203,12 @@ impl Host {
         self.activity.called = true;
     }
 
-    fn warn(&self, message: String) {
-        self.run.sink.log(self.identity.vu, &self.identity.scenario, wit::log::Level::Warn, message);
+    /// Counts what the guest had too much of. The person is told of the first on each thread now, and of all at the end: a
+    /// guest that does so again and again is no reason for a flood.
+    fn warn_once(&self, what: Excess, message: impl FnOnce() -> String) {
+        if self.local.exceed(what) {
+            self.run.sink.log(self.identity.vu, &self.identity.scenario, wit::log::Level::Warn, message());
+        }
     }
 }
 
@@ -212,6 +227,7 @@ fn to_guest(error: Error) -> wit::http::Error {
         Error::Refused => Guest::Refused,
         Error::Reset | Error::BrokenPipe => Guest::Reset,
         Error::Denied(rule) => Guest::Denied(rule),
+        Error::NotAllowed(refusal) => Guest::Denied(refusal.to_string()),
         Error::Tls(text) | Error::NotTls(text) | Error::UnknownAuthority(text) | Error::WrongHost(text) => {
             Guest::Tls(text)
         }

@@ -1,23 +1,28 @@
-//! WASI as far as language runtimes need it: nothing is granted, output goes to the log, random numbers are the VU's.
+//! WASI as far as language runtimes need it: no variables, no arguments, no files, no sockets, no names. Output goes to
+//! the log, random numbers are the VU's, and clocks are no finer than the VU's.
 //!
 //! The context is made when a guest first calls WASI; most journeys never do, and then it costs nothing.
 
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use tokio::io::AsyncWrite;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
-use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxView, WasiView};
 
+use super::time::Clock;
 use super::{Host, Run};
 use crate::wit::log::Level;
 
 /// The longest line that is kept together, in bytes.
 const LONGEST_LINE: usize = 8 << 10;
+/// The most random bytes given at once; asking for more is a trap.
+const MOST_RANDOM: u64 = 1 << 20;
 
 /// One VU's WASI.
 pub(super) struct Wasi {
@@ -42,12 +47,49 @@ impl WasiView for Host {
                 .stderr(log(Level::Warn))
                 .secure_random(self.random.fork(vu))
                 .insecure_random(self.random.fork(vu ^ 1))
-                .insecure_random_seed(u128::from(self.run.seed) << 64 | u128::from(vu));
+                .insecure_random_seed(u128::from(self.run.seed) << 64 | u128::from(vu))
+                .max_random_size(MOST_RANDOM)
+                // As by default; written down because it is promised.
+                .allow_tcp(false)
+                .allow_udp(false)
+                .allow_ip_name_lookup(false);
+            if self.clock == Clock::Coarse {
+                builder.monotonic_clock(Coarse { started: self.run.started }).wall_clock(CoarseWall);
+            }
             let mut table = ResourceTable::new();
             table.set_max_capacity(self.run.limits.handles as usize);
             Box::new(Wasi { context: builder.build(), table })
         });
         WasiCtxView { ctx: &mut wasi.context, table: &mut wasi.table }
+    }
+}
+
+/// The run's clock as a guest that is not trusted sees it.
+struct Coarse {
+    started: Instant,
+}
+
+impl HostMonotonicClock for Coarse {
+    fn resolution(&self) -> u64 {
+        1_000_000
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(Clock::Coarse.show(self.started.elapsed()).as_nanos()).unwrap_or(u64::MAX)
+    }
+}
+
+/// The time of day as such a guest sees it.
+struct CoarseWall;
+
+impl HostWallClock for CoarseWall {
+    fn resolution(&self) -> Duration {
+        Duration::from_millis(1)
+    }
+
+    fn now(&self) -> Duration {
+        // A clock set before 1970 shows 1970.
+        Clock::Coarse.show(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
     }
 }
 

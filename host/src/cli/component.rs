@@ -3,14 +3,19 @@
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use squall::artifact;
 use squall::config::{self, FileReader, Lowered, Problem, Sources};
-use squall::sandbox::{Cache, Component};
+use squall::output::plain;
+use squall::sandbox::{Cache, Component, LoadError, Manifest};
 
 use super::exit;
 use super::message::Style;
 use super::run_args::RunArgs;
+
+/// The most that is shown of what a journey logs while it is asked for its options, in bytes.
+const MOST_LOGGED: usize = 64 << 10;
 
 /// A component, what it said of itself, and what will happen with it.
 pub struct Loaded {
@@ -24,18 +29,31 @@ pub struct Loaded {
 pub struct Failure {
     problems: Vec<Problem>,
     code: u8,
+    /// What the component can do, if that is why.
+    pub manifest: Option<Manifest>,
 }
 
 impl Failure {
     /// The journey cannot be used.
     pub fn journey(message: impl Into<String>, hint: Option<&str>) -> Self {
         let problem = Problem { message: message.into(), place: None, hint: hint.map(str::to_owned) };
-        Self { problems: vec![problem], code: exit::JOURNEY }
+        Self { problems: vec![problem], code: exit::JOURNEY, manifest: None }
+    }
+
+    /// The component cannot be loaded, or the policy refuses it.
+    pub fn load(name: &dyn std::fmt::Display, error: &LoadError) -> Self {
+        let failure = Self::journey(format!("`{name}` {error}"), error.hint().as_deref());
+        let manifest = match error {
+            LoadError::Refused { manifest, .. } => Some(manifest.clone()),
+            _ => None,
+        };
+        let code = if error.is_refusal() { exit::REFUSED } else { failure.code };
+        Self { code, manifest, ..failure }
     }
 
     /// The configuration cannot be used.
     pub fn configuration(problems: Vec<Problem>) -> Self {
-        Self { problems, code: exit::CONFIGURATION }
+        Self { problems, code: exit::CONFIGURATION, manifest: None }
     }
 
     /// Prints every problem and returns the exit code.
@@ -62,9 +80,7 @@ pub fn load(args: &RunArgs, style: Style) -> Result<Loaded, Failure> {
         scenario: args.scenario().map(str::to_owned),
     };
     let journey = Path::new(&args.journey);
-    let component = compile(journey, style)?.within(config::limits(&sources));
-    let component =
-        component.map_err(|error| Failure::journey(format!("`{}` {error}", journey.display()), error.hint()))?;
+    let component = compile(journey, &sources, style)?;
     let options = options(&component, &sources, journey)?;
     let sources = Sources {
         journey_options: Some(&options).filter(|text| !text.trim().is_empty()).map(String::as_str),
@@ -97,15 +113,17 @@ fn read_file(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn compile(journey: &Path, style: Style) -> Result<Component, Failure> {
+fn compile(journey: &Path, sources: &Sources<'_>, style: Style) -> Result<Component, Failure> {
     let name = journey.display();
-    let bytes = artifact::read(journey).map_err(|error| {
+    // Neither is the journey's to set, so they are known before it is asked for its options.
+    let (limits, policy) = config::bounds(sources);
+    let bytes = artifact::read(journey, limits.component.bytes).map_err(|error| {
         let cause = std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
         Failure::journey(format!("{error}{cause}"), Some("give the path of a component, or `-` for standard input"))
     })?;
     let cache = Cache::of_user(|name| std::env::var(name).ok());
     let component =
-        Component::load(bytes, cache).map_err(|error| Failure::journey(format!("`{name}` {error}"), error.hint()))?;
+        Component::load_within(bytes, cache, &limits, &policy).map_err(|error| Failure::load(&name, &error))?;
     if let Some(error) = component.not_kept() {
         let message = format!("the compiled `{name}` was not kept for the next run: {error}");
         style.warning(&message, None, Some("make `$XDG_CACHE_HOME/squall` a folder that you may write to"));
@@ -116,7 +134,16 @@ fn compile(journey: &Path, style: Style) -> Result<Component, Failure> {
 fn options(component: &Component, sources: &Sources<'_>, journey: &Path) -> Result<String, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::journey(format!("the system gave no event loop: {error}"), None))?;
-    let log = |line: &str| eprintln!("options: {}", line.escape_debug());
+    let left = AtomicUsize::new(MOST_LOGGED);
+    let log = move |line: &str| {
+        let known = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(line.len() + 1));
+        match known {
+            Ok(_) => eprintln!("options: {}", plain::line(line)),
+            // Nothing more fits, also of what is shorter.
+            Err(_) if left.swap(0, Ordering::Relaxed) > 0 => eprintln!("options: further messages are not shown"),
+            Err(_) => {}
+        }
+    };
     runtime
         .block_on(component.options(config::granted(sources), log))
         .map_err(|error| Failure::journey(format!("`{}` did not give its options: {error}", journey.display()), None))

@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use serde_json::json;
 use squall::config;
 use squall::plan::Plan;
+use squall::sandbox::{Capability, Manifest};
 
 use super::component;
 use super::exit;
@@ -29,7 +30,12 @@ pub fn run(args: &Args) -> anyhow::Result<u8> {
     let style = Style::detect(args.run.no_color);
     let loaded = match component::load(&args.run, style) {
         Ok(loaded) => loaded,
-        Err(failure) => return Ok(failure.report(style)),
+        Err(failure) => {
+            if let Some(manifest) = &failure.manifest {
+                say(&if args.json { format!("{:#}\n", json!({ "capabilities": manifest })) } else { can(manifest) });
+            }
+            return Ok(failure.report(style));
+        }
     };
     let inspection = loaded.component.inspect();
     let options = loaded.options.trim();
@@ -47,10 +53,22 @@ pub fn run(args: &Args) -> anyhow::Result<u8> {
         inspection.world, inspection.digest, inspection.size, inspection.data, inspection.memory_mode
     );
     text += &list("imports", &inspection.imports);
+    text += &can(&inspection.manifest);
     text += &list("exports", &inspection.exports);
     let options = if options.is_empty() { "none" } else { options };
     say(&format!("{text}options   {options}\n\n{}", config::explain(&loaded.lowered)));
     Ok(exit::PASSED)
+}
+
+/// What a component can do, each with the functions that let it.
+fn can(manifest: &Manifest) -> String {
+    let line = |one: &Capability| {
+        let functions =
+            if one.functions.is_empty() { String::new() } else { format!(": {}", one.functions.join(", ")) };
+        let refused = if one.granted { "" } else { " (not granted)" };
+        format!("{} ({}{functions}){refused}", one.can, one.capability)
+    };
+    list("can", &manifest.capabilities.iter().map(line).collect::<Vec<_>>())
 }
 
 /// The plan as JSON without secrets, and with the sizes of files instead of their bytes.

@@ -83,6 +83,15 @@ pub(super) struct LimitArgs {
     /// Iterations that may end in a trap or a timeout before the run ends, or `none`
     #[arg(long, value_name = "N")]
     max_traps: Option<String>,
+    /// Bytes of a component
+    #[arg(long, value_name = "BYTES")]
+    component_bytes: Option<String>,
+    /// Functions of a component
+    #[arg(long, value_name = "N")]
+    functions: Option<u32>,
+    /// Bytes of one function of a component
+    #[arg(long, value_name = "BYTES")]
+    function_bytes: Option<String>,
     /// Worker threads; one per core unless given
     #[arg(long, value_name = "N")]
     threads: Option<u32>,
@@ -114,6 +123,9 @@ impl LimitArgs {
         layer.value("limits.names", "--names", self.names);
         layer.value("limits.metrics", "--metrics", self.metrics);
         layer.value("limits.maxTraps", "--max-traps", self.max_traps.as_ref());
+        layer.value("limits.componentBytes", "--component-bytes", self.component_bytes.as_ref());
+        layer.value("limits.functions", "--functions", self.functions);
+        layer.value("limits.functionBytes", "--function-bytes", self.function_bytes.as_ref());
         layer.value("threads", "--threads", self.threads);
     }
 }

@@ -3,6 +3,11 @@
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write as _};
 
+use squall::output::plain;
+
+/// Further lines of a message stand further in than its place and its hint, so that none can pass for one.
+const FURTHER: &str = "    ";
+
 /// Whether messages are coloured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Style {
@@ -36,12 +41,13 @@ impl Style {
         let paint = |text: &str, code: &str| {
             if self.color { format!("\x1b[1;{code}m{text}\x1b[0m") } else { text.to_owned() }
         };
-        let mut text = format!("{}: {message}\n", paint(label, color));
+        // All three may hold words of the journey.
+        let mut text = format!("{}: {}\n", paint(label, color), plain::message(message, FURTHER));
         if let Some(place) = place {
-            let _ = writeln!(text, "  at {place}");
+            let _ = writeln!(text, "  at {}", plain::message(place, FURTHER));
         }
         if let Some(hint) = hint {
-            let _ = writeln!(text, "  {}: {hint}", paint("hint", "36"));
+            let _ = writeln!(text, "  {}: {}", paint("hint", "36"), plain::message(hint, FURTHER));
         }
         text
     }
@@ -62,5 +68,11 @@ mod tests {
         let text =
             Style { color: false }.render("error", "31", "`x` is wrong", Some("squall.toml:14"), Some("try `y`"));
         assert_eq!(text, "error: `x` is wrong\n  at squall.toml:14\n  hint: try `y`\n");
+    }
+
+    #[test]
+    fn words_of_a_journey_cannot_pass_for_a_message_of_ours() {
+        let text = Style { color: false }.render("error", "31", "a\x1b[2J\nerror: b\n  hint: c", None, None);
+        assert_eq!(text, "error: a\\u{1b}[2J\n    error: b\n      hint: c\n");
     }
 }

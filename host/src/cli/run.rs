@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use squall::config::{self, Lowered, Presentation, Problem};
 use squall::metrics::Registry;
-use squall::output::{self, Notices, Output, OutputError, Progress, Screen, Summary, SummaryExport};
+use squall::output::{self, Notices, Output, OutputError, Progress, Screen, Summary, SummaryExport, plain};
 use squall::plan::duration;
 use squall::protocol::http::Shared;
 use squall::run::{self, RunOptions, Stopper};
@@ -26,7 +26,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<u8> {
     };
     if args.explain {
         let (plan, memory) = (config::explain(&lowered), component.memory_mode());
-        say(&format!("{plan}\njourney\n  memory of each VU             {memory}\n"));
+        say(&plain::page(&format!("{plan}\njourney\n  memory of each VU             {memory}\n")));
         return Ok(exit::PASSED);
     }
     let style = Style::detect(lowered.presentation.no_color);
@@ -41,7 +41,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<u8> {
     };
     let journey = match component.journey(&lowered.plan) {
         Ok(journey) => Arc::new(journey),
-        Err(error) => return Ok(Failure::journey(format!("`{}` {error}", args.journey), error.hint()).report(style)),
+        Err(error) => return Ok(Failure::load(&args.journey, &error).report(style)),
     };
     let (max_failed, allow_invalid) = (lowered.plan.max_failed_iterations, lowered.plan.allow_invalid);
     let options = RunOptions { threads: lowered.threads, summary: summary_options(&lowered.presentation) };

@@ -118,6 +118,12 @@ struct PolicyArgs {
     /// Trust the journey in nothing: refuse what is not granted, and hold it to tighter limits
     #[arg(long)]
     untrusted: bool,
+    /// Let the journey import this as well, like `wasi:sockets/*`. May be repeated
+    #[arg(long = "allow-import", value_name = "IMPORT")]
+    allow_imports: Vec<String>,
+    /// Let the journey use a proposal of WebAssembly, like `gc`. May be repeated
+    #[arg(long = "allow-proposal", value_name = "NAME")]
+    proposals: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -250,6 +256,8 @@ impl VerdictArgs {
 impl PolicyArgs {
     fn add_to(&self, layer: &mut Layer) {
         layer.switch("untrusted", "--untrusted", self.untrusted);
+        layer.0.list("policy.allowImport", "--allow-import", &self.allow_imports);
+        layer.0.list("policy.proposals", "--allow-proposal", &self.proposals);
     }
 }
 
@@ -337,6 +345,8 @@ mod tests {
             "--tls-cipher-suites=TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
             "--no-tls-session-resumption",
             "--untrusted",
+            "--allow-import=wasi:http/*",
+            "--allow-proposal=memory64",
             "--memory=32MiB",
             "--run-memory=1GiB",
             "--table-elements=1000",
@@ -361,6 +371,9 @@ mod tests {
             "--names=20",
             "--metrics=5",
             "--max-traps=9",
+            "--component-bytes=9MB",
+            "--functions=9",
+            "--function-bytes=9kB",
             "--threads=2",
             "--out=json=a.json",
             "--summary-export=s.json",
@@ -380,12 +393,13 @@ mod tests {
             let flag = origin.from.strip_prefix("--").map(|flag| flag.replace('-', ""));
             match flag.as_deref() {
                 Some("threshold" | "env" | "tag" | "rate" | "dns" | "host" | "tlsservername") => {}
+                Some("allowproposal") => assert_eq!(origin.key, "policy.proposals"),
                 Some("noconnectionreuse") if origin.key == "connections" => {}
                 Some("vus") => assert_eq!(origin.key, "preAllocatedVUs"),
                 Some(flag) => assert_eq!(flag, last.to_lowercase()),
                 None => assert!(
                     ["exec", "startTime", "gracefulStop", "timeUnit", "handleSummaryTimeout"].contains(&&*origin.key)
-                        || ["tlsRoots", "tlsSystemRoots"].contains(&&*last),
+                        || ["imports", "tlsRoots", "tlsSystemRoots"].contains(&&*last),
                     "{origin:?}"
                 ),
             }

@@ -12,7 +12,7 @@ use super::sink::{self, Failures};
 use super::warnings::{self, Lost};
 use super::{FromWorker, Message, ScenarioState};
 use crate::aggregate::{Gauge, Series, Tap, Totals, Trend, Value, Window};
-use crate::metrics::{Contains, MetricId, Registry, Sample, builtin};
+use crate::metrics::{Contains, Excesses, MetricId, Registry, Sample, builtin};
 use crate::output::{Banner, Event, Folder, ScenarioSecond, Second};
 use crate::plan::{Budget, Load, Plan, Scenario};
 use crate::platform;
@@ -59,6 +59,7 @@ pub(super) struct Duty {
     /// When the last worker that had a VU ended, since the start of the run.
     load_ended: Duration,
     lost_series: u64,
+    excesses: Excesses,
     has_aborted: bool,
 }
 
@@ -78,6 +79,7 @@ impl Duty {
             max_vus: 0,
             load_ended: Duration::ZERO,
             lost_series: 0,
+            excesses: Excesses::default(),
             has_aborted: false,
             orders,
         }
@@ -144,6 +146,7 @@ impl Duty {
         let states = self.states();
         let machine = self.machine.busy();
         self.lost_series += window.overflowed;
+        self.excesses.add(&window.excesses);
         if self.is_loaded() {
             self.record_vus(&states, Duration::from_secs(end), &mut window);
             self.evidence.second(busiest, machine);
@@ -274,7 +277,8 @@ impl Duty {
         let thresholds = judge(&plan.thresholds, &self.totals, duration);
         let evidence = evidence::complete(self.evidence.clone(), plan, states, &self.totals);
         let has_run = states.iter().any(|state| state.started > 0);
-        let lost = Lost { series: self.lost_series, samples: tap.as_ref().map_or(0, Tap::lost) };
+        let samples = tap.as_ref().map_or(0, Tap::lost);
+        let lost = Lost { series: self.lost_series, excesses: self.excesses, samples };
         let failed_share = match self.totals.metric(builtin::ITERATIONS_FAILED) {
             Some(Value::Rate { passes, total }) if *total > 0 => *passes as f64 / *total as f64,
             _ => 0.0,

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{self, Write};
+use std::mem;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
@@ -35,13 +36,25 @@ impl Finished {
         for (notice, repeated) in folder.drain() {
             self.audience.tell(&Event::Notice(&notice, repeated));
         }
+        let redacted = |text| self.context.redacted(text);
+        let texts: Vec<_> = texts.into_iter().map(|(name, text)| (redacted(name), redacted(text))).collect();
         let is_replaced = !texts.is_empty();
         self.report.output_errors = self.audience.errors().to_vec();
         // What the journey wished for while it made its summary counts as well.
         self.report.journey_failed = self.context.control.failed();
+        if let dropped @ 1.. = self.context.dropped_logs() {
+            let message = format!("{dropped} messages of the journey were dropped: it logs more than it may");
+            let hint =
+                Some("log less, or raise `limits.logBytes`, the bytes per second of all VUs together".to_owned());
+            self.report.warnings.push(Warning { message, hint });
+        }
         if let lost @ 1.. = self.context.lost_notices() {
             let message = format!("{lost} messages of the journey were not shown: there were too many at once");
             self.report.warnings.push(Warning { message, hint: None });
+        }
+        for Warning { message, hint } in &mut self.report.warnings {
+            *message = self.context.redacted(mem::take(message));
+            *hint = hint.take().map(|hint| self.context.redacted(hint));
         }
         self.audience.finish(&self.report, is_replaced);
         for (name, text) in texts {

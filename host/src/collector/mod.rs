@@ -171,6 +171,7 @@ impl Collector {
     #[must_use]
     pub fn finish(self, ending: Ending) -> Finished {
         let Self { sender, thread, sink, context } = self;
+        let ending = ending.map_words(|words| context.redacted(words));
         // If the thread is gone, joining it says why.
         let _ = sender.send(Message::Finish(Box::new(ending)));
         let (report, mut audience, notices) = match thread.join() {

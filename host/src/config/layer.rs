@@ -16,6 +16,7 @@ use super::scenario_options::ScenarioOptions;
 use super::stage_options::StageOption;
 use super::values::{Bytes, Portion};
 use crate::plan::http::{Connections, Version};
+use crate::plan::{ImportPattern, Proposal};
 use crate::verdict::Threshold;
 
 /// Declares the fields, their keys, and what is done to all of them.
@@ -98,6 +99,9 @@ options! {
     no_tls_session_resumption: bool = "noTlsSessionResumption";
     files: NamedFiles = "files";
     untrusted: bool = "untrusted";
+    imports: Vec<ImportPattern> = "policy.imports";
+    allow_import: Vec<ImportPattern> = "policy.allowImport";
+    proposals: Vec<Proposal> = "policy.proposals";
     memory: Bytes = "limits.memory";
     run_memory: Optional<Bytes> = "limits.runMemory";
     table_elements: u32 = "limits.tableElements";
@@ -122,6 +126,9 @@ options! {
     names: u32 = "limits.names";
     metrics: u32 = "limits.metrics";
     max_traps: Optional<u64> = "limits.maxTraps";
+    component_bytes: Bytes = "limits.componentBytes";
+    functions: u32 = "limits.functions";
+    function_bytes: Bytes = "limits.functionBytes";
     summary_trend_stats: Vec<String> = "summaryTrendStats";
     summary_time_unit: String = "summaryTimeUnit";
     summary_export: String = "summaryExport";
@@ -140,6 +147,11 @@ pub(super) const WITHOUT_VARIABLE: &[&str] = &["scenarios", "env"];
 /// and `tlsRoots` are refused where they are lowered: the journey chooses neither DNS server, Unix socket nor file.
 const NOT_FOR_JOURNEYS: &[&str] = &[
     "untrusted",
+    "limits.memory",
+    "limits.iterationTimeout",
+    "limits.cpuTimeout",
+    "limits.responseBytes",
+    "limits.series",
     "proxy",
     "noProxy",
     "localIPs",
@@ -269,19 +281,22 @@ pub(super) fn has_variable(key: &str) -> bool {
 
 /// Whether a journey may set an option.
 fn is_for_journeys(key: &str) -> bool {
-    !NOT_FOR_JOURNEYS.contains(&key) && !key.starts_with("limits.")
+    !NOT_FOR_JOURNEYS.contains(&key) && !key.starts_with("limits.") && !key.starts_with("policy.")
 }
 
-/// The entries with those of `limits` among them, as `limits.memory`.
+/// Tables whose options have the table in their name: `limits.memory`.
+const TABLES: &[&str] = &["limits", "policy"];
+
+/// The entries with those of [`TABLES`] among them.
 fn flattened<'a>(entries: &'a [(String, Node)], findings: &mut Findings) -> Vec<(String, &'a Node)> {
     let mut flat = Vec::with_capacity(entries.len());
     for (key, node) in entries {
         match &node.value {
-            Value::Table(limits) if key == "limits" => {
-                flat.extend(limits.iter().map(|(name, node)| (format!("limits.{name}"), node)));
+            Value::Table(inner) if TABLES.contains(&key.as_str()) => {
+                flat.extend(inner.iter().map(|(name, node)| (format!("{key}.{name}"), node)));
             }
             Value::Null => {}
-            _ if key == "limits" => findings.mismatch(node, "a table"),
+            _ if TABLES.contains(&key.as_str()) => findings.mismatch(node, "a table"),
             _ => flat.push((key.clone(), node)),
         }
     }

@@ -7,7 +7,7 @@ use super::findings::Findings;
 use super::lower::Lowering;
 use super::node::{Node, Value};
 use super::values::{Bytes, Shown};
-use crate::plan::Limits;
+use crate::plan::{ComponentLimits, Limits};
 
 /// A page of linear memory, of which any journey has one.
 const LEAST_MEMORY: Bytes = Bytes(64 << 10);
@@ -53,7 +53,8 @@ impl Lowering<'_> {
         let limits = self.limits_of_the_sandbox(default_limits(untrusted));
         let limits = self.limits_of_time(limits);
         let limits = self.limits_of_requests(limits);
-        self.limits_of_names(limits)
+        let limits = self.limits_of_names(limits);
+        self.limits_of_the_component(limits)
     }
 
     fn limits_of_the_sandbox(&mut self, default: Limits) -> Limits {
@@ -135,6 +136,19 @@ impl Lowering<'_> {
             names: self.at_least_one("limits.names", layer.names.as_ref(), default.names),
             ..default
         }
+    }
+
+    fn limits_of_the_component(&mut self, default: Limits) -> Limits {
+        let (layer, component) = (self.layer, default.component.clone());
+        let (bytes, function) = (Bytes(component.bytes), Bytes(component.function_bytes.into()));
+        let function = self.pick("limits.functionBytes", layer.function_bytes.as_ref(), function);
+        let component = ComponentLimits {
+            bytes: self.pick("limits.componentBytes", layer.component_bytes.as_ref(), bytes).0,
+            functions: self.at_least_one("limits.functions", layer.functions.as_ref(), component.functions),
+            function_bytes: u32::try_from(function.0).unwrap_or(u32::MAX),
+            ..component
+        };
+        Limits { component, ..default }
     }
 
     /// A limit that must not be lower than `least`.

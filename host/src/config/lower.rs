@@ -17,7 +17,7 @@ use super::scenario::note_pairs;
 use super::values::{Portion, Shown};
 use super::{Lowered, Problem};
 use crate::metrics::{Registry, SystemTags, Tags};
-use crate::plan::{Limits, Plan};
+use crate::plan::{Limits, Plan, Policy};
 use crate::verdict::{Threshold, Warning, check_thresholds};
 
 /// Lowers the layer. The result is of use only if nothing was found wrong.
@@ -31,14 +31,15 @@ pub(super) fn lower(layer: &Layer, beside: &Beside<'_>, findings: &mut Findings)
     Lowered { plan, presentation, threads, origins, warnings: Vec::new() }
 }
 
-/// What journeys may use, whatever else is wrong.
-pub(super) fn limits(layer: &Layer, beside: &Beside<'_>) -> Limits {
-    let (mut findings, mut origins) = (Findings::default(), Origins::default());
-    let untrusted = layer.untrusted.as_ref().is_some_and(|given| given.value);
-    let mut lowering = Lowering { layer, beside, findings: &mut findings, origins: &mut origins };
-    let limits = lowering.limits(untrusted);
+/// Lowers only what the journey may use and reach.
+pub(super) fn bounds(layer: &Layer, beside: &Beside<'_>, findings: &mut Findings) -> (Limits, Policy) {
+    let mut origins = Origins::default();
+    let mut lowering = Lowering { layer, beside, findings, origins: &mut origins };
+    let policy = lowering.policy();
+    let limits = lowering.limits(policy.untrusted);
     // A wrong value is about to be reported; until then it does no harm.
-    if findings.errors.is_empty() { limits } else { default_limits(untrusted) }
+    let limits = if findings.errors.is_empty() { limits } else { default_limits(policy.untrusted) };
+    (limits, policy)
 }
 
 /// What counts beside the layers.
@@ -85,7 +86,7 @@ impl Lowering<'_> {
         plan.max_failed_iterations = self.pick("maxFailedIterations", failed, Portion(plan.max_failed_iterations)).0;
         plan.allow_invalid = self.pick("allowInvalid", layer.allow_invalid.as_ref(), false);
         plan.system_tags = self.system_tags();
-        plan.policy.untrusted = self.pick("untrusted", layer.untrusted.as_ref(), false);
+        plan.policy = self.policy();
         plan.limits = self.limits(plan.policy.untrusted);
         plan.http = self.http(plan.limits.response_bytes);
         plan.files = self.granted_files();

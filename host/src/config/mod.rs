@@ -48,6 +48,7 @@ mod files;
 mod findings;
 mod flags;
 mod foreign;
+mod grants;
 mod http;
 mod identities;
 mod layer;
@@ -82,7 +83,7 @@ pub use origins::{Origin, Origins};
 pub use presentation::Presentation;
 pub use problem::{Problem, Problems};
 
-use crate::plan::{Limits, Plan};
+use crate::plan::{Limits, Plan, Policy};
 use fields::Given;
 use files::Files;
 use findings::Findings;
@@ -148,15 +149,15 @@ pub fn granted(sources: &Sources<'_>) -> BTreeMap<String, String> {
     env.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
-/// What a journey may use, which it has no say in: known before its options are, and so in force while it gives them.
+/// What the journey may use and reach: known before it has said anything, because neither is the journey's to set.
 ///
 /// What is wrong with the sources is left for [`lower()`] to say.
 #[must_use]
-pub fn limits(sources: &Sources<'_>) -> Limits {
+pub fn bounds(sources: &Sources<'_>) -> (Limits, Policy) {
     let mut findings = Findings::default();
     let sources = Sources { journey_options: None, ..sources.clone() };
     let layer = stack::join(layers(&sources, &mut findings), &mut findings);
-    lower::limits(&layer, &beside(&sources))
+    lower::bounds(&layer, &beside(&sources), &mut findings)
 }
 
 fn layers(sources: &Sources<'_>, findings: &mut Findings) -> Vec<Layer> {

@@ -62,6 +62,8 @@ builtin! {
     HTTP_REQ_TOTAL_DURATION = 22, "http_req_total_duration", Trend, Time;
     /// squall's own: requests sent again because the server had closed the connection they were sent on.
     HTTP_REQ_RETRIES = 23, "http_req_retries", Counter, Default;
+    /// squall's own: requests refused by the network policy, by `host`.
+    POLICY_DENIED = 24, "policy_denied", Counter, Default;
 }
 
 #[cfg(test)]

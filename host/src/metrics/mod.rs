@@ -3,12 +3,14 @@
 //! Every built-in metric is on one screen, in [`builtin`]. Nothing here looks at a clock.
 
 pub mod builtin;
+mod excess;
 mod recorder;
 mod registry;
 mod tags;
 
 use std::sync::Arc;
 
+pub use excess::{Excess, Excesses};
 pub use recorder::{Record, Recorder, SeriesId};
 pub use registry::{DeclareError, Registry};
 pub use tags::{SystemTags, Tags};

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use send_wrapper::SendWrapper;
 
-use super::{MetricId, Tags};
+use super::{Excess, MetricId, Tags};
 
 /// A series' number on one worker. Stays valid for the life of the worker's recorder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -26,6 +26,9 @@ pub trait Record {
             self.add(series, value);
         }
     }
+
+    /// Counts what a journey had too much of.
+    fn exceed(&self, _what: Excess) {}
 }
 
 /// A handle on this worker's [`Record`]. Cheap to clone.
@@ -70,6 +73,11 @@ impl Recorder {
     /// Records one value each of several series.
     pub fn add_all(&self, values: &[(SeriesId, f64)]) {
         self.0.add_all(values);
+    }
+
+    /// Counts what a journey had too much of.
+    pub fn exceed(&self, what: Excess) {
+        self.0.exceed(what);
     }
 
     /// Records one value where the series is not known yet.

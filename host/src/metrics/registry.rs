@@ -4,6 +4,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Contains, Kind, Metric, MetricId, builtin};
 
+/// The longest name, in bytes.
+const LONGEST: usize = 128;
+
 /// Why a metric could not be declared.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -31,7 +34,7 @@ pub enum DeclareError {
         wanted_contains: Contains,
     },
     /// The run has as many metrics as it may.
-    #[error("the run has {limit} metrics, which is the limit")]
+    #[error("the journey has declared {limit} metrics, which is the limit")]
     TooMany {
         /// The limit.
         limit: u32,
@@ -56,13 +59,25 @@ impl Default for Registry {
 }
 
 impl Registry {
-    /// How many metrics a run may have, built-in ones included.
+    /// How many metrics of its own a run may have.
     pub const LIMIT: u32 = 1000;
 
     /// Returns the metric's id, declaring it if it is new.
     pub fn declare(&self, name: &str, kind: Kind, contains: Contains) -> Result<MetricId, DeclareError> {
+        self.declare_within(name, kind, contains, Self::LIMIT)
+    }
+
+    /// The same where a run may have so many metrics beside the built-in ones.
+    pub fn declare_within(
+        &self,
+        name: &str,
+        kind: Kind,
+        contains: Contains,
+        limit: u32,
+    ) -> Result<MetricId, DeclareError> {
         if !is_name(name) {
-            return Err(DeclareError::InvalidName { name: name.to_owned() });
+            // As much of it as shows what it was meant to be.
+            return Err(DeclareError::InvalidName { name: name.chars().take(LONGEST).collect() });
         }
         let mut metrics = self.lock();
         if let Some(metric) = metrics.iter().find(|metric| &*metric.name == name) {
@@ -78,8 +93,8 @@ impl Registry {
             });
         }
         let id = u32::try_from(metrics.len()).unwrap_or(u32::MAX);
-        if id >= Self::LIMIT {
-            return Err(DeclareError::TooMany { limit: Self::LIMIT });
+        if metrics.len() - builtin::TABLE.len() >= limit as usize {
+            return Err(DeclareError::TooMany { limit });
         }
         metrics.push(Metric { id: MetricId(id), name: Arc::from(name), kind, contains });
         Ok(MetricId(id))
@@ -112,7 +127,7 @@ impl Registry {
 fn is_name(name: &str) -> bool {
     let mut bytes = name.bytes();
     let first = bytes.next().is_some_and(|byte| byte.is_ascii_alphabetic() || byte == b'_');
-    first && name.len() <= 128 && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+    first && name.len() <= LONGEST && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
 #[cfg(test)]
@@ -132,6 +147,18 @@ mod tests {
         let registry = Registry::default();
         let error = registry.declare("http_reqs", Kind::Trend, Contains::Time).unwrap_err();
         assert!(matches!(error, DeclareError::Conflict { existing: Kind::Counter, .. }), "{error}");
+    }
+
+    #[test]
+    fn a_journey_declares_so_many_metrics_and_no_more() {
+        let registry = Registry::default();
+        let declare = |name: &str| registry.declare_within(name, Kind::Counter, Contains::Default, 2);
+        let first = declare("one").unwrap();
+        declare("two").unwrap();
+        assert_eq!(declare("three"), Err(DeclareError::TooMany { limit: 2 }));
+        assert_eq!(declare("one"), Ok(first), "one that is there may be declared again");
+        declare("http_reqs").unwrap();
+        assert!(declare(&"\u{1b}".repeat(1 << 20)).unwrap_err().to_string().len() < 300);
     }
 
     #[test]

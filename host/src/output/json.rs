@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 use serde::Serialize;
 use serde_json::{Value as Raw, json};
 
-use super::{Event, Output, OutputError};
+use super::{Event, Output, OutputError, plain};
 use crate::metrics::{Contains, Kind, Metric, Registry, Sample, Tags};
 use crate::plan::duration;
 use crate::verdict::{Selector, Threshold, number};
@@ -179,7 +179,9 @@ pub(super) fn create(path: &Path) -> Result<File, OutputError> {
 }
 
 fn line(writer: &mut impl Write, line: &impl Serialize) -> io::Result<()> {
-    serde_json::to_writer(&mut *writer, line).map_err(io::Error::from)?;
+    // It may go to a terminal.
+    let mut serializer = serde_json::Serializer::with_formatter(&mut *writer, plain::Escaped);
+    line.serialize(&mut serializer).map_err(io::Error::from)?;
     writer.write_all(b"\n")
 }
 

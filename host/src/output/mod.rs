@@ -9,6 +9,7 @@
 mod banner;
 mod json;
 mod notices;
+pub mod plain;
 mod progress;
 mod screen;
 mod summary;

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use super::{Event, Output, OutputError, Screen};
+use super::{Event, Output, OutputError, Screen, plain};
 use crate::vu::{Notice, NoticeLevel};
 
 /// Longer messages of the host are cut to this many bytes.
@@ -115,16 +115,7 @@ fn line(notice: &Notice, repeated: u64, color: bool) -> String {
 /// Appends a message so that it cannot move the cursor or forge a line; longer ones are cut.
 fn escape(message: &str, longest: usize, line: &mut String) {
     let cut = message.floor_char_boundary(longest);
-    for char in message[..cut].trim_end().chars() {
-        match char {
-            '\n' => line.push_str("\n  "),
-            '\t' => line.push('\t'),
-            // Also those that turn text around, which make it read as something else.
-            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => line.extend(char.escape_unicode()),
-            char if char.is_control() => line.extend(char.escape_default()),
-            char => line.push(char),
-        }
-    }
+    line.push_str(&plain::message(message[..cut].trim_end(), "  "));
     if cut < message.len() {
         let _ = write!(line, " … ({} bytes were cut)", message.len() - cut);
     }

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::Scheme;
+
 /// How requests are made.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Http {
@@ -220,6 +222,17 @@ pub struct Secret(pub String);
 impl fmt::Debug for Secret {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("Secret(hidden)")
+    }
+}
+
+impl ProxyKind {
+    /// What is spoken to such a proxy, as rules for the network know it.
+    #[must_use]
+    pub fn scheme(self) -> Scheme {
+        match self {
+            Self::Http => Scheme::Http,
+            Self::Socks5 => Scheme::Tcp,
+        }
     }
 }
 

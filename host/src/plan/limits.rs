@@ -5,6 +5,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::NetPolicy;
+use super::component::ComponentLimits;
+use super::imports::{ImportPattern, UNTRUSTED_IMPORTS};
+
 /// What a journey may use. What a VU may use, it may use however many there are; what a run may use, all its VUs share.
 ///
 /// A run on several machines has each limit of a run on every machine.
@@ -59,6 +63,9 @@ pub struct Limits {
     pub metrics: u32,
     /// Iterations that may end in a trap or a missed deadline before the run ends; `None` for no limit.
     pub max_traps: Option<u64>,
+    /// What a component may be made of; looked at before it is compiled.
+    #[serde(default)]
+    pub component: ComponentLimits,
 }
 
 impl Default for Limits {
@@ -89,6 +96,7 @@ impl Default for Limits {
             names: 10_000,
             metrics: 1_000,
             max_traps: None,
+            component: ComponentLimits::default(),
         }
     }
 }
@@ -119,6 +127,7 @@ impl Limits {
             names: 500,
             metrics: 100,
             max_traps: Some(1_000),
+            component: ComponentLimits::untrusted(),
             ..Self::default()
         }
     }
@@ -131,6 +140,30 @@ pub struct Policy {
     pub untrusted: bool,
     /// Which proposals of WebAssembly it may use beside those that are always there.
     pub proposals: BTreeSet<Proposal>,
+    /// Whom the journey may reach.
+    pub net: NetPolicy,
+    /// Which imports are granted; `None` for all in a run that trusts its journey, and for [`UNTRUSTED_IMPORTS`] in one
+    /// that does not.
+    #[serde(default)]
+    pub imports: Option<BTreeSet<ImportPattern>>,
+}
+
+impl Policy {
+    /// Whether a component may import this, such as `wasi:clocks/monotonic-clock@0.2.6`.
+    #[must_use]
+    pub fn grants_import(&self, import: &str) -> bool {
+        match &self.imports {
+            Some(granted) => granted.iter().any(|pattern| pattern.matches(import)),
+            None => !self.untrusted || UNTRUSTED_IMPORTS.iter().any(|pattern| super::imports::matches(pattern, import)),
+        }
+    }
+
+    /// Whether a component may use this proposal. A journey that is trusted has those that are harmless enough as well.
+    #[must_use]
+    pub fn grants_proposal(&self, proposal: Proposal) -> bool {
+        let harmless = matches!(proposal, Proposal::Memory64 | Proposal::RelaxedSimd);
+        self.proposals.contains(&proposal) || (harmless && !self.untrusted)
+    }
 }
 
 /// A proposal of WebAssembly that widens what the compiler has to get right, and is off unless granted.
@@ -147,4 +180,21 @@ pub enum Proposal {
     Memory64,
     /// SIMD whose results depend on the machine.
     RelaxedSimd,
+}
+
+impl Proposal {
+    /// All of them.
+    pub const ALL: &'static [Self] = &[Self::Gc, Self::Exceptions, Self::Threads, Self::Memory64, Self::RelaxedSimd];
+
+    /// Its name, as one writes it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Gc => "gc",
+            Self::Exceptions => "exceptions",
+            Self::Threads => "threads",
+            Self::Memory64 => "memory64",
+            Self::RelaxedSimd => "relaxed-simd",
+        }
+    }
 }

@@ -4,19 +4,27 @@
 //! thread's share and a machine's share are the same split. Invalid plans cannot be built: [`Scenario::new`] and
 //! [`Curve::new`] refuse them.
 
+mod component;
 mod curve;
 pub mod duration;
 pub mod http;
+mod imports;
 mod limits;
+mod net;
+mod secret;
 mod share;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use component::ComponentLimits;
 pub use curve::{Cursor, Curve, Stage};
 pub use http::{Http, Secret};
+pub use imports::{ImportPattern, PatternError, UNTRUSTED_IMPORTS};
 pub use limits::{Limits, Policy, Proposal};
+pub use net::{ByDefault, Destination, NetPolicy, Reason, Refusal, Rule, RuleError, Scheme, Source, canonical_host};
+pub use secret::{GrantedSecret, NoHost, SecretHost, is_secret_name};
 pub use share::Share;
 
 use serde::{Deserialize, Serialize};
@@ -41,6 +49,8 @@ pub struct Plan {
     pub http: Http,
     /// Files granted to the journeys, by the name they are known by there.
     pub files: BTreeMap<String, Arc<[u8]>>,
+    /// What the journeys can name and never see, by name.
+    pub secrets: BTreeMap<String, GrantedSecret>,
     /// What a journey may use.
     pub limits: Limits,
     /// Whom the run trusts, and what the journey may reach.
@@ -263,6 +273,7 @@ impl Plan {
             env: BTreeMap::new(),
             http: Http::default(),
             files: BTreeMap::new(),
+            secrets: BTreeMap::new(),
             limits: Limits::default(),
             policy: Policy::default(),
             setup_timeout: Some(Duration::from_mins(1)),

@@ -1,3 +1,4 @@
 //! Talking to the network. Knows no guest.
 
+pub mod door;
 pub mod http;

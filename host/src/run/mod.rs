@@ -16,6 +16,7 @@ use std::thread::{self, JoinHandle};
 use crate::metrics::Registry;
 use crate::output::Output;
 use crate::plan::Plan;
+use crate::redact::Redactor;
 use crate::scheduler::{Level, Stop, StopSender};
 use crate::verdict::{Report, SummaryOptions};
 use crate::vu::{Exhausted, Journey};
@@ -147,6 +148,14 @@ impl RunError {
         let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
         let message = text.or_else(|| panic.downcast_ref::<String>().cloned());
         Self::Panicked { message: message.unwrap_or_else(|| "without a word".to_owned()) }
+    }
+
+    /// The same without the run's secrets.
+    fn redacted(self, redactor: Option<&Redactor>) -> Self {
+        match (self, redactor) {
+            (Self::Panicked { message }, Some(redactor)) => Self::Panicked { message: redactor.owned(message) },
+            (other, _) => other,
+        }
     }
 }
 

@@ -11,14 +11,17 @@ use super::budget::Budget;
 use super::crowd::Crowd;
 use super::state::State;
 use super::watch::{Overrun, RunCpu, Watch};
-use crate::capability::{Host, Identity, Local, Pace, Run, Sink};
-use crate::metrics::{Recorder, Registry, SystemTags, Tags};
+use crate::capability::{Host, Identity, Local, Pace, Run, Secrets, Sink, shorten};
+use crate::metrics::{Recorder, SystemTags, Tags};
 use crate::plan::http::Connections;
 use crate::plan::{Http, Limits, Plan, Policy, Scenario};
 use crate::vu::{
     Context, Instance, Iteration, Journey, JourneyError, Lifecycle, Notice, NoticeLevel, Outcome, Seat, Worker,
 };
 use crate::wit;
+
+/// Bytes of a guest's words about its failure that are kept.
+const LONGEST_FAILURE: usize = 16 << 10;
 
 /// A component as a journey.
 pub struct Sandbox {
@@ -33,6 +36,7 @@ pub struct Sandbox {
     /// One for all worker threads.
     pace: Option<Arc<Pace>>,
     files: Arc<BTreeMap<String, Arc<[u8]>>>,
+    secrets: Option<Arc<Secrets>>,
     /// How scenarios use connections, where not as all do.
     connections: Arc<HashMap<Arc<str>, Connections>>,
     system_tags: SystemTags,
@@ -52,6 +56,7 @@ impl Sandbox {
             http: Arc::new(plan.http.clone()),
             pace: plan.http.rps.map(|rps| Arc::new(Pace::new(rps))),
             files: Arc::new(plan.files.clone()),
+            secrets: Secrets::of(plan).map(Arc::new),
             connections: Arc::new(connections_of(plan)),
             system_tags: plan.system_tags.clone(),
             tags: plan.tags.clone(),
@@ -72,12 +77,13 @@ impl Journey for Sandbox {
             http: Arc::clone(&self.http),
             pace: self.pace.clone(),
             files: Arc::clone(&self.files),
+            secrets: self.secrets.clone(),
             may_send: true,
             limits: Arc::clone(&self.limits),
             policy: Arc::clone(&self.policy),
         };
-        let (registry, http) = (Arc::clone(&context.registry), Arc::clone(&self.http));
-        let local = Local::new(recorder.clone(), registry, self.system_tags.clone(), http);
+        let local = Local::new(recorder.clone(), &run, self.system_tags.clone());
+        let local = local.redacting(context.redactor().cloned());
         SandboxWorker {
             engine: self.engine.clone(),
             pre: self.pre.clone(),
@@ -257,21 +263,20 @@ pub(super) async fn options(
 ) -> Result<String, JourneyError> {
     // Whoever starts a run waits for its options and for nothing else.
     let limits = Arc::new(Limits { cpu_timeout: limits.cpu_timeout.min(limit), ..limits.clone() });
-    let http = Arc::new(Http::default());
-    let registry = Arc::new(Registry::default());
     let run = Run {
         started: Instant::now(),
         seed: 0,
-        registry: Arc::clone(&registry),
+        registry: Arc::default(),
         sink: Arc::new(OnlyLog(log)),
-        http: Arc::clone(&http),
+        http: Arc::default(),
         pace: None,
         files: Arc::default(),
+        secrets: None,
         may_send: false,
         limits: Arc::clone(&limits),
         policy: Arc::default(),
     };
-    let local = Local::new(Recorder::discard(), registry, SystemTags::default(), http);
+    let local = Local::new(Recorder::discard(), &run, SystemTags::default());
     let identity = Identity {
         vu: 0,
         instance: 1,
@@ -309,11 +314,12 @@ fn once_done<T>(function: &'static str, returned: wasmtime::Result<Result<T, Str
     }
 }
 
-/// Turns what a guest calls a success into a failure if a request had no answer and was to fail it (`throw`).
+/// Turns what a guest calls a success into a failure if a request had no answer and was to fail it (`throw`). Cuts what
+/// a guest says of its failure, since many such messages may wait for somebody to tell of them.
 fn unless_thrown<T>(returned: Result<T, String>, thrown: Option<String>) -> Result<T, String> {
     match thrown {
         Some(message) if returned.is_ok() => Err(message),
-        _ => returned,
+        _ => returned.map_err(|message| shorten(message, LONGEST_FAILURE)),
     }
 }
 
@@ -345,11 +351,11 @@ impl Sink for ToContext {
     }
 
     fn abort(&self, reason: &str) {
-        self.0.control.abort(reason);
+        self.0.abort(reason);
     }
 
     fn fail(&self, reason: &str) {
-        self.0.control.fail(reason);
+        self.0.fail(reason);
     }
 }
 

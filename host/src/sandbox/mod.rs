@@ -4,12 +4,16 @@
 //! implements [`crate::vu::Journey`]. Hides the engine's settings, the memory slabs, the compile cache and the clock
 //! that interrupts guests.
 
+mod anatomy;
 mod budget;
 mod cache;
 mod crowd;
 mod engine;
+mod error;
 mod inspect;
 mod instance;
+mod manifest;
+mod proposals;
 #[cfg(target_os = "linux")]
 mod slab;
 mod state;
@@ -25,93 +29,22 @@ use sha2::{Digest, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::Linker;
 
-pub use cache::Cache;
+pub use cache::{Cache, Kept};
 pub use engine::MemoryMode;
+pub use error::LoadError;
 pub use inspect::Inspection;
 pub use instance::Sandbox;
+pub use manifest::{Capability, Manifest};
 
 use crate::capability;
-use crate::plan::{Limits, Plan};
+use crate::plan::{Limits, Plan, Policy};
 use crate::vu::JourneyError;
 use crate::wit;
+use anatomy::Anatomy;
 use state::State;
 
 /// How long a journey may take to give its options.
 const OPTIONS_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Why a component could not be loaded. The message says it of the component: its name goes before.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum LoadError {
-    /// The bytes are no WebAssembly at all.
-    #[error("is not WebAssembly: it starts with {start}")]
-    NotWasm {
-        /// The first bytes.
-        start: String,
-    },
-    /// The bytes are a core module.
-    #[error("is a core module, not a component")]
-    CoreModule,
-    /// The bytes end too soon, or are damaged.
-    #[error("is truncated or damaged at byte {offset} of {length}: {message}")]
-    Damaged {
-        /// Where.
-        offset: usize,
-        /// Of how many.
-        length: usize,
-        /// The parser's words.
-        message: String,
-    },
-    /// The component wants something that squall does not have.
-    #[error("imports `{import}`, which squall does not provide")]
-    UnknownImport {
-        /// The import.
-        import: String,
-    },
-    /// The component does not export what a journey exports.
-    #[error("is a component of another world: it does not export `{}`", missing.join("`, `"))]
-    OtherWorld {
-        /// The exports that are missing.
-        missing: Vec<&'static str>,
-    },
-    /// The component does not fit for another reason.
-    #[error("does not fit the world `squall:journey`: {message}")]
-    Unfit {
-        /// wasmtime's words.
-        message: String,
-    },
-    /// The component could not be compiled.
-    #[error("could not be compiled: {message}")]
-    Compile {
-        /// wasmtime's words.
-        message: String,
-    },
-    /// wasmtime could not be set up.
-    #[error("could not be given an engine: {message}")]
-    Engine {
-        /// wasmtime's words.
-        message: String,
-    },
-}
-
-impl LoadError {
-    /// What the user can do about it.
-    #[must_use]
-    pub fn hint(&self) -> Option<&'static str> {
-        match self {
-            Self::CoreModule => Some("build it with `--target wasm32-wasip2`"),
-            Self::NotWasm { .. } => {
-                Some("give the path of a component, as `cargo build --target wasm32-wasip2` makes it")
-            }
-            Self::Damaged { .. } => Some("build or download it again"),
-            Self::UnknownImport { .. } => Some("build it against the WIT of this squall, `squall:journey@0.1.1`"),
-            Self::OtherWorld { .. } | Self::Unfit { .. } => {
-                Some("a journey implements the world `squall:journey/journey@0.1.1`; `squall new` makes one")
-            }
-            Self::Compile { .. } | Self::Engine { .. } => None,
-        }
-    }
-}
 
 /// A component that fits the world, compiled.
 pub struct Component {
@@ -119,10 +52,12 @@ pub struct Component {
     compiled: wasmtime::component::Component,
     pre: wit::JourneyPre<State>,
     mode: MemoryMode,
-    /// What the engine was made for.
-    made_for: Limits,
-    /// What `options` may use.
+    /// What it was loaded to use at most.
     limits: Limits,
+    policy: Policy,
+    manifest: Manifest,
+    /// Bytes of initial data.
+    data: usize,
     digest: String,
     bytes: Vec<u8>,
     cache: Option<Cache>,
@@ -130,15 +65,25 @@ pub struct Component {
 }
 
 impl Component {
-    /// Checks and compiles a component, or finds it compiled in the cache.
+    /// Checks and compiles a component of one's own, or finds it compiled in the cache.
     pub fn load(bytes: Vec<u8>, cache: Option<Cache>) -> Result<Self, LoadError> {
-        Self::with_limits(bytes, cache, Limits::default())
+        Self::load_within(bytes, cache, &Limits::default(), &Policy::default())
     }
 
-    fn with_limits(bytes: Vec<u8>, cache: Option<Cache>, limits: Limits) -> Result<Self, LoadError> {
-        inspect::check_kind(&bytes)?;
-        let mode = MemoryMode::of(inspect::data_size(&bytes));
-        let engine = engine::engine(mode, &limits).map_err(|error| LoadError::Engine { message: error.to_string() })?;
+    /// The same with limits of its size, and a policy of what it may import and use. Both are looked at before anything
+    /// is compiled.
+    pub fn load_within(
+        bytes: Vec<u8>,
+        cache: Option<Cache>,
+        limits: &Limits,
+        policy: &Policy,
+    ) -> Result<Self, LoadError> {
+        let anatomy = Anatomy::of(&bytes, &limits.component)?;
+        let manifest = Manifest::of(&anatomy, policy);
+        manifest.check()?;
+        let mode = MemoryMode::of(anatomy.data);
+        let engine = engine::engine(mode, limits, policy)?;
+        let cache = cache.map(|cache| cache.for_untrusted(policy.untrusted));
         let digest = Sha256::digest(&bytes).iter().fold(String::new(), |mut hex, byte| {
             let _ = write!(hex, "{byte:02x}");
             hex
@@ -146,26 +91,18 @@ impl Component {
         let found = cache.as_ref().and_then(|cache| cache.load(&engine, &digest));
         let (compiled, not_kept) = match found {
             Some(compiled) => (compiled, None),
-            None => compile(&engine, &bytes, &digest, cache.as_ref())?,
+            None => compile(&engine, &bytes, &digest, cache.as_ref(), policy)?,
         };
         let pre = link(&engine, &compiled)?;
         engine::start_clock(&engine);
-        Ok(Self { engine, compiled, pre, mode, made_for: limits.clone(), limits, digest, bytes, cache, not_kept })
-    }
-
-    /// Holds [`Self::options`] to these limits; a journey is held to those of its plan.
-    pub fn within(mut self, limits: Limits) -> Result<Self, LoadError> {
-        if !engine::serves(&self.made_for, &limits) {
-            return Self::with_limits(self.bytes, self.cache, limits);
-        }
-        self.limits = limits;
-        Ok(self)
+        let (limits, policy, data) = (limits.clone(), policy.clone(), anatomy.data);
+        Ok(Self { engine, compiled, pre, mode, limits, policy, manifest, data, digest, bytes, cache, not_kept })
     }
 
     /// What the component is, wants and offers.
     #[must_use]
     pub fn inspect(&self) -> Inspection {
-        Inspection::of(&self.engine, &self.compiled, &self.bytes, &self.digest, self.mode)
+        Inspection::of(self)
     }
 
     /// How the memories of its instances come to be.
@@ -190,10 +127,10 @@ impl Component {
         instance::options(&self.pre, &self.engine, env, Box::new(log), &self.limits, OPTIONS_TIMEOUT).await
     }
 
-    /// Makes the journey of a plan.
+    /// Makes the journey of a plan. If the plan's limits or policy are others than it was loaded with, it is loaded again.
     pub fn journey(&self, plan: &Plan) -> Result<Sandbox, LoadError> {
-        if !engine::serves(&self.made_for, &plan.limits) {
-            let other = Self::with_limits(self.bytes.clone(), self.cache.clone(), plan.limits.clone())?;
+        if engine::needs_another(&self.limits, &plan.limits) || plan.policy != self.policy {
+            let other = Self::load_within(self.bytes.clone(), self.cache.clone(), &plan.limits, &plan.policy)?;
             return Ok(Sandbox::new(other.engine, other.pre, plan));
         }
         Ok(Sandbox::new(self.engine.clone(), self.pre.clone(), plan))
@@ -206,16 +143,19 @@ fn compile(
     bytes: &[u8],
     digest: &str,
     cache: Option<&Cache>,
+    policy: &Policy,
 ) -> Result<(wasmtime::component::Component, Option<std::io::Error>), LoadError> {
-    let component = wasmtime::component::Component::from_binary(engine, bytes)
-        .map_err(|error| LoadError::Compile { message: format!("{error:#}") })?;
+    let component = wasmtime::component::Component::from_binary(engine, bytes).map_err(|error| {
+        let (message, proposals) = (format!("{error:#}"), proposals::missing(bytes, policy));
+        if proposals.is_empty() { LoadError::Compile { message } } else { LoadError::Proposal { proposals, message } }
+    })?;
     let not_kept = cache.and_then(|cache| cache.store(engine, digest, &component).err());
     Ok((component, not_kept))
 }
 
 fn link(engine: &Engine, component: &wasmtime::component::Component) -> Result<wit::JourneyPre<State>, LoadError> {
     let unfit = |error: wasmtime::Error| LoadError::Unfit { message: format!("{error:#}") };
-    inspect::check_world(engine, component)?;
+    inspect::check_exports(engine, component)?;
     let mut linker: Linker<State> = Linker::new(engine);
     capability::link(&mut linker, |state| &mut state.host).map_err(unfit)?;
     let pre = linker.instantiate_pre(component).map_err(unfit)?;

@@ -92,6 +92,20 @@ pub enum Ending {
     },
 }
 
+impl Ending {
+    /// The same with its words, which may be the journey's, changed.
+    #[must_use]
+    pub fn map_words(self, change: impl FnOnce(String) -> String) -> Self {
+        match self {
+            Self::JourneyAborted { reason } => Self::JourneyAborted { reason: change(reason) },
+            Self::SetupFailed { message } => Self::SetupFailed { message: change(message) },
+            Self::TeardownFailed { message } => Self::TeardownFailed { message: change(message) },
+            Self::JourneyFailed { message } => Self::JourneyFailed { message: change(message) },
+            silent => silent,
+        }
+    }
+}
+
 /// A metric, or a part of it, and what came of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MetricTotals {

@@ -7,7 +7,9 @@ use std::sync::mpsc::{SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use super::log_rate::LogRate;
 use crate::metrics::{Recorder, Registry, Tags};
+use crate::redact::Redactor;
 
 /// A user's script, ready to be run by every worker.
 pub trait Journey: Send + Sync + 'static {
@@ -152,8 +154,11 @@ pub struct Context {
     /// Where messages for the user go.
     notices: SyncSender<Notice>,
     lost_notices: AtomicU64,
+    log_rate: LogRate,
     /// Iterations that trapped, timed out, or had no instance.
     traps: AtomicU64,
+    /// What takes the run's secrets out of texts.
+    redactor: Option<Arc<Redactor>>,
 }
 
 impl Context {
@@ -170,12 +175,57 @@ impl Context {
             control: Control::default(),
             notices,
             lost_notices: AtomicU64::new(0),
+            log_rate: LogRate::new(None),
             traps: AtomicU64::new(0),
+            redactor: None,
         }
     }
 
-    /// Passes a message on. Never waits: when the reader is behind, the message is counted as lost.
-    pub fn notify(&self, notice: Notice) {
+    /// Has the run's secrets taken out of what is said from now on.
+    #[must_use]
+    pub fn redacting(self, redactor: Option<Arc<Redactor>>) -> Self {
+        Self { redactor, ..self }
+    }
+
+    /// A text without the run's secrets. Whatever a journey, a trap or a server may have put into a text goes through
+    /// here before it is shown, kept or reported.
+    #[must_use]
+    pub fn redacted(&self, text: String) -> String {
+        match &self.redactor {
+            None => text,
+            Some(redactor) => redactor.owned(text),
+        }
+    }
+
+    /// What takes the run's secrets out of texts, if it has any.
+    #[must_use]
+    pub fn redactor(&self) -> Option<&Arc<Redactor>> {
+        self.redactor.as_ref()
+    }
+
+    /// Ends the run by the journey's will.
+    pub fn abort(&self, reason: &str) {
+        self.control.abort(&self.redacted(reason.to_owned()));
+    }
+
+    /// Marks the run as failed by the journey's will.
+    pub fn fail(&self, reason: &str) {
+        self.control.fail(&self.redacted(reason.to_owned()));
+    }
+
+    /// Passes on only so many bytes per second of what the journey says itself.
+    #[must_use]
+    pub fn log_at_most(self, bytes_per_second: u64) -> Self {
+        Self { log_rate: LogRate::new(Some(bytes_per_second)), ..self }
+    }
+
+    /// Passes a message on. Never waits: when the reader is behind, the message is counted as lost, and when the journey
+    /// says more than it may, as dropped.
+    pub fn notify(&self, mut notice: Notice) {
+        if !notice.from_host && !self.log_rate.admits(notice.message.len(), self.started.elapsed()) {
+            return;
+        }
+        notice.message = self.redacted(notice.message);
         if let Err(TrySendError::Full(_)) = self.notices.try_send(notice) {
             self.lost_notices.fetch_add(1, Ordering::Relaxed);
         }
@@ -190,6 +240,12 @@ impl Context {
     #[must_use]
     pub fn lost_notices(&self) -> u64 {
         self.lost_notices.load(Ordering::Relaxed)
+    }
+
+    /// Messages of the journey beyond what it may say.
+    #[must_use]
+    pub fn dropped_logs(&self) -> u64 {
+        self.log_rate.dropped()
     }
 }
 

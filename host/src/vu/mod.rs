@@ -7,6 +7,7 @@
 pub(crate) mod fake;
 mod handle;
 mod journey;
+mod log_rate;
 mod pool;
 mod tally;
 

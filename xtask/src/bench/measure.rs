@@ -124,10 +124,11 @@ impl Meter {
             thread::sleep(Duration::from_millis(15));
         };
         let status = child.wait()?;
-        // Under `perf stat` the program is perf's child, and perf's own time is not the program's.
+        // Under `perf stat` the program is perf's child, and perf's own time is not the program's. A program may have
+        // children of its own that do its work.
         let (user, kernel) = match self.perf {
             Some(_) => (times.children_user, times.children_kernel),
-            None => (times.user, times.kernel),
+            None => (times.user + times.children_user, times.kernel + times.children_kernel),
         };
         Ok(Cost {
             user: user / self.ticks_per_second,

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use crate::plan::Http;
 use crate::plan::http::Debug;
 use crate::protocol::http::{Exchange, Request, Response, without_userinfo};
+use crate::redact::Redactor;
 
 /// The most of a body that is shown, in bytes.
 const SHOWN: usize = 8 << 10;
@@ -14,7 +15,13 @@ const SECRET: &[&str] = &["auth", "token", "secret", "passw", "key", "session", 
 
 /// One hop: the request in the form of HTTP/1.1, and what it came to. A line starts with `>`, `<`, or `|` for a body's;
 /// whoever prints it escapes what is not text.
-pub(super) fn hop(debug: Debug, settings: &Http, request: &Request<'_>, exchange: &Exchange) -> String {
+pub(super) fn hop(
+    debug: Debug,
+    settings: &Http,
+    request: &Request<'_>,
+    exchange: &Exchange,
+    redactor: Option<&Redactor>,
+) -> String {
     let mut text = String::new();
     match request.head(settings) {
         Ok(head) => show_request(&String::from_utf8_lossy(&head), &mut text),
@@ -23,10 +30,10 @@ pub(super) fn hop(debug: Debug, settings: &Http, request: &Request<'_>, exchange
         }
     }
     if let (Debug::Full, Some(body)) = (debug, request.body) {
-        show_body(&mut text, &body.whole());
+        show_body(&mut text, &body.whole(), redactor);
     }
     match &exchange.result {
-        Ok(response) => show_answer(debug, response, exchange, &mut text),
+        Ok(response) => show_answer(debug, response, exchange, redactor, &mut text),
         Err(error) => {
             let _ = writeln!(text, "< no answer: {error}");
         }
@@ -43,7 +50,7 @@ fn show_request(head: &str, text: &mut String) {
     }
 }
 
-fn show_answer(debug: Debug, response: &Response, exchange: &Exchange, text: &mut String) {
+fn show_answer(debug: Debug, response: &Response, exchange: &Exchange, redactor: Option<&Redactor>, text: &mut String) {
     let (_, reason) = response.status_line();
     let line = format!("{} {} {reason}", exchange.peer.protocol.as_str(), response.status);
     let _ = writeln!(text, "< {}", line.trim_end());
@@ -51,11 +58,13 @@ fn show_answer(debug: Debug, response: &Response, exchange: &Exchange, text: &mu
         let _ = writeln!(text, "< {name}: {}", masked(&name, &value));
     }
     if debug == Debug::Full {
-        show_body(text, response.body());
+        show_body(text, response.body(), redactor);
     }
 }
 
-fn show_body(text: &mut String, body: &[u8]) {
+fn show_body(text: &mut String, body: &[u8], redactor: Option<&Redactor>) {
+    // Before it is cut, or the beginning of a secret would be left.
+    let body = &*redactor.map_or(Cow::Borrowed(body), |redactor| redactor.bytes(body));
     // What is cut in the middle of a character is still text.
     let cut = &body[..body.len().min(SHOWN)];
     let shown = match std::str::from_utf8(cut) {
@@ -144,7 +153,7 @@ mod tests {
             keep_body: true,
         };
         let settings = Http { user_agent: "squall".to_owned(), ..Http::default() };
-        hop(debug, &settings, &request, answer)
+        hop(debug, &settings, &request, answer, None)
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod batch;
 mod debug;
 mod failures;
+mod filled;
 mod hop;
 mod pace;
 mod payload;
@@ -13,7 +14,6 @@ mod streams;
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
-use std::time::Duration;
 
 use super::extract::find_pointer;
 use super::{Host, to_guest};
@@ -59,6 +59,7 @@ impl http::Host for Host {
 
     fn timings_of(&mut self, id: u32) -> Result<http::Timings, http::LookupError> {
         let timings = &self.responses.get(id)?.timings;
+        let milliseconds = |time| self.clock.milliseconds(time);
         Ok(http::Timings {
             blocked: milliseconds(timings.blocked),
             looking_up: milliseconds(timings.looking_up),
@@ -72,7 +73,8 @@ impl http::Host for Host {
     }
 
     fn url_of(&mut self, id: u32) -> Result<String, http::LookupError> {
-        Ok(self.responses.get(id)?.target.url().to_owned())
+        let url = self.responses.get(id)?.target.url().to_owned();
+        Ok(self.unseen(url))
     }
 
     fn release(&mut self, id: u32) {
@@ -171,9 +173,13 @@ impl Host {
     }
 
     fn try_keep(&mut self, answer: Result<Answer, Error>) -> Result<http::Response, Error> {
-        let answer = answer?;
+        let mut answer = answer?;
+        if let Some(secrets) = &self.run.secrets {
+            // A server may give back what it was sent, and the guest is not to see it.
+            secrets.redactor().mask(answer.response.raw_mut());
+        }
         let (status, length) = (answer.response.status, answer.response.body_length);
-        let duration = milliseconds(answer.timings.duration());
+        let duration = self.clock.milliseconds(answer.timings.duration());
         let id = self.responses.keep(answer, self.run.limits.response_bytes)?;
         Ok(http::Response { id, status, body_length: u32::try_from(length).unwrap_or(u32::MAX), duration })
     }
@@ -190,8 +196,4 @@ async fn watch<F: Future>(mut future: Pin<&mut F>) -> (F::Output, bool) {
     });
     let output = output.await;
     (output, waited)
-}
-
-fn milliseconds(time: Duration) -> f64 {
-    time.as_secs_f64() * 1e3
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use rand_xoshiro::rand_core::Rng as _;
 
 use super::super::random::Random;
+use super::filled::Filled;
 use crate::protocol::http::{Body, Coding, Error, Header, Part, boundary, encode, multipart};
 use crate::wit::http;
 
@@ -31,16 +32,19 @@ impl<'a> Payload<'a> {
         options.body.is_some() || !options.compression.is_empty()
     }
 
-    /// Puts a request's body together. What files hold is only copied to be encoded.
+    /// Puts a request's body together, with the secrets it names. What files hold is only copied to be encoded.
     pub(super) async fn new(
         request: &'a http::Request,
         options: &'a http::RequestOptions,
+        filled: Option<&'a Filled<'_>>,
         files: &'a Files,
         random: &Random,
     ) -> Result<Self, Error> {
         let mut content_type = None;
-        let mut pieces = match &options.body {
-            None => request.body.as_deref().map(|body| vec![Cow::Borrowed(body)]),
+        let body = filled.and_then(|filled| filled.body.as_deref()).or(request.body.as_deref());
+        let payload = filled.and_then(|filled| filled.payload.as_ref()).or(options.body.as_ref());
+        let mut pieces = match payload {
+            None => body.map(|body| vec![Cow::Borrowed(body)]),
             Some(http::Payload::Content(content)) => Some(vec![Cow::Borrowed(bytes_of(content, files)?)]),
             Some(http::Payload::Multipart(parts)) => {
                 let parts = parts.iter().map(|part| part_of(part, files)).collect::<Result<Vec<_>, _>>()?;

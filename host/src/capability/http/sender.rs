@@ -12,12 +12,13 @@ use super::super::local::Label;
 use super::super::random::Random;
 use super::super::{Identity, Local, Run};
 use super::debug;
+use super::filled::Filled;
 use super::hop::{Hop, redirect};
 use super::payload::Payload;
 use super::responses::Answer;
 use super::session::Session;
 use super::streams::Opened;
-use crate::protocol::http::{Body, Client, Error, Exchange, Header, Request, without_userinfo};
+use crate::protocol::http::{Body, Client, Error, Exchange, Header, Request, apart, without_userinfo};
 use crate::wit::http;
 use crate::wit::log::Level;
 
@@ -60,14 +61,19 @@ impl Sender<'_> {
     async fn hops(&self, asked: Asked<'_>, mut open: Option<&mut Opened>) -> Result<Answer, Error> {
         let request = asked.request;
         let refuse = |error| self.refuse(request, &request.method, error);
+        let filled = match &self.run.secrets {
+            None => None,
+            Some(secrets) => Filled::new(secrets, asked).map_err(refuse)?,
+        };
+        let filled = filled.as_deref();
         let payload = match asked.options {
             Some(options) if Payload::is_asked(options) => {
-                let payload = Payload::new(request, options, &self.run.files, self.random);
-                Some(Box::new(SendWrapper::new(Box::pin(payload)).await.map_err(refuse)?))
+                let payload = apart(|| Payload::new(request, options, filled, &self.run.files, self.random));
+                Some(Box::new(SendWrapper::new(payload).await.map_err(refuse)?))
             }
             _ => None,
         };
-        let (mut hop, mut deadline) = match self.first_hop(asked, payload.as_deref()) {
+        let (mut hop, mut deadline) = match self.first_hop(asked, filled, payload.as_deref()) {
             Ok(first) => first,
             Err(error) => return Err(refuse(error)),
         };
@@ -75,9 +81,12 @@ impl Sender<'_> {
         let keep_body = !asked.discards_body(self.run.http.discard_bodies);
         let mut redirects = 0;
         loop {
+            if let Some(filled) = filled {
+                filled.check(&hop).map_err(|error| self.refuse(request, hop.method, error))?;
+            }
             if let Some(pace) = &self.run.pace {
                 // As in k6, a request begins when it may: its timeout and its times do not count the wait.
-                deadline += Box::pin(pace.wait()).await;
+                deadline += SendWrapper::new(apart(|| pace.wait())).await;
             }
             let own = hop.own(self.jars);
             let all = own.as_ref().map(|own| hop.with_own(own));
@@ -88,8 +97,7 @@ impl Sender<'_> {
                 None => Box::pin(self.client.exchange(&sent, &hop.target, deadline)).await,
                 // Boxed like all that few requests need, or each would have to make room for it.
                 Some(opened) => {
-                    let begin = opened.begin(self.client, &sent, deadline, &hop.target);
-                    SendWrapper::new(Box::pin(begin)).await
+                    SendWrapper::new(apart(|| opened.begin(self.client, &sent, deadline, &hop.target))).await
                 }
             };
             if let Ok(response) = &mut exchange.result
@@ -97,13 +105,14 @@ impl Sender<'_> {
                 && open.is_none()
                 && !(redirects < most && redirect(response, &hop.target).is_some())
             {
-                let decoded = SendWrapper::new(Box::pin(response.decode(self.run.http.max_body))).await;
+                let decoded = SendWrapper::new(apart(|| response.decode(self.run.http.max_body))).await;
                 if let Err(error) = decoded {
                     exchange.result = Err(error);
                 }
             }
             if let Some(debug) = self.run.http.debug {
-                self.show(&debug::hop(debug, self.client.shared().settings(), &sent, &exchange));
+                let redactor = self.run.secrets.as_ref().map(|secrets| &**secrets.redactor());
+                self.show(&debug::hop(debug, self.client.shared().settings(), &sent, &exchange, redactor));
             }
             let mut answer = None;
             let mut expected = false;
@@ -125,8 +134,7 @@ impl Sender<'_> {
                     let is_redirected =
                         response.is_ok_and(|response| redirects < most && redirect(response, &hop.target).is_some());
                     let is_last = answer.is_none() && !is_redirected;
-                    let settle = opened.settle(self.client, &mut exchange, is_last, deadline);
-                    SendWrapper::new(Box::pin(settle)).await
+                    SendWrapper::new(apart(|| opened.settle(self.client, &mut exchange, is_last, deadline))).await
                 }
             };
             if is_recorded {
@@ -134,7 +142,7 @@ impl Sender<'_> {
             } else if let Some(opened) = &mut open {
                 (opened.method, opened.url, opened.expected) = (hop.method.to_owned(), url.to_owned(), expected);
             }
-            let response = exchange.result?;
+            let response = exchange.result.map_err(|error| self.noted(error))?;
             if answer.is_some() {
                 hop.session.answer = answer;
                 self.client.recycle(response);
@@ -161,6 +169,7 @@ impl Sender<'_> {
     pub(super) fn first_hop<'a>(
         &self,
         asked: Asked<'a>,
+        filled: Option<&'a Filled<'_>>,
         payload: Option<&'a Payload<'a>>,
     ) -> Result<(Hop<'a>, Instant), Error> {
         let request = asked.request;
@@ -175,15 +184,16 @@ impl Sender<'_> {
             }
             Some(other) => return Err(Error::InvalidRequest(format!("a timeout of {other} ms is not possible"))),
         };
-        let session = Session::new(asked.options, self.jars)?;
+        let session = Session::new(asked.options, filled, self.jars)?;
+        let given = filled.and_then(|filled| filled.headers.as_ref()).unwrap_or(&request.headers);
         let mut headers: Vec<_> =
-            request.headers.iter().map(|header| Header { name: &header.name, value: &header.value }).collect();
+            given.iter().map(|header| Header { name: &header.name, value: &header.value }).collect();
         let body = match payload {
             Some(payload) => {
                 payload.add_to(&mut headers)?;
                 payload.body()
             }
-            None => request.body.as_deref().map(Body::Whole),
+            None => filled.and_then(|filled| filled.body.as_deref()).or(request.body.as_deref()).map(Body::Whole),
         };
         let hop = Hop { method: &request.method, headers, body, target, session };
         Ok((hop, Instant::now() + timeout))
@@ -200,6 +210,14 @@ impl Sender<'_> {
     pub(super) fn refuse(&self, request: &http::Request, method: &str, error: Error) -> Error {
         let url = without_userinfo(&request.url);
         self.local.add_request(&self.label(request, method, &url, false), &Exchange::refused(error.clone()));
+        error
+    }
+
+    /// Counts a request that was refused because of where it would have gone.
+    pub(super) fn noted(&self, error: Error) -> Error {
+        if let Error::NotAllowed(refusal) = &error {
+            self.local.add_denied(self.scope, self.group, &refusal.host);
+        }
         error
     }
 

@@ -1,6 +1,7 @@
 //! Who a request comes from: the `cookie` and `authorization` headers that the host writes, hop by hop.
 
 use super::super::cookies::Jars;
+use super::filled::Filled;
 use super::hop::{Hop, Own};
 use crate::protocol::http::{Credentials, Error, Response, basic, digest};
 use crate::wit::http;
@@ -17,16 +18,32 @@ pub(super) struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    /// Takes over what the options say.
-    pub(super) fn new(options: Option<&'a http::RequestOptions>, jars: &Jars) -> Result<Self, Error> {
+    /// Takes over what the options say, with the secrets they name.
+    pub(super) fn new(
+        options: Option<&'a http::RequestOptions>,
+        filled: Option<&'a Filled<'_>>,
+        jars: &Jars,
+    ) -> Result<Self, Error> {
         let Some(options) = options else { return Ok(Self::default()) };
         if !jars.has(options.jar) {
             return Err(Error::InvalidRequest(format!("there is no cookie jar {}", options.jar)));
         }
-        for cookie in &options.cookies {
+        let auth = filled.and_then(|filled| filled.auth.as_ref()).or(options.auth.as_ref());
+        let cookies = filled.and_then(|filled| filled.cookies.as_deref()).unwrap_or(&options.cookies);
+        for cookie in cookies {
             check_cookie(cookie)?;
         }
-        Ok(Self { jar: options.jar, auth: options.auth.as_ref(), cookies: &options.cookies, answer: None })
+        Ok(Self { jar: options.jar, auth, cookies, answer: None })
+    }
+
+    /// Whether it still says who asks.
+    pub(super) fn has_auth(&self) -> bool {
+        self.auth.is_some()
+    }
+
+    /// Whether it still brings cookies of its own.
+    pub(super) fn has_cookies(&self) -> bool {
+        !self.cookies.is_empty()
     }
 
     /// Drops what only the first origin may see.

@@ -9,10 +9,12 @@ use send_wrapper::SendWrapper;
 use tokio::time::Instant;
 
 use super::super::local::Label;
+use super::super::secret::Secrets;
 use super::super::{Host, to_guest};
+use super::filled::Filled;
 use super::responses::Answer;
 use super::sender::{Asked, LONGEST_TIMEOUT, Sender};
-use super::{milliseconds, watch};
+use super::watch;
 use crate::protocol::http::{Body, Client, Error, Exchange, Request, Streaming, Target, Upload};
 use crate::wit::{http, streams};
 
@@ -139,6 +141,7 @@ impl streams::Host for Host {
     async fn read(&mut self, id: u32, at_most: u32) -> Result<Option<Vec<u8>>, http::Error> {
         self.called();
         let at_most = at_most as usize;
+        let secrets = self.run.secrets.as_ref();
         let running = match self.streams.open().answers.get_mut(&id) {
             Some(Live::Running(running)) => running,
             Some(Live::Ended(_)) => return Ok(None),
@@ -149,7 +152,12 @@ impl streams::Host for Host {
         let (read, waited) = watch(pin!(SendWrapper::new(Box::pin(read)))).await;
         self.activity.waited |= waited;
         match read {
-            Ok(Some(bytes)) => Ok(Some(bytes)),
+            Ok(Some(mut bytes)) => {
+                if let Some(secrets) = secrets {
+                    secrets.redactor().mask(&mut bytes);
+                }
+                Ok(Some(bytes))
+            }
             Ok(None) => {
                 self.end_stream(id, None);
                 Ok(None)
@@ -162,9 +170,10 @@ impl streams::Host for Host {
     }
 
     fn arrived(&mut self, id: u32) -> f64 {
+        let clock = self.clock;
         match self.streams.open().answers.get(&id) {
-            Some(Live::Running(running)) => milliseconds(running.streaming.arrived()),
-            Some(Live::Ended(arrived)) => milliseconds(*arrived),
+            Some(Live::Running(running)) => clock.milliseconds(running.streaming.arrived()),
+            Some(Live::Ended(arrived)) => clock.milliseconds(*arrived),
             None => f64::NAN,
         }
     }
@@ -215,9 +224,16 @@ impl streams::Host for Host {
         self.called();
         let Some(uploading) = self.streams.open().uploads.get_mut(&upload) else { return Err(no_upload(upload)) };
         let deadline = uploading.deadline.unwrap_or_else(|| Instant::now() + self.run.http.timeout);
-        let write = self.client.write(&mut uploading.upload, &bytes, deadline);
-        let (written, waited) = watch(pin!(SendWrapper::new(Box::pin(write)))).await;
-        self.activity.waited |= waited;
+        let written = if self.run.secrets.is_some() && Secrets::is_named(&bytes) {
+            // Its length may be announced, and its pieces may cut a name in two.
+            let message = "a body that is sent piece by piece cannot name a secret: a whole body or a header can";
+            Err(Error::InvalidRequest(message.to_owned()))
+        } else {
+            let write = self.client.write(&mut uploading.upload, &bytes, deadline);
+            let (written, waited) = watch(pin!(SendWrapper::new(Box::pin(write)))).await;
+            self.activity.waited |= waited;
+            written
+        };
         let Err(error) = written else { return Ok(()) };
         if let Some(uploading) = self.streams.open().uploads.remove(&upload) {
             self.failures.begin_call();
@@ -249,7 +265,14 @@ impl Sender<'_> {
         let request = asked.request;
         let refuse = |error| self.refuse(request, &request.method, error);
         let begun = Instant::now();
-        let (mut hop, deadline) = self.first_hop(asked, None).map_err(refuse)?;
+        let filled = match &self.run.secrets {
+            None => None,
+            Some(secrets) => Filled::new(secrets, asked).map_err(refuse)?,
+        };
+        let (mut hop, deadline) = self.first_hop(asked, filled.as_deref(), None).map_err(refuse)?;
+        if let Some(filled) = &filled {
+            filled.check(&hop).map_err(refuse)?;
+        }
         let has_body = request.body.is_some()
             || asked.options.is_some_and(|options| options.body.is_some() || !options.compression.is_empty());
         if has_body {
@@ -266,7 +289,7 @@ impl Sender<'_> {
             Ok(upload) => Ok((upload, Arc::clone(&hop.target), hop.session.jar, begun)),
             Err(exchange) => {
                 self.local.add_request(&self.label(request, hop.method, hop.target.url(), false), &exchange);
-                Err(exchange.result.err().unwrap_or(Error::Reset))
+                Err(self.noted(exchange.result.err().unwrap_or(Error::Reset)))
             }
         }
     }

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::{Typed, from};
 use crate::config::layer::KEYS;
-use crate::plan::Limits;
+use crate::plan::{ComponentLimits, Limits};
 
 #[test]
 fn the_defaults_depend_on_whether_the_journey_is_trusted() {
@@ -22,7 +22,8 @@ fn every_limit_can_be_set_and_says_where_it_came_from() {
                 stack = \"128KiB\"\ninterrupt = false\ncpu-timeout = \"1s\"\niteration-cpu = \"2s\"\nrun-cpu = \"3s\"\n\
                 iteration-timeout = \"4s\"\nhost-call-bytes = \"1MiB\"\nhandles = 20\nrequests-in-flight = 5\n\
                 max-connections = 6\nrun-connections = 7\nrequest-bytes = \"1MB\"\nresponse-bytes = \"2MB\"\nlog-bytes = 0\n\
-                series = 8\ntag-values = 9\nname-bytes = 32\nnames = 10\nmetrics = 0\nmax-traps = 11\n";
+                series = 8\ntag-values = 9\nname-bytes = 32\nnames = 10\nmetrics = 0\nmax-traps = 11\n\
+                component-bytes = \"1MB\"\nfunctions = 12\nfunction-bytes = \"1KiB\"\n";
     let lowered = Typed::file(file).lower();
     let seconds = Duration::from_secs;
     let expected = Limits {
@@ -50,6 +51,7 @@ fn every_limit_can_be_set_and_says_where_it_came_from() {
         names: 10,
         metrics: 0,
         max_traps: Some(11),
+        component: ComponentLimits { bytes: 1_000_000, functions: 12, function_bytes: 1024, ..Default::default() },
     };
     assert_eq!(lowered.plan.limits, expected);
     for key in KEYS.iter().filter(|key| key.starts_with("limits.")) {

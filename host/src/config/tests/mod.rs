@@ -2,6 +2,7 @@
 
 mod documentation;
 mod executors;
+mod grants;
 mod http;
 mod layers;
 mod limits;

@@ -6,7 +6,7 @@ mod table;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
-use super::{Event, Output, OutputError};
+use super::{Event, Output, OutputError, plain};
 use crate::aggregate::{Group, Value};
 use crate::metrics::{Contains, Kind, builtin};
 use crate::verdict::{GeneratorVerdict, MetricTotals, Report, SummaryOptions, ThresholdResult};
@@ -112,7 +112,7 @@ impl Page<'_> {
         results.sort_by(|left, right| left.0.cmp(&right.0));
         let mut text = self.header("THRESHOLDS");
         for of_metric in results.chunk_by(|left, right| left.0 == right.0) {
-            let _ = writeln!(text, "    {}", of_metric[0].0);
+            let _ = writeln!(text, "    {}", plain::line(&of_metric[0].0));
             for (_, result) in of_metric {
                 text += &self.threshold(result);
             }
@@ -135,7 +135,7 @@ impl Page<'_> {
             (Some(value), None) => format!("{}={}", expression.aggregation, format::number(value)),
             (None, _) => "no data".to_owned(),
         };
-        format!("    {mark} '{}' {}\n", expression.source, self.style.paint(Paint::Value, &seen))
+        format!("    {mark} '{}' {}\n", plain::line(&expression.source), self.style.paint(Paint::Value, &seen))
     }
 
     fn totals(&self) -> String {
@@ -187,7 +187,7 @@ impl Page<'_> {
     fn checks(&self, group: &Group, indent: usize, text: &mut String) {
         for check in &group.checks {
             let total = check.passes + check.fails;
-            let _ = writeln!(text, "{:indent$}{} {}", "", self.mark(check.fails == 0), check.name);
+            let _ = writeln!(text, "{:indent$}{} {}", "", self.mark(check.fails == 0), plain::line(&check.name));
             if check.fails > 0 {
                 let percent = 100 * check.passes / total;
                 let counts = format!("↳  {percent}% — ✓ {} / ✗ {}", check.passes, check.fails);
@@ -198,7 +198,7 @@ impl Page<'_> {
             text.push('\n');
         }
         for inner in group.groups.iter().filter(|inner| has_checks(inner)) {
-            let _ = writeln!(text, "{:indent$}█ {}\n", "", inner.name);
+            let _ = writeln!(text, "{:indent$}█ {}\n", "", plain::line(&inner.name));
             self.checks(inner, indent + 2, text);
         }
     }
@@ -219,7 +219,8 @@ impl Page<'_> {
 
     fn row(&self, metric: &MetricTotals) -> Row {
         let is_part = !metric.selector.tags.is_empty();
-        let name = if is_part { format!("{{ {} }}", metric.selector.suffix()) } else { metric.selector.metric.clone() };
+        let suffix = || plain::line(&metric.selector.suffix()).into_owned();
+        let name = if is_part { format!("{{ {} }}", suffix()) } else { metric.selector.metric.clone() };
         self.row_of(name, if is_part { 2 } else { 0 }, metric.kind, metric.contains, &metric.value)
     }
 

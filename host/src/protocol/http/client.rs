@@ -12,6 +12,7 @@ use std::time::Instant;
 use send_wrapper::SendWrapper;
 
 use super::alarm::Alarm;
+use super::apart;
 use super::h1::Decoder;
 use super::pool::{Idle, Pool, Turn};
 use super::shared::Shared;
@@ -154,7 +155,7 @@ impl Client {
             }
         }
         // Boxed, or every request on a kept connection would have to make room for it.
-        SendWrapper::new(Box::pin(self.afresh(request, target, progress, started))).await
+        SendWrapper::new(apart(|| self.afresh(request, target, progress, started))).await
     }
 
     /// Sends a request where no idle connection of HTTP/1.1 takes it.
@@ -199,13 +200,13 @@ impl Client {
     /// Connects to a target, shakes hands, and finds out which HTTP is spoken there: HTTP/2 only where
     /// [`may_multiplex`](Self::may_multiplex) says so.
     async fn open(&self, target: &Arc<Target>, progress: &mut Progress) -> Result<Idle, Error> {
-        let dialled = self.shared.dialler().dial(target, self.owner.vu, progress).await?;
+        let dialled = self.shared.dialler().dial(&target.destination(), self.owner.vu, progress).await?;
         let only_http2 = self.shared.settings().version == Version::Http2;
         let mut peer = Peer { remote: dialled.remote, ..Peer::default() };
         let stream = if target.is_tls() {
             let started = Instant::now();
             // Boxed, so that requests without TLS do not carry a handshake's state.
-            let secured = Box::pin(self.shared.tls().connect(&self.tls, target.host(), dialled.socket)).await?;
+            let secured = apart(|| self.shared.tls().connect(&self.tls, target.host(), dialled.socket)).await?;
             progress.timings.tls_handshaking = started.elapsed();
             peer.protocol = secured.protocol;
             peer.tls_version = Some(secured.version);

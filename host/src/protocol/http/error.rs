@@ -2,6 +2,8 @@
 
 use std::io;
 
+use crate::plan::Refusal;
+
 /// Why a request has no response.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -62,6 +64,9 @@ pub enum Error {
     /// The run does not allow this request.
     #[error("denied: {0}")]
     Denied(String),
+    /// The run does not allow to go there.
+    #[error("denied: {0}")]
+    NotAllowed(Box<Refusal>),
     /// The URL cannot be used.
     #[error("invalid url: {0}")]
     InvalidUrl(String),
@@ -85,7 +90,8 @@ impl Error {
             Self::Timeout => 1050,
             Self::Dns(_) => 1100,
             Self::NoSuchHost(_) => 1101,
-            Self::Denied(_) => 1111,
+            Self::NotAllowed(refusal) if refusal.is_of_address() => 1110,
+            Self::NotAllowed(_) | Self::Denied(_) => 1111,
             Self::Proxy(_) => 1200,
             Self::BrokenPipe => 1201,
             Self::Dial(_) => 1210,
@@ -114,5 +120,11 @@ impl Error {
             io::ErrorKind::InvalidData => Self::Tls(error.to_string()),
             _ => Self::Other(error.to_string()),
         }
+    }
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        Self::NotAllowed(Box::new(refusal))
     }
 }

@@ -222,7 +222,8 @@ fn moment(milliseconds: f64) -> Option<CookieExpiration> {
         return None;
     }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let since = Duration::from_secs_f64(milliseconds.clamp(0.0, LAST_EXPIRY) / 1e3);
+    // In whole milliseconds, or whoever sets cookies and looks whether they are there had a finer clock than that.
+    let since = Duration::from_millis(milliseconds.clamp(0.0, LAST_EXPIRY) as u64);
     // The crate's only way to a moment without its clock: an age of 0 seconds is 1970.
     match CookieExpiration::from(0_u64) {
         CookieExpiration::AtUtc(start) if since > now => Some(CookieExpiration::AtUtc(start + since)),

@@ -6,6 +6,7 @@
 //! `capability::http` does both.
 
 mod alarm;
+mod apart;
 mod auth;
 mod client;
 mod coding;
@@ -26,6 +27,7 @@ mod target;
 mod tls;
 mod upload;
 
+pub use apart::{Apart, apart};
 pub use auth::{Credentials, basic, digest};
 pub use client::{Client, Owner};
 pub use coding::{Coding, encode};

@@ -59,6 +59,11 @@ impl Response {
         &self.raw[self.head_length..]
     }
 
+    /// All of it as it came, head and body, to be changed where it is.
+    pub fn raw_mut(&mut self) -> &mut [u8] {
+        &mut self.raw
+    }
+
     /// Bytes held.
     #[must_use]
     pub fn size(&self) -> usize {

@@ -12,6 +12,7 @@ use super::pool::{Groups, Pool};
 use super::tls::{self, Tls};
 use super::{Error, Target};
 use crate::plan::Http;
+use crate::protocol::door::Door;
 
 /// How many parsed URLs a worker keeps. Journeys ask for the same few again and again.
 const KEPT_TARGETS: usize = 1024;
@@ -29,11 +30,11 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// Makes a worker's part.
+    /// Makes a worker's part. All its connections are opened through the door.
     #[must_use]
-    pub fn new(settings: Arc<Http>) -> Self {
+    pub fn new(settings: Arc<Http>, door: Door) -> Self {
         let tls = Tls::new(&settings);
-        let dialler = Dialler::new(&settings);
+        let dialler = Dialler::new(&settings, door);
         Self {
             settings,
             tls,

@@ -7,6 +7,7 @@ use http::Uri;
 use url::Url;
 
 use super::Error;
+use crate::plan::{Destination, Scheme};
 
 /// Where a request goes.
 #[derive(Debug, Clone)]
@@ -95,6 +96,12 @@ impl Target {
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Where it is, for whoever connects to it.
+    pub(super) fn destination(&self) -> Destination<'_> {
+        let scheme = if self.tls { Scheme::Https } else { Scheme::Http };
+        Destination { scheme, host: &self.host, port: self.port }
     }
 
     /// Host and port as the `host` header has them: the port only where it is not the scheme's.

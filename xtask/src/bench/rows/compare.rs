@@ -9,10 +9,10 @@ use crate::bench::peers::{Amount, Load, Tool};
 use crate::bench::server::{Listen, Server};
 use crate::workspace::journey;
 
-const USER_INSTRUCTIONS: &str = "user instructions/req";
+pub(super) const USER_INSTRUCTIONS: &str = "user instructions/req";
 const KERNEL_INSTRUCTIONS: &str = "kernel instructions/req";
 const USER: &str = "user µs/req";
-const TOTAL: &str = "user+kernel µs/req";
+pub(super) const TOTAL: &str = "user+kernel µs/req";
 const MICROSECONDS: f64 = 1e6;
 /// What can send the same GET again and again over HTTP/1.1.
 const HTTP1: [Tool; 5] = [Tool::Squall, Tool::Wrk, Tool::Hey, Tool::Oha, Tool::K6];
@@ -32,7 +32,8 @@ pub fn quickstart(bench: &mut Bench) -> Result<()> {
 pub fn login_flow(bench: &mut Bench) -> Result<()> {
     const ROW: &str = "login-flow";
     let server = Server::practice(&bench.squall)?;
-    let shape = Shape { environment: &[("THINK", "0")], ..Shape::new(ROW, 64) };
+    // Of a journey of several requests the difference would mean less.
+    let shape = Shape { environment: &[("THINK", "0")], is_counted: false, ..Shape::new(ROW, 64) };
     side_by_side(bench, ROW, &[Tool::Squall, Tool::K6], &server, &shape)?;
     judge(bench, ROW, &[("squall", "k6", 1.0 / 6.0)]);
     Ok(())
@@ -182,8 +183,8 @@ const COUNTED: (u32, u32) = (2_000, 6_000);
 
 /// User instructions per request under valgrind, where that is what counts.
 fn count(bench: &mut Bench, row: &'static str, subject: &str, tool: Tool, program: &Path, load: &Load) -> Result<()> {
-    // A journey of several requests, or more VUs than there are further requests, would make the difference mean less.
-    if !matches!(tool, Tool::Squall | Tool::Oha | Tool::H2load) || load.connections > 64 || row == "login-flow" {
+    // More VUs than there are further requests would make the difference mean less.
+    if !matches!(tool, Tool::Squall | Tool::Oha | Tool::H2load) || load.connections > 64 {
         return Ok(());
     }
     let run = |requests| {
@@ -201,27 +202,36 @@ fn count(bench: &mut Bench, row: &'static str, subject: &str, tool: Tool, progra
 }
 
 /// The work of one run.
-struct Shape<'a> {
+pub(super) struct Shape<'a> {
     /// Names the journey and k6's script.
-    name: &'a str,
-    connections: u32,
+    pub(super) name: &'a str,
+    pub(super) connections: u32,
     /// Requests under way on each connection at once.
-    streams: u32,
+    pub(super) streams: u32,
     /// What is asked for, after the server's URL.
-    path: &'a str,
-    environment: &'a [(&'a str, &'a str)],
+    pub(super) path: &'a str,
+    pub(super) environment: &'a [(&'a str, &'a str)],
     /// Further arguments, by tool.
-    flags: &'a [(Tool, &'a [&'a str])],
+    pub(super) flags: &'a [(Tool, &'a [&'a str])],
+    /// Whether valgrind may count its instructions.
+    pub(super) is_counted: bool,
 }
 
 impl<'a> Shape<'a> {
-    fn new(name: &'a str, connections: u32) -> Self {
-        Self { name, connections, streams: 1, path: "", environment: &[], flags: &[] }
+    pub(super) fn new(name: &'a str, connections: u32) -> Self {
+        Self { name, connections, streams: 1, path: "", environment: &[], flags: &[], is_counted: true }
     }
 }
 
 /// Runs one tool once and adds its figures; a tool that is not installed adds nothing.
-fn one(bench: &mut Bench, row: &'static str, subject: &str, tool: Tool, server: &Server, shape: &Shape) -> Result<()> {
+pub(super) fn one(
+    bench: &mut Bench,
+    row: &'static str,
+    subject: &str,
+    tool: Tool,
+    server: &Server,
+    shape: &Shape,
+) -> Result<()> {
     let Some(program) = bench.program(tool) else {
         return Ok(());
     };
@@ -260,5 +270,8 @@ fn one(bench: &mut Bench, row: &'static str, subject: &str, tool: Tool, server: 
     for (measure, value) in figures {
         bench.results.add(row, subject, measure, value);
     }
-    count(bench, row, subject, tool, Path::new(&program), &load)
+    if shape.is_counted {
+        count(bench, row, subject, tool, Path::new(&program), &load)?;
+    }
+    Ok(())
 }

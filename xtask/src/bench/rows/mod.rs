@@ -2,6 +2,7 @@
 
 mod compare;
 mod memory;
+mod price;
 mod timing;
 
 use std::path::{Path, PathBuf};
@@ -32,6 +33,11 @@ pub const ROWS: &[Row] = &[
     Row { name: "http2-many", about: "HTTP/2, 64 VUs on 64 connections, beside its peers", run: compare::http2_many },
     Row { name: "connections", about: "a new connection per request, beside its peers", run: compare::connections },
     Row { name: "crowd", about: "quickstart at 4,000 VUs beside itself at 64", run: compare::crowd },
+    Row {
+        name: "price",
+        about: "quickstart with the walls around a journey, beside itself without",
+        run: price::price,
+    },
     Row { name: "parked", about: "memory per VU asleep, 10,000 and 100,000 VUs", run: memory::parked },
     Row { name: "connected", about: "memory per VU with a connection, 10,000 VUs, beside k6", run: memory::connected },
     Row { name: "lateness", about: "how late arrivals start at 10,000/s", run: timing::lateness },

@@ -10,6 +10,7 @@ use tokio::task::{LocalSet, spawn_local};
 
 use super::*;
 use crate::plan::Http;
+use crate::protocol::door::Door;
 
 /// Starts a server whose connections answer so many requests each and close on the next; returns its URL and counts its
 /// connections.
@@ -41,7 +42,7 @@ async fn send(client: &Client, method: &str, url: &str) -> Exchange {
 }
 
 fn clients(connections: Connections) -> [Client; 3] {
-    let shared = Rc::new(Shared::new(Arc::new(Http::default())));
+    let shared = Rc::new(Shared::new(Arc::new(Http::default()), Door::default()));
     [1, 2, 3].map(|vu| Client::new(&shared, Owner { vu, connections }, "test"))
 }
 

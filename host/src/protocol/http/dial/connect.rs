@@ -10,37 +10,21 @@ use futures_util::stream::FuturesUnordered;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{Instant, sleep};
 
-use super::super::Error;
+use super::super::{Error, apart};
 use super::local::Locals;
 use crate::platform;
+use crate::protocol::door::Admitted;
 
 /// How long an address has before the next one is tried beside it (RFC 8305, 5).
 const HEAD_START: Duration = Duration::from_millis(250);
 
-/// The addresses of a host in the order in which they are tried.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Candidates {
-    pub(super) first: SocketAddr,
-    pub(super) rest: Vec<SocketAddr>,
-}
-
-impl Candidates {
-    pub(super) fn one(first: SocketAddr) -> Self {
-        Self { first, rest: Vec::new() }
+/// Connects to the first address that answers, of those that may be connected to.
+pub(super) async fn connect(admitted: Admitted, locals: &Locals, vu: u32) -> Result<(TcpStream, SocketAddr), Error> {
+    let (first, rest) = admitted.into_parts();
+    if rest.is_empty() {
+        return Ok((attempt(first, locals, vu).await?, first));
     }
-}
-
-/// Connects to the first address that answers.
-pub(super) async fn connect(
-    candidates: Candidates,
-    locals: &Locals,
-    vu: u32,
-) -> Result<(TcpStream, SocketAddr), Error> {
-    if candidates.rest.is_empty() {
-        let stream = attempt(candidates.first, locals, vu).await?;
-        return Ok((stream, candidates.first));
-    }
-    Box::pin(race(candidates, |address| attempt(address, locals, vu))).await
+    apart(|| race(first, rest, |address| attempt(address, locals, vu))).await
 }
 
 async fn attempt(address: SocketAddr, locals: &Locals, vu: u32) -> Result<TcpStream, Error> {
@@ -89,7 +73,11 @@ pub(super) fn dial_error(error: &io::Error) -> Error {
 
 /// Starts one attempt after the other, the next as soon as one fails or the last has had its head start. The first to
 /// succeed wins and the others are dropped; if none does, the failure of the first that failed is what is told.
-async fn race<T, A>(candidates: Candidates, attempt: impl Fn(SocketAddr) -> A) -> Result<(T, SocketAddr), Error>
+async fn race<T, A>(
+    first: SocketAddr,
+    rest: Vec<SocketAddr>,
+    attempt: impl Fn(SocketAddr) -> A,
+) -> Result<(T, SocketAddr), Error>
 where
     A: Future<Output = Result<T, Error>>,
 {
@@ -98,10 +86,10 @@ where
         let attempt = attempt(address);
         async move { (address, attempt.await) }
     };
-    let mut left = candidates.rest.into_iter();
+    let mut left = rest.into_iter();
     let mut failure = None;
     let mut next = pin!(sleep(HEAD_START));
-    running.push(start(candidates.first));
+    running.push(start(first));
     loop {
         tokio::select! {
             biased;
@@ -136,8 +124,8 @@ mod tests {
         let address = |at: usize| SocketAddr::from(([10, 0, 0, at as u8], 80));
         let started = Instant::now();
         let log = std::cell::RefCell::new(Vec::new());
-        let candidates = Candidates { first: address(0), rest: (1..behaviours.len()).map(address).collect() };
-        let raced = race(candidates, |address| {
+        let rest = (1..behaviours.len()).map(address).collect();
+        let raced = race(address(0), rest, |address| {
             let std::net::IpAddr::V4(ip) = address.ip() else { panic!("{address}") };
             let at = ip.octets()[3];
             let (after, result) = behaviours[usize::from(at)].clone();

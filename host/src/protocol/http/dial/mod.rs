@@ -1,6 +1,7 @@
-//! From a URL's host to a socket: where it is, its addresses, a connection, a proxy in between.
+//! From a destination to a socket: where it is, its addresses, a connection, a proxy in between.
 //!
-//! [`Dialler`] hides all of that; the plan says how it goes. What is looked up is kept per worker thread.
+//! [`Dialler`] hides all of that; the plan says how it goes, and the [`Door`] whether. Nothing of it is about HTTP but the
+//! words in which a proxy is asked. What is looked up is kept per worker thread.
 
 mod connect;
 mod hosts;
@@ -18,10 +19,10 @@ use tokio::net::TcpStream;
 pub(super) use proxy::Via;
 pub(super) use socket::Socket;
 
-use super::{Error, Progress, Target};
-use crate::plan::Http;
+use super::{Error, Progress, apart};
 use crate::plan::http::{Place, ProxyKind, Version};
-use connect::Candidates;
+use crate::plan::{Destination, Http, Scheme};
+use crate::protocol::door::{Candidates, Door};
 use hosts::Hosts;
 use local::Locals;
 use names::Names;
@@ -31,6 +32,7 @@ use proxy::Proxy;
 #[derive(Debug)]
 pub(super) struct Dialler {
     settings: Arc<Http>,
+    door: Door,
     names: Names,
     hosts: Hosts,
     locals: Locals,
@@ -55,8 +57,9 @@ struct Phase<'a> {
 }
 
 impl Dialler {
-    pub(super) fn new(settings: &Arc<Http>) -> Self {
+    pub(super) fn new(settings: &Arc<Http>, door: Door) -> Self {
         Self {
+            door,
             names: Names::new(&settings.dns),
             hosts: Hosts::new(&settings.hosts),
             locals: Locals::new(&settings.local_ips),
@@ -65,9 +68,11 @@ impl Dialler {
         }
     }
 
-    /// Opens a connection for a VU to where a target is; writes down how long each phase took.
-    pub(super) async fn dial(&self, target: &Target, vu: u32, progress: &mut Progress) -> Result<Dialled, Error> {
-        let place = self.hosts.place(target.host(), target.port());
+    /// Opens a connection for a VU to a destination; writes down how long each phase took.
+    pub(super) async fn dial(&self, to: &Destination<'_>, vu: u32, progress: &mut Progress) -> Result<Dialled, Error> {
+        self.door.ask(to)?;
+        let place = self.hosts.place(to.host, to.port);
+        // Only whoever runs the journey can have chosen a socket.
         if let Some(Place::Socket(path)) = place {
             let _phase = Phase::start(&mut progress.timings.connecting);
             return Ok(Dialled { socket: Socket::open(path).await?, remote: None, via: None });
@@ -75,65 +80,68 @@ impl Dialler {
         // Whoever says where a host is wants to go there.
         if place.is_none()
             && let Some(proxy) = &self.proxy
-            && !proxy.is_bypassed(target.host())
+            && !proxy.is_bypassed(to.host)
         {
-            return Box::pin(self.through(proxy, target, vu, progress)).await;
+            return apart(|| self.through(proxy, to, vu, progress)).await;
         }
-        let (stream, remote) = self.open(target.host(), target.port(), vu, progress).await?;
+        let (stream, remote) = self.open(to, vu, progress).await?;
         Ok(Dialled { socket: Socket::Tcp(stream), remote: Some(remote), via: None })
     }
 
-    /// Opens a TCP connection to a host.
+    /// Opens a TCP connection to a host that may be asked for.
     async fn open(
         &self,
-        host: &str,
-        port: u16,
+        to: &Destination<'_>,
         vu: u32,
         progress: &mut Progress,
     ) -> Result<(TcpStream, SocketAddr), Error> {
-        let candidates = if let Some(candidates) = self.without_asking(host, port) {
+        let candidates = if let Some(candidates) = self.without_asking(to.host, to.port) {
             candidates
         } else {
             let _phase = Phase::start(&mut progress.timings.looking_up);
-            Box::pin(self.names.ask(host, port)).await?
+            apart(|| self.names.ask(to.host, to.port)).await?
         };
+        // Also of a name that is known already: what is kept is what DNS said, not what may be done with it.
+        let admitted = self.door.admit(to, candidates)?;
         let _phase = Phase::start(&mut progress.timings.connecting);
-        connect::connect(candidates, &self.locals, vu).await
+        connect::connect(admitted, &self.locals, vu).await
     }
 
     /// The addresses of a host that nobody needs to be asked for.
     fn without_asking(&self, host: &str, port: u16) -> Option<Candidates> {
         if let Some(&Place::Address(address, other)) = self.hosts.place(host, port) {
-            return Some(Candidates::one(SocketAddr::new(address, other.unwrap_or(port))));
+            return Some(Candidates::written(SocketAddr::new(address, other.unwrap_or(port))));
         }
         match host.parse::<IpAddr>() {
-            Ok(address) => Some(Candidates::one(SocketAddr::new(address, port))),
+            Ok(address) => Some(Candidates::written(SocketAddr::new(address, port))),
             Err(_) => self.names.known(host, port),
         }
     }
 
-    /// Opens a connection to a proxy, and through it to the target where the proxy only passes bytes on.
+    /// Opens a connection to a proxy, and through it to the target where the proxy only passes bytes on. Which address
+    /// the target has is the proxy's to find out, so nobody checks it here.
     async fn through(
         &self,
         proxy: &Proxy,
-        target: &Target,
+        to: &Destination<'_>,
         vu: u32,
         progress: &mut Progress,
     ) -> Result<Dialled, Error> {
-        let (mut stream, remote) =
-            self.open(proxy.host(), proxy.port(), vu, progress).await.map_err(|error| proxy.out_of_reach(error))?;
+        let gate = proxy.destination();
+        self.door.ask(&gate)?;
+        let (mut stream, remote) = self.open(&gate, vu, progress).await.map_err(|error| proxy.out_of_reach(error))?;
         // The target is not connected before the proxy says so.
         let _phase = Phase::start(&mut progress.timings.connecting);
-        // HTTP/2 without TLS cannot be told a whole URL, so it needs a tunnel too.
-        let tunnel = target.is_tls() || self.settings.version == Version::Http2;
+        // Only HTTP/1.1 without TLS can be told a whole URL; all else needs a tunnel.
+        let tunnel = to.scheme != Scheme::Http || self.settings.version == Version::Http2;
         let via = match proxy.kind() {
             ProxyKind::Http if tunnel => {
-                proxy.tunnel(&mut stream, target, &self.settings.user_agent).await?;
+                proxy.tunnel(&mut stream, to, &self.settings.user_agent).await?;
                 None
             }
             ProxyKind::Http => Some(proxy.via()),
             ProxyKind::Socks5 => {
-                stream = proxy.socks(stream, target).await?;
+                stream = proxy.socks(stream, to).await?;
                 None
             }
         };

@@ -15,8 +15,9 @@ use rand_xoshiro::rand_core::{Rng as _, SeedableRng as _};
 use send_wrapper::SendWrapper;
 
 use super::super::Error;
-use super::connect::Candidates;
+use crate::plan::Source;
 use crate::plan::http::{Dns, Policy, Select};
+use crate::protocol::door::Candidates;
 
 mod server;
 mod system;
@@ -182,7 +183,7 @@ fn allowed(host: &str, mut addresses: Vec<IpAddr>, policy: Policy) -> Answer {
 fn order(addresses: &[IpAddr], policy: Policy, turn: usize, port: u16) -> Candidates {
     let at = |address: IpAddr| SocketAddr::new(address, port);
     if let [only] = addresses {
-        return Candidates::one(at(*only));
+        return Candidates { first: at(*only), rest: Vec::new(), source: Source::Names };
     }
     let v6_first = match policy {
         Policy::PreferIpv4 | Policy::OnlyIpv4 => !addresses.iter().any(IpAddr::is_ipv4),
@@ -205,7 +206,7 @@ fn order(addresses: &[IpAddr], policy: Policy, turn: usize, port: u16) -> Candid
         ordered.extend(other.next().map(at));
     }
     let first = ordered.remove(0);
-    Candidates { first, rest: ordered }
+    Candidates { first, rest: ordered, source: Source::Names }
 }
 
 #[cfg(test)]

@@ -11,7 +11,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_socks::tcp::Socks5Stream;
 
-use super::super::{Error, Target};
+use super::super::Error;
+use crate::plan::Destination;
 use crate::plan::http::{self as plan, ProxyKind};
 
 /// The most bytes that a proxy may answer `CONNECT` with.
@@ -64,12 +65,9 @@ impl Proxy {
         self.kind
     }
 
-    pub(super) fn host(&self) -> &str {
-        &self.host
-    }
-
-    pub(super) fn port(&self) -> u16 {
-        self.port
+    /// Where it is.
+    pub(super) fn destination(&self) -> Destination<'_> {
+        Destination { scheme: self.kind.scheme(), host: &self.host, port: self.port }
     }
 
     pub(super) fn via(&self) -> Arc<Via> {
@@ -85,13 +83,15 @@ impl Proxy {
     pub(super) fn out_of_reach(&self, error: Error) -> Error {
         match error {
             Error::DialTimeout => Error::DialTimeout,
+            // Who asked for it is who may not go there.
+            Error::NotAllowed(refusal) => Error::NotAllowed(refusal),
             other => self.error(&other),
         }
     }
 
     /// Has an HTTP proxy open a connection to the target (RFC 9110, 9.3.6).
-    pub(super) async fn tunnel(&self, stream: &mut TcpStream, target: &Target, agent: &str) -> Result<(), Error> {
-        let authority = authority(target);
+    pub(super) async fn tunnel(&self, stream: &mut TcpStream, to: &Destination<'_>, agent: &str) -> Result<(), Error> {
+        let authority = authority(to);
         let mut request = format!("CONNECT {authority} HTTP/1.1\r\nhost: {authority}\r\n");
         if !agent.is_empty() {
             request.extend(["user-agent: ", agent, "\r\n"]);
@@ -148,8 +148,8 @@ impl Proxy {
     }
 
     /// Has a SOCKS5 proxy open a connection to the target, whose name the proxy resolves (RFC 1928, RFC 1929).
-    pub(super) async fn socks(&self, stream: TcpStream, target: &Target) -> Result<TcpStream, Error> {
-        let to = (target.host(), target.port());
+    pub(super) async fn socks(&self, stream: TcpStream, to: &Destination<'_>) -> Result<TcpStream, Error> {
+        let to = (to.host, to.port);
         let opened = match &self.credentials {
             None => Socks5Stream::connect_with_socket(stream, to).await,
             Some((user, password)) => Socks5Stream::connect_with_password_and_socket(stream, to, user, password).await,
@@ -194,10 +194,10 @@ impl Bypass {
 }
 
 /// Host and port, always both.
-fn authority(target: &Target) -> String {
-    match target.host() {
-        host if host.contains(':') => format!("[{host}]:{}", target.port()),
-        host => format!("{host}:{}", target.port()),
+fn authority(to: &Destination<'_>) -> String {
+    match to.host {
+        host if host.contains(':') => format!("[{host}]:{}", to.port),
+        host => format!("{host}:{}", to.port),
     }
 }
 
@@ -210,6 +210,7 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
+    use crate::plan::Scheme;
 
     fn proxy(port: u16, bypass: &[&str]) -> Proxy {
         Proxy::new(&plan::Proxy {
@@ -237,8 +238,8 @@ mod tests {
         };
         let connect = async {
             let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-            let target = Target::parse("https://a.test/").unwrap();
-            let result = proxy(port, &[]).tunnel(&mut stream, &target, "squall").await;
+            let to = Destination { scheme: Scheme::Https, host: "a.test", port: 443 };
+            let result = proxy(port, &[]).tunnel(&mut stream, &to, "squall").await;
             let mut rest = Vec::new();
             // The proxy may have closed the connection with bytes unread.
             let _ = stream.read_to_end(&mut rest).await;

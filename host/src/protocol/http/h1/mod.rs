@@ -8,12 +8,12 @@ mod unsent;
 
 use std::cell::RefCell;
 use std::future::poll_fn;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncRead as _, ReadBuf};
+use tokio::io::AsyncReadExt as _;
 use tokio::time::{Sleep, sleep};
 
 pub(super) use decode::{Decoder, MAX_HEADERS};
@@ -28,8 +28,11 @@ use unsent::Unsent;
 thread_local! {
     /// What is being read now, on this thread. An idle connection owns no buffer, which is most of what a waiting VU
     /// would cost.
-    static INCOMING: RefCell<Vec<u8>> = RefCell::new(vec![0; 64 << 10]);
+    static INCOMING: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
+
+/// How much is read at once, in bytes.
+const AT_ONCE: usize = 64 << 10;
 
 /// How long a server that has answered may take nothing of the rest of a request.
 const GRACE: Duration = Duration::from_millis(100);
@@ -234,15 +237,15 @@ impl Connection {
         progress: &mut Progress,
     ) -> Poll<Result<(), Error>> {
         INCOMING.with_borrow_mut(|incoming| {
-            let mut buffer = ReadBuf::new(incoming);
-            match ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer)) {
+            incoming.clear();
+            incoming.reserve_exact(AT_ONCE);
+            match ready!(pin!(self.stream.read_buf(incoming)).poll(context)) {
                 Err(error) => return Poll::Ready(Err(Error::from_io(&error))),
-                Ok(()) if buffer.filled().is_empty() => return Poll::Ready(decoder.end()),
-                Ok(()) => {}
+                Ok(0) => return Poll::Ready(decoder.end()),
+                Ok(length) => progress.received += length as u64,
             }
             progress.first_byte.get_or_insert_with(Instant::now);
-            progress.received += buffer.filled().len() as u64;
-            Poll::Ready(decoder.feed(buffer.filled()))
+            Poll::Ready(decoder.feed_or_keep(incoming))
         })
     }
 }

@@ -16,6 +16,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::plan::Http;
 use crate::plan::http::{Connections, Version};
+use crate::protocol::door::Door;
 use crate::protocol::http as ours;
 use crate::protocol::http::{Client, Error, Exchange, Owner, Protocol, Shared};
 
@@ -76,7 +77,7 @@ fn shared() -> Rc<Shared> {
 }
 
 fn shared_with(settings: Http) -> Rc<Shared> {
-    Rc::new(Shared::new(Arc::new(Http { version: Version::Http2, ..settings })))
+    Rc::new(Shared::new(Arc::new(Http { version: Version::Http2, ..settings }), Door::default()))
 }
 
 fn client(shared: &Rc<Shared>, vu: u32, connections: Connections) -> Client {

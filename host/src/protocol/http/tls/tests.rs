@@ -19,6 +19,7 @@ use tokio_rustls::rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion
 use super::*;
 use crate::plan::http;
 use crate::plan::http::{Connections, Identity, Secret, TlsVersion};
+use crate::protocol::door::Door;
 use crate::protocol::http::stream::Stream;
 use crate::protocol::http::{Client, Owner, Request, Shared};
 
@@ -215,7 +216,7 @@ async fn a_refused_client_is_an_error_of_tls_over_http2_too() {
     let url = format!("https://localhost:{}/", listener.local_addr().unwrap().port());
     let acceptor = TlsAcceptor::from(server.config());
     let serve = async { assert!(acceptor.accept(listener.accept().await.unwrap().0).await.is_err()) };
-    let shared = Rc::new(Shared::new(Arc::new(Http { tls: authority.settings(), ..Http::default() })));
+    let shared = Rc::new(Shared::new(Arc::new(Http { tls: authority.settings(), ..Http::default() }), Door::default()));
     let client = Client::new(&shared, Owner { vu: 1, connections: Connections::PerVu }, "");
     let target = shared.target(&url).unwrap();
     let request = Request { method: "GET", target: &target, headers: &[], body: None, keep_body: true };

@@ -10,7 +10,7 @@ fn addresses(list: &[&str]) -> Vec<IpAddr> {
 }
 
 fn ordered(list: &[&str], policy: Policy, turn: usize) -> Vec<String> {
-    let Candidates { first, rest } = order(&addresses(list), policy, turn, 80);
+    let Candidates { first, rest, .. } = order(&addresses(list), policy, turn, 80);
     std::iter::once(first).chain(rest).map(|address| address.ip().to_string()).collect()
 }
 

@@ -13,6 +13,10 @@ const MAX_HEAD: usize = 256 << 10;
 const MAX_INTERIM: u8 = 100;
 /// Nor have more headers than this.
 pub(in super::super) const MAX_HEADERS: usize = 256;
+/// What has this many bytes is kept where it lies rather than copied, if it can be. Tests have few bytes.
+const LONG: usize = if cfg!(test) { 40 } else { 4 << 10 };
+/// How much room is made for a body before it is there, in bytes.
+const MOST_RESERVED: u64 = 1 << 20;
 
 /// Takes the bytes of one response in.
 #[expect(clippy::struct_excessive_bools, reason = "facts about an answer; none excludes another")]
@@ -171,6 +175,37 @@ impl Decoder {
         }
     }
 
+    /// Takes bytes in. Where an answer begins with them that is long and of a simple form, it keeps the buffer in which they
+    /// lie, and leaves an empty one.
+    pub(in super::super) fn feed_or_keep(&mut self, bytes: &mut Vec<u8>) -> Result<(), Error> {
+        if bytes.len() >= LONG && self.keep_body && self.state == State::Head && self.raw.is_empty() {
+            return self.begin_in(bytes);
+        }
+        self.feed(bytes)
+    }
+
+    /// Takes the begin of an answer in, and with it the buffer if that holds nothing else, and the body is as long as the head
+    /// says.
+    fn begin_in(&mut self, bytes: &mut Vec<u8>) -> Result<(), Error> {
+        let Ok(Some((head, status, framing))) = parse_head(bytes) else { return self.feed(bytes) };
+        let here = (bytes.len() - head) as u64;
+        let has_body = status >= 200 && !matches!(status, 204 | 304) && !self.head_only;
+        let is_exact = framing.coding == Coding::None && framing.length.is_some_and(|body| body >= here.max(1));
+        if !has_body || !is_exact || blank_lines(bytes) > 0 {
+            return self.feed(bytes);
+        }
+        self.begin(head, status, &framing)?;
+        let State::Length(body) = self.state else { return self.feed(bytes) };
+        self.raw = std::mem::take(bytes);
+        self.body_length = here;
+        self.state = if here == body { State::Done } else { State::Length(body - here) };
+        // Cutting off makes no copy, and neither does having more where it lies, as a rule.
+        let whole = head + body.min(MOST_RESERVED) as usize;
+        self.raw.shrink_to(whole);
+        self.raw.reserve_exact(whole.saturating_sub(self.raw.len()));
+        Ok(())
+    }
+
     /// Takes bytes in.
     pub(in super::super) fn feed(&mut self, mut bytes: &[u8]) -> Result<(), Error> {
         while !bytes.is_empty() {
@@ -264,7 +299,6 @@ impl Decoder {
     fn complete(&mut self, bytes: &[u8], before: usize, parsed: (usize, u16, Framing)) -> Result<usize, Error> {
         let (length, status, framing) = parsed;
         let taken = length - before;
-        self.check_head(length)?;
         if status < 100 {
             return Err(Error::Protocol(format!("`{status:03}` is not a status")));
         }
@@ -272,16 +306,22 @@ impl Decoder {
             return self.interim(status, length).map(|()| taken);
         }
         if before == 0 {
-            let body = framing.length.unwrap_or(0).min(1 << 20) as usize;
+            let body = framing.length.unwrap_or(0).min(MOST_RESERVED) as usize;
             self.raw.reserve_exact(length + if self.keep_body { body } else { 0 });
             self.raw.extend_from_slice(&bytes[..length]);
         } else {
             self.raw.truncate(length);
         }
+        self.begin(length, status, &framing)?;
+        Ok(taken)
+    }
+
+    /// Goes by the head of the answer itself.
+    fn begin(&mut self, length: usize, status: u16, framing: &Framing) -> Result<(), Error> {
+        self.check_head(length)?;
         self.head_length = length as u32;
         self.status = status;
-        self.frame(&framing)?;
-        Ok(taken)
+        self.frame(framing)
     }
 
     /// Skips an interim answer (RFC 9110, 15.2), which is followed by the real one.

@@ -3,17 +3,49 @@
 use super::*;
 
 fn decode(method: &str, pieces: &[&[u8]], closed: bool) -> Result<(u16, Vec<u8>, bool), Error> {
+    let copied = decode_by(method, pieces, closed, Decoder::feed);
+    let kept = decode_by(method, pieces, closed, |decoder, piece| decoder.feed_or_keep(&mut piece.to_vec()));
+    assert_eq!(copied, kept, "it is all the same whether the buffer is kept");
+    copied
+}
+
+fn decode_by(
+    method: &str,
+    pieces: &[&[u8]],
+    closed: bool,
+    feed: impl Fn(&mut Decoder, &[u8]) -> Result<(), Error>,
+) -> Result<(u16, Vec<u8>, bool), Error> {
     let mut decoder = Decoder::new(method, 1 << 20, true, Vec::new());
     for piece in pieces {
-        decoder.feed(piece)?;
+        feed(&mut decoder, piece)?;
     }
     if closed {
         decoder.end()?;
     }
     assert!(decoder.is_done(), "not done: {decoder:?}");
     let (status, reusable) = (decoder.status(), decoder.is_reusable());
+    let length = decoder.body_length();
     let (raw, head) = decoder.into_raw();
+    assert_eq!(length, (raw.len() - head) as u64);
     Ok((status, raw[head..].to_vec(), reusable))
+}
+
+#[test]
+fn the_buffer_of_a_long_answer_is_kept_where_it_can_be() {
+    let answer =
+        |body: usize, more: &str| format!("HTTP/1.1 200 OK\r\ncontent-length: {body}\r\n\r\n{}{more}", "x".repeat(100));
+    let begun = |method: &str, answer: &str| {
+        let mut bytes = Vec::with_capacity(64 << 10);
+        bytes.extend_from_slice(answer.as_bytes());
+        let mut decoder = Decoder::new(method, 1 << 20, true, Vec::new());
+        decoder.feed_or_keep(&mut bytes).unwrap();
+        (bytes.is_empty(), decoder.raw.capacity(), decoder.is_done(), decoder.is_reusable())
+    };
+    let head = answer(100, "").len() - 100;
+    assert_eq!(begun("GET", &answer(100, "")), (true, head + 100, true, true), "and has no room that it does not need");
+    assert_eq!(begun("GET", &answer(999, "")), (true, head + 999, false, true), "and room for the rest");
+    assert!(!begun("GET", &answer(100, "HTTP/1.1 200 OK\r\n")).3, "bytes that nobody asked for");
+    assert!(!begun("HEAD", &answer(100, "")).0, "there is no body");
 }
 
 const CHUNKED: &[u8] =

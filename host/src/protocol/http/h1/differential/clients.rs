@@ -59,7 +59,7 @@ pub(super) fn ours(method: &str, pieces: &[&[u8]], ends: bool) -> Outcome {
     let mut pieces = pieces.iter();
     while !decoder.is_done() {
         match pieces.next() {
-            Some(piece) => decoder.feed(piece).map_err(fault)?,
+            Some(piece) => decoder.feed_or_keep(&mut piece.to_vec()).map_err(fault)?,
             None if ends => decoder.end().map_err(fault)?,
             None => return Err(Fault::Waiting),
         }

@@ -1,0 +1,216 @@
+//! `secret`: texts that a guest can name and the host puts in their place.
+//!
+//! A guest writes `{{secret:NAME}}` where the value is to be. What is here turns that into the value; `http` does so for
+//! a request that is about to leave, after it asked whether the secret may go where the request goes.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use memchr::memmem;
+
+use super::Host;
+use crate::plan::{GrantedSecret, Plan};
+use crate::protocol::http::{Error, Target};
+use crate::redact::Redactor;
+use crate::wit::secret;
+
+/// What a placeholder begins and ends with.
+const BEGIN: &str = "{{secret:";
+const END: &str = "}}";
+/// The same in a URL, where a guest's library may have escaped it.
+const ESCAPED_BEGIN: &str = "%7b%7bsecret";
+/// Letters of a name that messages show.
+const LONGEST_SHOWN: usize = 64;
+
+/// The secrets of a run that has some.
+#[derive(Debug)]
+pub struct Secrets {
+    granted: BTreeMap<String, GrantedSecret>,
+    redactor: Arc<Redactor>,
+}
+
+impl Secrets {
+    /// The secrets of a plan; `None` where it has none.
+    #[must_use]
+    pub fn of(plan: &Plan) -> Option<Self> {
+        let redactor = Arc::new(plan.redactor()?);
+        Some(Self { granted: plan.secrets.clone(), redactor })
+    }
+
+    /// What takes them out of texts.
+    #[must_use]
+    pub fn redactor(&self) -> &Arc<Redactor> {
+        &self.redactor
+    }
+
+    /// Whether there are placeholders in a URL, escaped or not.
+    pub(super) fn is_named_in_url(url: &str) -> bool {
+        Self::is_named(url.as_bytes()) || (url.contains('%') && url.to_ascii_lowercase().contains(ESCAPED_BEGIN))
+    }
+
+    /// Whether there are placeholders.
+    pub(super) fn is_named(bytes: &[u8]) -> bool {
+        memmem::find(bytes, BEGIN.as_bytes()).is_some()
+    }
+
+    /// Puts values in the place of placeholders, and calls back with the name of each. `None` where there are none.
+    pub(super) fn fill<'s>(&'s self, bytes: &[u8], mut named: impl FnMut(&'s str)) -> Result<Option<Vec<u8>>, Error> {
+        let mut filled = Vec::new();
+        let mut rest = bytes;
+        while let Some(at) = memmem::find(rest, BEGIN.as_bytes()) {
+            let after = &rest[at + BEGIN.len()..];
+            let end = memmem::find(after, END.as_bytes()).ok_or_else(|| {
+                Error::InvalidRequest(format!("`{BEGIN}` begins a secret's name that no `{END}` ends"))
+            })?;
+            let (name, secret) = self.get(&after[..end])?;
+            named(name);
+            filled.extend_from_slice(&rest[..at]);
+            filled.extend_from_slice(secret.value.0.as_bytes());
+            rest = &after[end + END.len()..];
+        }
+        if rest.len() == bytes.len() {
+            return Ok(None);
+        }
+        filled.extend_from_slice(rest);
+        Ok(Some(filled))
+    }
+
+    /// The same of a text.
+    pub(super) fn fill_text<'s>(&'s self, text: &str, named: impl FnMut(&'s str)) -> Result<Option<String>, Error> {
+        let filled = self.fill(text.as_bytes(), named)?;
+        // Texts were put into a text between characters, so nothing is lost.
+        Ok(filled.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
+    }
+
+    /// Refuses a secret that may not go there.
+    pub(super) fn check(&self, name: &str, target: &Target) -> Result<(), Error> {
+        let granted = self.granted.get(name);
+        if granted.is_some_and(|secret| secret.goes_to(target.is_tls(), target.host(), target.port())) {
+            return Ok(());
+        }
+        let scheme = if target.is_tls() { "https" } else { "http" };
+        Err(Error::Denied(format!("secret `{name}` may not go to `{scheme}://{}`", target.authority())))
+    }
+
+    fn get(&self, name: &[u8]) -> Result<(&str, &GrantedSecret), Error> {
+        let found = std::str::from_utf8(name).ok().and_then(|name| self.granted.get_key_value(name));
+        let (name, secret) =
+            found.ok_or_else(|| Error::InvalidRequest(self.unknown(&String::from_utf8_lossy(name))))?;
+        Ok((name, secret))
+    }
+
+    fn unknown(&self, name: &str) -> String {
+        let known = self.granted.keys().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        format!("secret `{}` is not granted to the run; granted: {known}", shortened(name))
+    }
+}
+
+impl Host {
+    /// A text without the run's secrets, for the guest to read.
+    pub(super) fn unseen(&self, text: String) -> String {
+        match &self.run.secrets {
+            None => text,
+            Some(secrets) => secrets.redactor.owned(text),
+        }
+    }
+}
+
+impl secret::Host for Host {
+    fn reference(&mut self, name: String) -> Result<String, secret::Error> {
+        let Some(secrets) = &self.run.secrets else {
+            let name = shortened(&name);
+            return Err(secret::Error::Unknown(format!("secret `{name}` is not granted to the run; granted: none")));
+        };
+        match secrets.granted.contains_key(&name) {
+            true => Ok(format!("{BEGIN}{name}{END}")),
+            false => Err(secret::Error::Unknown(secrets.unknown(&name))),
+        }
+    }
+}
+
+/// A guest's text that fits into a message.
+fn shortened(text: &str) -> Cow<'_, str> {
+    let escaped = text.escape_debug().to_string();
+    match escaped.char_indices().nth(LONGEST_SHOWN) {
+        Some((end, _)) => Cow::Owned(format!("{}…", &escaped[..end])),
+        None => Cow::Owned(escaped),
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::plan::Secret;
+
+    /// Secrets `key` for `a.test` and `pin` for all hosts of `b.test`.
+    pub(in super::super) fn secrets() -> Secrets {
+        let mut plan = Plan::new(Vec::new());
+        for (name, value, host) in [("key", "hunter2!", "http://a.test"), ("pin", "sesame99", "*.b.test")] {
+            let secret = GrantedSecret { value: Secret(value.to_owned()), hosts: vec![host.parse().unwrap()] };
+            plan.secrets.insert(name.to_owned(), secret);
+        }
+        Secrets::of(&plan).unwrap()
+    }
+
+    fn filled(text: &str) -> (Option<String>, Vec<String>) {
+        let secrets = secrets();
+        let mut names = Vec::new();
+        let filled = secrets.fill_text(text, |name| names.push(name.to_owned())).unwrap();
+        (filled, names)
+    }
+
+    #[test]
+    fn placeholders_become_values() {
+        let (text, names) = filled("a {{secret:key}}{{secret:pin}} {{secret:key}}");
+        assert_eq!(text.as_deref(), Some("a hunter2!sesame99 hunter2!"));
+        assert_eq!(names, ["key", "pin", "key"]);
+        for text in ["", "nothing", "{{secret", "{{ secret:key }}", "secret:key}}"] {
+            assert_eq!(filled(text), (None, Vec::new()), "{text}");
+        }
+        let secrets = secrets();
+        assert_eq!(secrets.fill(b"\xff{{secret:key}}\0", |_| {}).unwrap().unwrap(), b"\xffhunter2!\0");
+    }
+
+    #[test]
+    fn a_value_is_not_read_for_further_placeholders() {
+        let mut plan = Plan::new(Vec::new());
+        for (name, value) in [("a", "{{secret:b}}"), ("b", "hidden")] {
+            let secret = GrantedSecret { value: Secret(value.to_owned()), hosts: Vec::new() };
+            plan.secrets.insert(name.to_owned(), secret);
+        }
+        let filled = Secrets::of(&plan).unwrap().fill_text("{{secret:a}}", |_| {}).unwrap();
+        assert_eq!(filled.as_deref(), Some("{{secret:b}}"));
+    }
+
+    #[test]
+    fn a_placeholder_of_no_secret_is_refused_by_name() {
+        let secrets = secrets();
+        let error = secrets.fill_text("{{secret:other}}", |_| {}).unwrap_err().to_string();
+        assert_eq!(error, "invalid request: secret `other` is not granted to the run; granted: `key`, `pin`");
+        for text in ["{{secret:key", "{{secret:}}", "{{secret:{{secret:key}}", "{{secret:\n}}"] {
+            assert!(matches!(secrets.fill_text(text, |_| {}), Err(Error::InvalidRequest(_))), "{text}");
+        }
+        let long = format!("{{{{secret:{}}}}}", "a".repeat(1000));
+        assert!(secrets.fill_text(&long, |_| {}).unwrap_err().to_string().len() < 200);
+    }
+
+    #[test]
+    fn a_secret_may_go_where_it_is_granted() {
+        let secrets = secrets();
+        let check = |name: &str, url: &str| secrets.check(name, &Target::parse(url).unwrap());
+        assert!(check("key", "http://a.test/x").is_ok());
+        assert!(check("pin", "https://x.b.test:8443/").is_ok());
+        let denied = "secret `key` may not go to `https://a.test`";
+        assert_eq!(check("key", "https://a.test/"), Err(Error::Denied(denied.to_owned())));
+        assert!(check("pin", "http://b.test/").is_err());
+    }
+
+    #[test]
+    fn a_placeholder_in_a_url_is_seen_in_either_form() {
+        for url in ["http://a/?k={{secret:key}}", "http://a/%7B%7Bsecret:key}}", "http://a/?%7b%7Bsecret%3Akey"] {
+            assert!(Secrets::is_named_in_url(url), "{url}");
+        }
+        assert!(!Secrets::is_named_in_url("http://a/%20?secret:key"));
+    }
+}

@@ -1,0 +1,99 @@
+//! The one door: every connection that a journey causes goes out through it.
+//!
+//! Whoever dials asks the [`Door`] twice: [`ask`](Door::ask) before the host is looked up, and [`admit`](Door::admit)
+//! with the addresses that came of it. Only what was admitted can be connected to, because that takes an [`Admitted`],
+//! and only the door makes one. A connection that is kept was admitted when it was opened, for the origin that it is kept
+//! for. What is behind it is the plan's [`NetPolicy`].
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::plan::{Destination, NetPolicy, Refusal, Source};
+
+/// Decides who is connected to. Where everybody may be, it has nothing to decide by.
+#[derive(Debug, Clone, Default)]
+pub struct Door(Option<Arc<NetPolicy>>);
+
+/// The addresses of a host in the order in which they are tried.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Candidates {
+    pub(super) first: SocketAddr,
+    pub(super) rest: Vec<SocketAddr>,
+    /// Who says that they are the host's.
+    pub(super) source: Source,
+}
+
+/// Addresses that may be connected to.
+#[derive(Debug)]
+pub(super) struct Admitted(Candidates);
+
+impl Door {
+    /// A door for this policy.
+    #[must_use]
+    pub fn new(policy: &NetPolicy) -> Self {
+        Self((!policy.is_open()).then(|| Arc::new(policy.clone())))
+    }
+
+    /// Whether a host may be asked for. To be asked before anybody is asked where it is: DNS is a way out as well.
+    pub(super) fn ask(&self, to: &Destination<'_>) -> Result<(), Refusal> {
+        self.0.as_ref().map_or(Ok(()), |policy| policy.check_host(to))
+    }
+
+    /// Lets a host's addresses pass. One that may not be connected to refuses them all: a name that leads out and in is
+    /// no mistake of whoever made it.
+    pub(super) fn admit(&self, to: &Destination<'_>, candidates: Candidates) -> Result<Admitted, Refusal> {
+        if let Some(policy) = &self.0 {
+            let check = |at: &SocketAddr| policy.check_address(to, *at, candidates.source);
+            std::iter::once(&candidates.first).chain(&candidates.rest).try_for_each(check)?;
+        }
+        Ok(Admitted(candidates))
+    }
+}
+
+impl Candidates {
+    /// One address that nobody was asked for.
+    pub(super) fn written(first: SocketAddr) -> Self {
+        Self { first, rest: Vec::new(), source: Source::Written }
+    }
+}
+
+impl Admitted {
+    /// The first, and those that are tried after it.
+    pub(super) fn into_parts(self) -> (SocketAddr, Vec<SocketAddr>) {
+        (self.0.first, self.0.rest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{ByDefault, Reason, Scheme};
+
+    const TO: Destination<'static> = Destination { scheme: Scheme::Https, host: "a.test", port: 443 };
+
+    fn candidates(addresses: &[&str]) -> Candidates {
+        let mut addresses = addresses.iter().map(|text| SocketAddr::new(text.parse().unwrap(), 443));
+        Candidates { first: addresses.next().unwrap(), rest: addresses.collect(), source: Source::Names }
+    }
+
+    #[test]
+    fn one_address_that_is_refused_refuses_them_all() {
+        let allow = vec!["a.test".parse().unwrap()];
+        let door = Door::new(&NetPolicy { by_default: ByDefault::Deny, allow, deny: Vec::new() });
+        assert_eq!(door.ask(&TO), Ok(()));
+        let (first, rest) = door.admit(&TO, candidates(&["1.1.1.1", "2606:4700::1"])).unwrap().into_parts();
+        assert_eq!(
+            (first.to_string(), rest[0].to_string()),
+            ("1.1.1.1:443".to_owned(), "[2606:4700::1]:443".to_owned())
+        );
+        for mixed in [["1.1.1.1", "127.0.0.1"], ["127.0.0.1", "1.1.1.1"], ["1.1.1.1", "::ffff:127.0.0.1"]] {
+            assert_eq!(door.admit(&TO, candidates(&mixed)).unwrap_err().reason, Reason::NotPublic, "{mixed:?}");
+        }
+    }
+
+    #[test]
+    fn an_open_door_has_nothing_to_decide_by() {
+        assert!(Door::new(&NetPolicy::default()).0.is_none());
+        assert!(Door::default().admit(&TO, candidates(&["127.0.0.1"])).is_ok());
+    }
+}
