@@ -5,7 +5,7 @@ use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
 use crate::metrics::{Recorder, Registry};
-use crate::plan::{Limits, Plan};
+use crate::plan::{Limits, Plan, Policy};
 use crate::sandbox::instance::{Sandbox, SandboxInstance, SandboxWorker};
 use crate::sandbox::{Component, LoadError};
 use crate::vu::{Context, Instance as _, Iteration, Journey as _, JourneyError, Outcome, Seat, Worker as _};
@@ -111,6 +111,10 @@ impl Guest {
         Component::load(self.bytes(), None).unwrap()
     }
 
+    pub(super) fn load_within(&self, limits: &Limits) -> Component {
+        Component::load_within(self.bytes(), None, limits, &Policy::default()).unwrap()
+    }
+
     /// Makes a run of it with these limits.
     pub(super) fn run(&self, limits: Limits) -> Run {
         Run::new(&self.load(), limits).unwrap()
@@ -168,6 +172,6 @@ impl SandboxInstance {
 pub(super) fn block_on<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     tokio::task::LocalSet::new().block_on(&runtime, async {
-        tokio::time::timeout(Duration::from_secs(60), future).await.expect("it ends in time")
+        tokio::time::timeout(Duration::from_mins(1), future).await.expect("it ends in time")
     })
 }
