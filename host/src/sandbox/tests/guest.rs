@@ -108,9 +108,10 @@ impl Guest {
     }
 
     pub(super) fn load(&self) -> Component {
-        Component::load(self.bytes(), None).unwrap()
+        self.load_within(&Limits::default())
     }
 
+    /// The same for a run with these limits.
     pub(super) fn load_within(&self, limits: &Limits) -> Component {
         Component::load_within(self.bytes(), None, limits, &Policy::default()).unwrap()
     }
