@@ -121,7 +121,7 @@ impl Local {
     #[must_use]
     pub fn new(recorder: Recorder, run: &Run, system: SystemTags) -> Self {
         let names = Names::new(recorder.clone(), &run.limits);
-        let http = Shared::new(Arc::clone(&run.http), Door::new(&run.policy.net));
+        let http = Shared::new(Arc::clone(&run.http), Door::new(&run.policy));
         Self {
             with_ip: system.has("ip"),
             recorder,
@@ -415,7 +415,9 @@ impl Local {
         match &self.redactor {
             None => self.recorder.series(metric, tags),
             Some(redactor) => {
-                let redacted = tags.iter().map(|(name, value)| (redactor.text(name), redactor.text(value)));
+                let names = self.names.borrow();
+                let text = |text| if names.may_be_cut(text) { redactor.cut_text(text) } else { redactor.text(text) };
+                let redacted = tags.iter().map(|(name, value)| (text(name), text(value)));
                 self.recorder.series(metric, &redacted.collect())
             }
         }

@@ -16,7 +16,7 @@ use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxView, WasiView};
 
 use super::time::Clock;
-use super::{Host, Run};
+use super::{Host, Recent, Run};
 use crate::wit::log::Level;
 
 /// The longest line that is kept together, in bytes.
@@ -34,8 +34,10 @@ impl WasiView for Host {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         self.activity.called = true;
         let wasi = self.wasi.get_or_insert_with(|| {
+            let recent = self.recent.get_or_insert_default();
             let log = |level| Log {
                 run: Arc::clone(&self.run),
+                recent: recent.clone(),
                 vu: self.identity.vu,
                 scenario: Arc::clone(&self.identity.scenario),
                 level,
@@ -97,6 +99,7 @@ impl HostWallClock for CoarseWall {
 #[derive(Clone)]
 struct Log {
     run: Arc<Run>,
+    recent: Recent,
     vu: u32,
     scenario: Arc<str>,
     level: Level,
@@ -122,6 +125,7 @@ impl Lines {
     fn pass_on(&mut self) {
         if !self.line.is_empty() {
             let text = String::from_utf8_lossy(&self.line).into_owned();
+            self.log.recent.remember(self.log.level, &text);
             self.log.run.sink.log(self.log.vu, &self.log.scenario, self.log.level, text);
             self.line.clear();
         }
@@ -263,7 +267,8 @@ mod tests {
         let (mut host, _, heard) = host(Limits::default(), Policy::default());
         let _ = host.ctx();
         let run = Arc::clone(&host.run);
-        let mut lines = Lines { log: Log { run, vu: 1, scenario: "s".into(), level: Level::Info }, line: Vec::new() };
+        let log = Log { run, recent: Recent::default(), vu: 1, scenario: "s".into(), level: Level::Info };
+        let mut lines = Lines { log, line: Vec::new() };
         lines.take_in(b"one\ntwo\n\n");
         lines.take_in(&vec![b'x'; 10 << 20]);
         lines.take_in(b"\n\xff");

@@ -11,6 +11,7 @@ mod roots;
 mod sessions;
 mod suites;
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test is no journey")]
 mod tests;
 mod verify;
 
@@ -68,6 +69,11 @@ struct Made {
     identities: Vec<Arc<Identity>>,
     names: BTreeMap<String, ServerName<'static>>,
     configs: RefCell<Configs>,
+}
+
+/// Reads the system's roots now, for a process that will not be able to later.
+pub(super) fn read_system_roots() {
+    let _ = roots::system_roots();
 }
 
 /// Finds what is wrong with the settings, before anything depends on them.
