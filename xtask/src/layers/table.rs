@@ -39,6 +39,8 @@ pub const ROOTS: &[&str] = &["lib.rs", "main.rs"];
 pub const HOMES: &[(&str, &[&str])] = &[
     ("wasmtime", &["sandbox", "capability", "wit"]),
     ("wasmtime_wasi", &["sandbox", "capability", "wit"]),
+    ("addr2line", &["sandbox"]),
+    ("rustc_demangle", &["sandbox"]),
     ("hyper", &["protocol"]),
     ("httparse", &["protocol"]),
     ("rustls", &["protocol"]),
