@@ -325,6 +325,14 @@ fn every_way_to_send_goes_through_the_door() {
 }
 
 #[test]
+fn ever_new_names_are_counted_together() {
+    let steps: Value = (0..6).map(|number| get(format!("http://n{number}.test/"))).collect();
+    let fetched = prepared("untrusted = true\nlimits = { tagValues = 2 }\n", &steps, |squall| squall);
+    assert_eq!(fetched.run.summary().count("policy_denied"), 6);
+    fetched.run.says(&["6 requests were refused by the network policy: 1 to `n0.test`, 1 to `n1.test`, 4 to others"]);
+}
+
+#[test]
 fn explaining_a_run_says_whom_it_may_reach() {
     let explained = |flags: &str| Squall::fetch(&json!([])).arg("--explain").flags(flags).finish().expect(exit::PASSED);
     let plan = explained("--untrusted --allow-net https://a.test --allow-net 10.0.0.0/8:443 --deny-net 10.0.0.1");
