@@ -14,7 +14,8 @@ use crate::support::{Finished, Squall, journey, practice, squall, write};
 const RATE: u32 = 200;
 /// Limits under which everything here ends soon. What a journey that is not trusted may use is more than a test has
 /// time for.
-const LIMITS: &str = "cpuTimeout = \"500ms\"\niterationTimeout = \"6s\"\n";
+const LIMITS: &str =
+    "cpuTimeout = \"500ms\"\niterationCpu = \"1500ms\"\niterationTimeout = \"3s\"\nmaxTraps = \"none\"\n";
 
 /// A hostile guest and what must become of it.
 pub struct Row {
@@ -52,7 +53,7 @@ pub enum Guest {
 pub struct Ends {
     pub code: i32,
     /// What is said of it.
-    pub says: Vec<&'static str>,
+    pub says: Vec<&'static [&'static str]>,
     /// What must not be anywhere in what was written.
     never: Vec<&'static str>,
     /// How long the process may take, without the time before the attack.
@@ -129,8 +130,13 @@ impl Row {
     }
 
     /// A line that says this of it.
-    pub fn says(mut self, text: &'static str) -> Self {
-        self.ends.says.push(text);
+    pub fn says(self, text: &'static str) -> Self {
+        self.says_one_of(Box::leak(Box::new([text])))
+    }
+
+    /// A line that says one of these of it: how far it gets depends on the machine.
+    pub fn says_one_of(mut self, texts: &'static [&'static str]) -> Self {
+        self.ends.says.push(texts);
         self
     }
 
@@ -156,8 +162,15 @@ impl Row {
         self
     }
 
+    /// How long its iteration took.
+    pub fn duration(&self, run: &Finished) -> Option<Duration> {
+        let metric = format!("iteration_duration{{scenario:{}}}", self.key());
+        let longest = run.summary().metric(&metric)["max"].as_f64()?;
+        Some(Duration::from_secs_f64(longest / 1e3))
+    }
+
     /// Its scenario's name.
-    fn key(&self) -> String {
+    pub fn key(&self) -> String {
         self.name.chars().map(|char| if char.is_ascii_alphanumeric() { char } else { '-' }).collect()
     }
 
@@ -186,7 +199,7 @@ impl Row {
             seen(server);
         }
         let of_it = format!("{} VU ", self.key());
-        let said = |text: &&str| {
+        let said = |text: &&'static str| {
             let told = format!("{}\n{}", run.stderr, run.stdout);
             match (&self.guest, alone) {
                 (Guest::Attack(_), false) => {
@@ -196,7 +209,7 @@ impl Row {
             }
         };
         let name = self.name;
-        let missing: Vec<_> = self.ends.says.iter().filter(|text| !said(text)).collect();
+        let missing: Vec<_> = self.ends.says.iter().filter(|texts| !texts.iter().any(|text| said(text))).collect();
         assert!(missing.is_empty(), "{name}: nobody said {missing:?}\n{run}");
         for never in &self.ends.never {
             assert!(!run.stderr.contains(never) && !run.stdout.contains(never), "{name}: `{never}` was said\n{run}");
@@ -224,7 +237,7 @@ fn filled(text: &str, server: &Server) -> String {
 }
 
 /// Whether this squall has a flag.
-fn knows(flag: &str) -> bool {
+pub fn knows(flag: &str) -> bool {
     static HELP: OnceLock<String> = OnceLock::new();
     HELP.get_or_init(|| squall(["run", "--help"]).finish().stdout).contains(flag)
 }
@@ -248,46 +261,57 @@ const THRESHOLDS: &str = "[thresholds]\n\"http_req_duration{scenario:before}\" =
     \"http_req_duration{scenario:control}\" = [\"p(99)>=0\"]\n\
     \"http_reqs{scenario:control}\" = [\"count>0\"]\n\"iterations{scenario:control}\" = [\"count>0\"]\n";
 
+/// What the user that behaves asks, which nobody attacks: what becomes of a target under attack is not squall's matter.
+pub struct Servers {
+    pub target: Server,
+    pub quiet: Server,
+}
+
 /// Runs guests of the journey `hostile` in one process with the user that behaves.
-pub fn run_together(rows: &[Row], server: &Server, alone: Duration, beside: Duration) -> Beside {
+pub fn run_together(rows: &[Row], servers: &Servers, alone: Duration, beside: Duration) -> Beside {
+    let server = &servers.target;
     let folder = tempfile::tempdir().unwrap();
     let config: String = rows.iter().map(|row| filled(&row.config, server)).collect();
     let limits: String = rows.iter().map(|row| row.limits.as_str()).collect();
     let scenarios: String = rows.iter().map(|row| row.scenario_toml(alone, server)).collect();
     let limits = with_defaults(&limits);
-    let toml = format!("{HEAD}{config}\n[limits]\n{limits}\n{THRESHOLDS}{}{scenarios}", control(alone, beside));
+    let durations: String =
+        rows.iter().map(|row| format!("\"iteration_duration{{scenario:{}}}\" = [\"max>=0\"]\n", row.key())).collect();
+    let toml =
+        format!("{HEAD}{config}\n[limits]\n{limits}\n{THRESHOLDS}{durations}{}{scenarios}", control(alone, beside));
     let config = write(folder.path(), "squall.toml", toml);
     let run = Squall::run(journey("hostile")).at(server, "").arg("--config").arg(config);
+    let run = allowed(run.grant("CONTROL_URL", servers.quiet.url()), &servers.quiet.url());
     let run = rows.iter().fold(untrusted(run, server), |run, row| {
         let run = row.allowed.iter().fold(run, |run, place| allowed(run, &filled(place, server)));
         run.args(&row.flags)
     });
-    measured(run.env("SQUALL_HOSTILE_SECRET", "leak").finish(), server, beside)
+    measured(run.env("SQUALL_HOSTILE_SECRET", "leak").finish(), &servers.quiet, beside)
 }
 
 /// Runs a guest in a process of its own, and the user that behaves in another, which starts a while before.
-pub fn run_apart(row: &Row, server: &Server, alone: Duration, beside: Duration) -> (Finished, Beside) {
+pub fn run_apart(row: &Row, servers: &Servers, alone: Duration, beside: Duration) -> (Finished, Beside) {
     let folder = tempfile::tempdir().unwrap();
     let toml = format!("{HEAD}{THRESHOLDS}{}", control(alone, beside));
-    let neighbour = Squall::run(journey("hostile")).at(server, "");
+    let neighbour = Squall::run(journey("hostile")).at(&servers.quiet, "");
     let neighbour = neighbour.arg("--config").arg(write(folder.path(), "squall.toml", toml)).start();
     thread::sleep(alone);
-    let run = run_alone(row, server);
-    (run, measured(neighbour.finish(), server, beside))
+    let run = run_alone(row, &servers.target);
+    (run, measured(neighbour.finish(), &servers.quiet, beside))
 }
 
 /// Runs a guest in a process of its own.
 pub fn run_alone(row: &Row, server: &Server) -> Finished {
     let folder = tempfile::tempdir().unwrap();
-    let (path, own_config) = match &row.guest {
-        Guest::Attack(_) => (journey("hostile"), String::new()),
-        Guest::Wasi(_) => (journey("hostile-wasi"), String::new()),
-        Guest::Made(make) => (make(folder.path()), String::new()),
+    let path = match &row.guest {
+        Guest::Attack(_) => journey("hostile"),
+        Guest::Wasi(_) => journey("hostile-wasi"),
+        Guest::Made(make) => make(folder.path()),
     };
     let limits = with_defaults(&row.limits);
     let config = filled(&row.config, server);
     let scenario = row.scenario_toml(Duration::ZERO, server);
-    let toml = format!("{HEAD}{config}{own_config}\n[limits]\n{limits}\n{scenario}");
+    let toml = format!("{HEAD}{config}\n[limits]\n{limits}\n{scenario}");
     let run = Squall::run(path).at(server, "").arg("--config").arg(write(folder.path(), "squall.toml", toml));
     let run = row.allowed.iter().fold(untrusted(run, server), |run, place| allowed(run, &filled(place, server)));
     run.args(&row.flags).env("SQUALL_HOSTILE_SECRET", "leak").finish()
@@ -327,7 +351,8 @@ fn measured(run: Finished, server: &Server, beside: Duration) -> Beside {
     Beside { run, before, meanwhile }
 }
 
-/// A target that behaves.
-pub fn target() -> Server {
-    practice()
+impl Servers {
+    pub fn start() -> Self {
+        Self { target: practice(), quiet: practice() }
+    }
 }
