@@ -39,6 +39,7 @@ use wasmtime_wasi::WasiView;
 use crate::metrics::{Excess, Registry, Tags};
 use crate::plan::http::Connections;
 use crate::plan::{Http, Limits, Policy};
+pub use crate::protocol::http::RunPlaces;
 use crate::protocol::http::{Client, Error, Owner};
 use crate::wit;
 use check::Groups;
@@ -80,6 +81,8 @@ pub struct Run {
     pub secrets: Option<Arc<Secrets>>,
     /// What journeys may use.
     pub limits: Arc<Limits>,
+    /// The connections that all VUs of the run may have open, on all threads.
+    pub places: Arc<RunPlaces>,
     /// Whom the run trusts, and what its journeys may reach.
     pub policy: Arc<Policy>,
 }

@@ -91,6 +91,7 @@ impl Lowering<'_> {
         plan.policy = self.policy();
         plan.limits = self.limits(plan.policy.untrusted);
         plan.http = self.http(plan.limits.response_bytes);
+        self.ways_around(&plan.policy.net, plan.http.proxy.as_ref());
         plan.files = self.granted_files();
         plan.secrets = self.secrets(&plan);
         plan

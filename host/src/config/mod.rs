@@ -60,6 +60,7 @@ mod node;
 mod origins;
 mod pairs;
 mod places;
+mod policy;
 mod presentation;
 mod problem;
 mod scenario;

@@ -12,7 +12,7 @@ use super::crowd::Crowd;
 use super::state::State;
 use super::trap::{Symbols, Trap};
 use super::watch::{Overrun, RunCpu, Watch};
-use crate::capability::{Host, Identity, Local, Pace, Run, Secrets, Sink, shorten};
+use crate::capability::{Host, Identity, Local, Pace, Run, RunPlaces, Secrets, Sink, shorten};
 use crate::metrics::{Recorder, SystemTags, Tags};
 use crate::plan::http::Connections;
 use crate::plan::{Http, Limits, Plan, Policy, Scenario};
@@ -33,6 +33,7 @@ pub struct Sandbox {
     /// One for all worker threads, as is what follows.
     budget: Arc<Budget>,
     cpu: Option<Arc<RunCpu>>,
+    places: Arc<RunPlaces>,
     policy: Arc<Policy>,
     http: Arc<Http>,
     /// One for all worker threads.
@@ -55,6 +56,7 @@ impl Sandbox {
             limits: Arc::new(plan.limits.clone()),
             budget: Arc::new(Budget::new(&plan.limits)),
             cpu: plan.limits.run_cpu.map(|most| Arc::new(RunCpu::new(most))),
+            places: Arc::new(RunPlaces::new(plan.limits.run_connections)),
             policy: Arc::new(plan.policy.clone()),
             http: Arc::new(plan.http.clone()),
             pace: plan.http.rps.map(|rps| Arc::new(Pace::new(rps))),
@@ -83,6 +85,7 @@ impl Journey for Sandbox {
             secrets: self.secrets.clone(),
             may_send: true,
             limits: Arc::clone(&self.limits),
+            places: Arc::clone(&self.places),
             policy: Arc::clone(&self.policy),
         };
         let local = Local::new(recorder.clone(), &run, self.system_tags.clone());
@@ -292,6 +295,7 @@ pub(super) async fn options(
         secrets: None,
         may_send: false,
         limits: Arc::clone(&limits),
+        places: Arc::default(),
         policy: Arc::default(),
     };
     let local = Local::new(Recorder::discard(), &run, SystemTags::default());

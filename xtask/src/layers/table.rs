@@ -16,6 +16,7 @@ pub const MAY_USE: &[(&str, &[&str])] = &[
     ("capability", &["wit", "protocol", "plan", "redact", "metrics"]),
     ("wit", &[]),
     ("protocol", &["plan", "platform"]),
+    ("protocol::door", &["plan"]),
     ("collector", &["plan", "vu", "aggregate", "verdict", "output", "metrics", "platform"]),
     ("output", &["plan", "vu", "aggregate", "verdict", "metrics"]),
     ("config", &["plan", "verdict", "metrics"]),

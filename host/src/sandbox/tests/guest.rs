@@ -5,7 +5,7 @@ use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
 use crate::metrics::{Recorder, Registry};
-use crate::plan::{Limits, Plan};
+use crate::plan::{Limits, Plan, Policy};
 use crate::sandbox::instance::{Sandbox, SandboxInstance, SandboxWorker};
 use crate::sandbox::{Component, LoadError};
 use crate::vu::{Context, Instance as _, Iteration, Journey as _, JourneyError, Outcome, Seat, Worker as _};
@@ -108,7 +108,12 @@ impl Guest {
     }
 
     pub(super) fn load(&self) -> Component {
-        Component::load(self.bytes(), None).unwrap()
+        self.load_within(&Limits::default())
+    }
+
+    /// The same for a run with these limits.
+    pub(super) fn load_within(&self, limits: &Limits) -> Component {
+        Component::load_within(self.bytes(), None, limits, &Policy::default()).unwrap()
     }
 
     /// Makes a run of it with these limits.

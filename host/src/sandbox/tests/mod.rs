@@ -180,7 +180,7 @@ fn a_guest_that_computes_without_end_is_ended_wherever_it_does_so() {
     let run = Guest { setup: LOOP, ..Guest::default() }.run(limits.clone());
     let in_setup = block_on(run.worker.setup()).unwrap_err().to_string();
     assert!(in_setup.starts_with("`setup` trapped: the guest computed for 100ms"), "{in_setup}");
-    let component = Guest { options: LOOP, ..Guest::default() }.load().within(limits.clone()).unwrap();
+    let component = Guest { options: LOOP, ..Guest::default() }.load_within(&limits);
     let in_options = block_on(component.options(BTreeMap::new(), |_| {})).unwrap_err().to_string();
     assert!(in_options.starts_with("`options` trapped: the guest computed for 100ms"), "{in_options}");
     // Filling all memory is one instruction, between two looks at the clock.
@@ -248,8 +248,8 @@ fn options_are_held_to_the_limits_that_a_run_has() {
         options: "(if (i32.eq (memory.grow (i32.const 10)) (i32.const -1)) (then unreachable))",
         ..Guest::default()
     };
-    let ask = |limits| {
-        let component = guest.load().within(limits).unwrap();
+    let ask = |limits: Limits| {
+        let component = guest.load_within(&limits);
         block_on(component.options(BTreeMap::new(), |_| {})).map_err(|error| error.to_string())
     };
     assert_eq!(ask(Limits::default()), Ok(String::new()));
