@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
 use super::audience::Audience;
-use crate::output::{Event, Folder, OutputError};
+use crate::output::{Event, Folder, OutputError, plain};
 use crate::verdict::{Report, Warning};
 use crate::vu::{Context, Notice, NoticeLevel};
 
@@ -19,16 +19,24 @@ pub struct Finished {
     audience: Audience,
     notices: Receiver<Notice>,
     context: Arc<Context>,
+    untrusted: bool,
 }
 
 impl Finished {
-    pub(super) fn new(report: Report, audience: Audience, notices: Receiver<Notice>, context: Arc<Context>) -> Self {
-        Self { report, audience, notices, context }
+    pub(super) fn new(
+        report: Report,
+        audience: Audience,
+        notices: Receiver<Notice>,
+        context: Arc<Context>,
+        untrusted: bool,
+    ) -> Self {
+        Self { report, audience, notices, context, untrusted }
     }
 
     /// Writes the named texts of the journey's own summary, or, when there are none, lets the outputs print theirs.
     ///
-    /// A name is `stdout`, `stderr` or a relative path of a file in the working directory or below.
+    /// A name is `stdout`, `stderr` or a relative path of a file in the working directory or below. A journey that is not
+    /// trusted writes no files, and only plain text: it could put a `squall.toml` there, or take over the terminal.
     #[must_use]
     pub fn complete(mut self, texts: Vec<(String, String)>) -> Report {
         let mut folder = Folder::default();
@@ -58,8 +66,13 @@ impl Finished {
         }
         self.audience.finish(&self.report, is_replaced);
         for (name, text) in texts {
-            if let Err(error) = write(&name, &text) {
+            let written = if self.untrusted { write_plain(&name, &text) } else { write(&name, &text) };
+            if let Err(error) = written {
                 self.audience.fail(error.full());
+                // One is enough to say so, and there may be a million.
+                if self.untrusted {
+                    break;
+                }
             }
         }
         self.report.output_errors = self.audience.errors().to_vec();
@@ -88,6 +101,14 @@ pub(super) fn tell_notices(audience: &mut Audience, notices: &Receiver<Notice>, 
 /// Makes a message of the host's.
 pub(super) fn host_notice(level: NoticeLevel, message: String) -> Notice {
     Notice { level, scenario: "".into(), vu: 0, message, from_host: true, detail: None }
+}
+
+/// Writes to the terminal only, and nothing that moves its cursor.
+fn write_plain(name: &str, text: &str) -> Result<(), OutputError> {
+    match name {
+        "stdout" | "stderr" => write(name, &plain::page(text)),
+        _ => Err(OutputError::Untrusted { path: plain::line(name).into_owned() }),
+    }
 }
 
 fn write(name: &str, text: &str) -> Result<(), OutputError> {
@@ -134,6 +155,14 @@ mod tests {
             assert!(matches!(error, OutputError::Refused { .. }), "{refused}");
         }
         assert!(matches!(place("missing/a", directory.path()), Err(OutputError::Open { .. })));
+    }
+
+    #[test]
+    fn a_journey_that_is_not_trusted_writes_no_file() {
+        for name in ["squall.toml", "summary.html", "../a", ""] {
+            let error = write_plain(name, "x").unwrap_err();
+            assert!(matches!(error, OutputError::Untrusted { .. }), "{name}");
+        }
     }
 
     #[cfg(unix)]

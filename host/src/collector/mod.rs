@@ -112,6 +112,7 @@ pub struct Collector {
     thread: JoinHandle<(Report, Audience, Receiver<vu::Notice>)>,
     sink: Option<Sink>,
     context: Arc<vu::Context>,
+    untrusted: bool,
 }
 
 /// The workers' way to the collector.
@@ -133,6 +134,7 @@ pub fn start(setup: Setup) -> Collector {
     let banner = Banner::new(&setup.plan, context.started_at, names);
     let sink =
         (!of_samples.is_empty()).then(|| Sink::start(Audience::new(of_samples), banner.clone(), context.started));
+    let untrusted = setup.plan.policy.untrusted;
     let duty = Duty::new(duty::Orders {
         plan: setup.plan,
         registry: setup.registry,
@@ -147,7 +149,7 @@ pub fn start(setup: Setup) -> Collector {
     });
     let thread = thread::Builder::new().name("squall-collector".to_owned()).spawn(move || duty.perform(&receiver));
     let thread = thread.expect("a process that is about to make worker threads can make this one");
-    Collector { sender, thread, sink, context }
+    Collector { sender, thread, sink, context, untrusted }
 }
 
 impl Collector {
@@ -171,7 +173,7 @@ impl Collector {
     /// Panics if the collector's thread did.
     #[must_use]
     pub fn finish(self, ending: Ending) -> Finished {
-        let Self { sender, thread, sink, context } = self;
+        let Self { sender, thread, sink, context, untrusted } = self;
         let ending = ending.map_words(|words| context.redacted(words));
         // If the thread is gone, joining it says why.
         let _ = sender.send(Message::Finish(Box::new(ending)));
@@ -187,7 +189,7 @@ impl Collector {
             }
             audience.join(writers);
         }
-        Finished::new(report, audience, notices, context)
+        Finished::new(report, audience, notices, context, untrusted)
     }
 }
 

@@ -148,6 +148,12 @@ pub enum OutputError {
         /// The place.
         path: String,
     },
+    /// A journey that is not trusted wants to write a file.
+    #[error("the journey's summary may not be written to `{path}`: a journey that is not trusted writes no files")]
+    Untrusted {
+        /// The file.
+        path: String,
+    },
 }
 
 impl OutputError {
@@ -163,6 +169,7 @@ impl OutputError {
             Self::Write { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
                 Some("free some space, or write to another disk; what was written before is still there")
             }
+            Self::Untrusted { .. } => Some("write the summary with `--summary-export FILE`"),
             Self::Write { .. } | Self::Refused { .. } => None,
         }
     }
