@@ -19,24 +19,16 @@ pub struct Finished {
     audience: Audience,
     notices: Receiver<Notice>,
     context: Arc<Context>,
-    untrusted: bool,
 }
 
 impl Finished {
-    pub(super) fn new(
-        report: Report,
-        audience: Audience,
-        notices: Receiver<Notice>,
-        context: Arc<Context>,
-        untrusted: bool,
-    ) -> Self {
-        Self { report, audience, notices, context, untrusted }
+    pub(super) fn new(report: Report, audience: Audience, notices: Receiver<Notice>, context: Arc<Context>) -> Self {
+        Self { report, audience, notices, context }
     }
 
     /// Writes the named texts of the journey's own summary, or, when there are none, lets the outputs print theirs.
     ///
-    /// A name is `stdout`, `stderr` or a relative path of a file in the working directory or below. A journey that is not
-    /// trusted writes no files, and only plain text: it could put a `squall.toml` there, or take over the terminal.
+    /// A name is `stdout`, `stderr` or a relative path of a file in the working directory or below.
     #[must_use]
     pub fn complete(mut self, texts: Vec<(String, String)>) -> Report {
         let mut folder = Folder::default();
@@ -46,8 +38,6 @@ impl Finished {
         }
         let redacted = |text| self.context.redacted(text);
         let texts: Vec<_> = texts.into_iter().map(|(name, text)| (redacted(name), redacted(text))).collect();
-        let is_replaced = !texts.is_empty();
-        self.report.output_errors = self.audience.errors().to_vec();
         // What the journey wished for while it made its summary counts as well.
         self.report.journey_failed = self.context.control.failed();
         if let dropped @ 1.. = self.context.dropped_logs() {
@@ -64,20 +54,36 @@ impl Finished {
             *message = self.context.redacted(mem::take(message));
             *hint = hint.take().map(|hint| self.context.redacted(hint));
         }
-        self.audience.finish(&self.report, is_replaced);
-        for (name, text) in texts {
-            let written = if self.untrusted { write_plain(&name, &text) } else { write(&name, &text) };
-            if let Err(error) = written {
-                self.audience.fail(error.full());
-                // One is enough to say so, and there may be a million.
-                if self.untrusted {
-                    break;
-                }
-            }
-        }
-        self.report.output_errors = self.audience.errors().to_vec();
-        self.report
+        conclude(self.audience, self.report, texts)
     }
+}
+
+/// Tells the outputs of the end, and writes the texts of the journey's own summary.
+pub(super) fn conclude(mut audience: Audience, mut report: Report, texts: Vec<(String, String)>) -> Report {
+    let is_replaced = !texts.is_empty();
+    report.output_errors = audience.errors().to_vec();
+    audience.finish(&report, is_replaced);
+    for (name, text) in audience.take_texts(texts) {
+        if let Err(error) = write(&name, &text) {
+            audience.fail(error.full());
+        }
+    }
+    report.output_errors = audience.errors().to_vec();
+    report
+}
+
+/// What is shown of the summary that a journey made which is not trusted: no file of it is written, and on the terminal it
+/// is no more than text.
+#[must_use]
+pub fn harmless(texts: Vec<(String, String)>, warnings: &mut Vec<Warning>) -> Vec<(String, String)> {
+    let (shown, files): (Vec<_>, Vec<_>) =
+        texts.into_iter().partition(|(name, _)| matches!(name.as_str(), "stdout" | "stderr"));
+    if let Some((name, _)) = files.first() {
+        let message = format!("{} files of the journey's summary were not written, first `{name}`", files.len());
+        let hint = Some("a journey that is not trusted writes no files; use `--summary-export`".to_owned());
+        warnings.push(Warning { message: message.chars().take(300).collect(), hint });
+    }
+    shown.into_iter().map(|(name, text)| (name, plain::page(&text).into_owned())).collect()
 }
 
 impl std::fmt::Debug for Finished {
@@ -101,14 +107,6 @@ pub(super) fn tell_notices(audience: &mut Audience, notices: &Receiver<Notice>, 
 /// Makes a message of the host's.
 pub(super) fn host_notice(level: NoticeLevel, message: String) -> Notice {
     Notice { level, scenario: "".into(), vu: 0, message, from_host: true, detail: None }
-}
-
-/// Writes to the terminal only, and nothing that moves its cursor.
-fn write_plain(name: &str, text: &str) -> Result<(), OutputError> {
-    match name {
-        "stdout" | "stderr" => write(name, &plain::page(text)),
-        _ => Err(OutputError::Untrusted { path: plain::line(name).into_owned() }),
-    }
 }
 
 fn write(name: &str, text: &str) -> Result<(), OutputError> {
@@ -155,14 +153,6 @@ mod tests {
             assert!(matches!(error, OutputError::Refused { .. }), "{refused}");
         }
         assert!(matches!(place("missing/a", directory.path()), Err(OutputError::Open { .. })));
-    }
-
-    #[test]
-    fn a_journey_that_is_not_trusted_writes_no_file() {
-        for name in ["squall.toml", "summary.html", "../a", ""] {
-            let error = write_plain(name, "x").unwrap_err();
-            assert!(matches!(error, OutputError::Untrusted { .. }), "{name}");
-        }
     }
 
     #[cfg(unix)]

@@ -8,6 +8,7 @@ mod denied;
 mod duty;
 mod evidence;
 mod finished;
+mod relay;
 mod seconds;
 mod sink;
 mod warnings;
@@ -17,7 +18,8 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-pub use finished::Finished;
+pub use finished::{Finished, harmless};
+pub use relay::Relay;
 
 use crate::aggregate::{Tap, Window};
 use crate::metrics::Registry;
@@ -112,7 +114,6 @@ pub struct Collector {
     thread: JoinHandle<(Report, Audience, Receiver<vu::Notice>)>,
     sink: Option<Sink>,
     context: Arc<vu::Context>,
-    untrusted: bool,
 }
 
 /// The workers' way to the collector.
@@ -134,7 +135,6 @@ pub fn start(setup: Setup) -> Collector {
     let banner = Banner::new(&setup.plan, context.started_at, names);
     let sink =
         (!of_samples.is_empty()).then(|| Sink::start(Audience::new(of_samples), banner.clone(), context.started));
-    let untrusted = setup.plan.policy.untrusted;
     let duty = Duty::new(duty::Orders {
         plan: setup.plan,
         registry: setup.registry,
@@ -149,7 +149,7 @@ pub fn start(setup: Setup) -> Collector {
     });
     let thread = thread::Builder::new().name("squall-collector".to_owned()).spawn(move || duty.perform(&receiver));
     let thread = thread.expect("a process that is about to make worker threads can make this one");
-    Collector { sender, thread, sink, context, untrusted }
+    Collector { sender, thread, sink, context }
 }
 
 impl Collector {
@@ -173,7 +173,7 @@ impl Collector {
     /// Panics if the collector's thread did.
     #[must_use]
     pub fn finish(self, ending: Ending) -> Finished {
-        let Self { sender, thread, sink, context, untrusted } = self;
+        let Self { sender, thread, sink, context } = self;
         let ending = ending.map_words(|words| context.redacted(words));
         // If the thread is gone, joining it says why.
         let _ = sender.send(Message::Finish(Box::new(ending)));
@@ -189,7 +189,7 @@ impl Collector {
             }
             audience.join(writers);
         }
-        Finished::new(report, audience, notices, context, untrusted)
+        Finished::new(report, audience, notices, context)
     }
 }
 
