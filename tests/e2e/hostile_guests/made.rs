@@ -2,7 +2,6 @@
 //! has no word for.
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
 
 use super::row::Row;
 use crate::support::{Behaviour, Guest, build_component, write};
@@ -15,8 +14,6 @@ fn text(name: &'static str, make: impl Fn() -> String + 'static) -> Row {
     Row::made(name, move |folder| build_component(folder, "made.wasm", &make()))
 }
 
-const RETURNS: &str = "(call $return)";
-
 /// Guests that run, and do what they should not.
 pub fn running() -> Vec<Row> {
     let spin = "(func $spin (loop $for_ever (br $for_ever))) (start $spin)";
@@ -25,6 +22,10 @@ pub fn running() -> Vec<Row> {
         row("trap in a start function", || Guest::idle().core("(func $trap unreachable) (start $trap)"))
             .code(107)
             .says("instantiated"),
+        row("deep recursion, without a stack of its own", || {
+            Guest::idle().core("(func $deep (result i32) (call $deep))").iterate_with("(call $deep)")
+        })
+        .says("trapped: wasm trap: call stack exhausted"),
         row("memory.fill of 64 MiB, for ever", || {
             Guest::idle().iterate_with(
                 "(drop (memory.grow (i32.const 1000))) (loop $l (memory.fill (i32.const 1048576) (i32.const 7) \

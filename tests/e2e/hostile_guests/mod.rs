@@ -19,8 +19,9 @@ use row::{Beside, Row, Servers, knows, run_alone, run_together};
 
 /// How often a neighbour may be disturbed by something else on the machine.
 const ATTEMPTS: u32 = 4;
-/// What a percentile may move by on a machine that also runs other tests.
-const NOISE: f64 = 150.0;
+/// What a percentile may move by, in milliseconds, on a machine that also runs other tests; a host that is not optimised
+/// takes ten times as long to read what a guest passes it in one call.
+const NOISE: f64 = if cfg!(debug_assertions) { 300.0 } else { 20.0 };
 
 /// Guests of which one process tells apart how they ended: it shows the first five failures that differ.
 const AT_ONCE: usize = 5;
@@ -120,6 +121,11 @@ fn hosts_that_were_not_granted_are_not_reached() {
 #[test]
 fn what_was_not_granted_cannot_be_reached() {
     together(&network::guarded());
+}
+
+#[test]
+fn what_wasi_would_give_is_not_given() {
+    each_alone(&network::wasi());
 }
 
 #[test]

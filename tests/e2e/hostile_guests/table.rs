@@ -28,6 +28,7 @@ fn the_table_of_hostile_guests() {
     if knows("--allow-net") {
         inside.extend(network::reach(&denied));
     }
+    apart.extend(network::wasi());
     apart.extend(floods::alone());
     apart.extend(made::running());
     apart.extend(made::large());
