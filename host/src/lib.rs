@@ -9,6 +9,8 @@ pub mod artifact;
 pub mod capability;
 pub mod collector;
 pub mod config;
+#[cfg(test)]
+mod fuzz;
 pub mod metrics;
 pub mod output;
 pub mod plan;

@@ -1,10 +1,12 @@
 //! The project's own chores, run as `cargo xtask NAME`.
 //!
 //! `check` is the whole gate, `demo` shows squall at work, `journeys` builds the guests, `bench` measures squall beside
-//! its peers, `fuzz` looks for answers that squall and hyper read differently, `layers` checks which module uses which.
+//! its peers, `fuzz` tries answers, components and values that nobody thought of, `bump` takes wasmtime's newest patch,
+//! `layers` checks which module uses which.
 //! Everything here is plain processes and text, so that it compiles in seconds.
 
 mod bench;
+mod bump;
 mod check;
 mod child;
 mod demo;
@@ -27,7 +29,10 @@ usage: cargo xtask COMMAND
   demo                 a practice server and 20 virtual users for 10 seconds
   journeys [--proof]   examples and test guests into target/journeys; with the proof in C, JavaScript and Python
   bench [OPTIONS]      squall beside its peers; `cargo xtask bench --help` lists the options
-  fuzz [--seconds N]   hostile answers to our HTTP/1.1 and to hyper's for N seconds (60): both must see the same
+  fuzz [TARGET..]      cases that nobody thought of, for `--seconds N` (60) each: `answers` to our HTTP/1.1 and to hyper's,
+                       which must see the same; `components` to load and inspect; `values` for the host's functions.
+                       `--seed N` makes one case again
+  bump [--dry-run]     the newest release of wasmtime's long-term branch, all its crates together
   layers               which module uses which";
 
 fn main() -> ExitCode {
@@ -52,6 +57,7 @@ fn dispatch(arguments: &[String]) -> Result<ExitCode> {
         "journeys" => journeys::run(rest)?,
         "bench" => bench::run(rest)?,
         "fuzz" => fuzz::run(rest)?,
+        "bump" => bump::run(rest)?,
         "layers" => none(rest).and_then(|()| layers::run())?,
         "help" | "--help" | "-h" => println!("{HELP}"),
         other => bail!("unknown command `{other}`\n{HELP}"),

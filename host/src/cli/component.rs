@@ -124,6 +124,8 @@ fn compile(journey: &Path, sources: &Sources<'_>, style: Style) -> Result<Compon
     let cache = Cache::of_user(|name| std::env::var(name).ok());
     let component =
         Component::load_within(bytes, cache, &limits, &policy).map_err(|error| Failure::load(&name, &error))?;
+    let file = journey.file_name().map_or_else(|| name.to_string(), |file| file.to_string_lossy().into_owned());
+    let component = component.named(file);
     if let Some(error) = component.not_kept() {
         let message = format!("the compiled `{name}` was not kept for the next run: {error}");
         style.warning(&message, None, Some("make `$XDG_CACHE_HOME/squall` a folder that you may write to"));

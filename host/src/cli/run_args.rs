@@ -127,6 +127,13 @@ struct PolicyArgs {
     /// Let the journey use a proposal of WebAssembly, like `gc`. May be repeated
     #[arg(long = "allow-proposal", value_name = "NAME")]
     proposals: Vec<String>,
+    /// Let the journey reach this, and nobody who is not named so, like `https://api.shop.test`, `*.shop.test` or
+    /// `10.1.0.0/16:5432`. May be repeated
+    #[arg(long, value_name = "RULE")]
+    allow_net: Vec<String>,
+    /// Never let the journey reach this, whatever allows it. May be repeated
+    #[arg(long, value_name = "RULE")]
+    deny_net: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -262,6 +269,8 @@ impl PolicyArgs {
         layer.switch("untrusted", "--untrusted", self.untrusted);
         layer.0.list("policy.allowImport", "--allow-import", &self.allow_imports);
         layer.0.list("policy.proposals", "--allow-proposal", &self.proposals);
+        layer.0.list("policy.net.allow", "--allow-net", &self.allow_net);
+        layer.0.list("policy.net.deny", "--deny-net", &self.deny_net);
     }
 }
 
@@ -357,6 +366,10 @@ mod tests {
             "--run-table-elements=none",
             "--stack=256KiB",
             "--interrupt=true",
+            "--allow-net=http://127.0.0.1:1",
+            "--deny-net=b.test",
+            "--blacklist-ip=10.0.0.0/8,192.168.0.0/16",
+            "--block-hostnames=*.c.test",
             "--cpu-timeout=2s",
             "--iteration-cpu=3s",
             "--run-cpu=none",
@@ -399,6 +412,8 @@ mod tests {
                 Some("threshold" | "env" | "tag" | "rate" | "dns" | "host" | "tlsservername") => {}
                 Some("allowproposal") => assert_eq!(origin.key, "policy.proposals"),
                 Some("noconnectionreuse") if origin.key == "connections" => {}
+                Some("allownet" | "denynet") => assert!(origin.key.starts_with("policy.net.")),
+                Some("blacklistip") => assert_eq!(origin.key, "blacklistIPs"),
                 Some("vus") => assert_eq!(origin.key, "preAllocatedVUs"),
                 Some(flag) => assert_eq!(flag, last.to_lowercase()),
                 None => assert!(

@@ -79,5 +79,12 @@ impl Member {
 
 /// Makes a message of what went wrong with an output.
 pub(super) fn failure(error: &str) -> Notice {
-    Notice { level: NoticeLevel::Error, scenario: "".into(), vu: 0, message: error.to_owned(), from_host: true }
+    Notice {
+        level: NoticeLevel::Error,
+        scenario: "".into(),
+        vu: 0,
+        message: error.to_owned(),
+        from_host: true,
+        detail: None,
+    }
 }

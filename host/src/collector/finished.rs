@@ -75,8 +75,11 @@ impl std::fmt::Debug for Finished {
 
 /// Passes on the messages that wait, but for failures that say nothing new.
 pub(super) fn tell_notices(audience: &mut Audience, notices: &Receiver<Notice>, folder: &mut Folder) {
-    for notice in notices.try_iter() {
+    for mut notice in notices.try_iter() {
         if folder.is_shown(&notice) {
+            if let Some(detail) = notice.detail.take() {
+                notice.message = detail.text();
+            }
             audience.tell(&Event::Notice(&notice, 0));
         }
     }
@@ -84,7 +87,7 @@ pub(super) fn tell_notices(audience: &mut Audience, notices: &Receiver<Notice>, 
 
 /// Makes a message of the host's.
 pub(super) fn host_notice(level: NoticeLevel, message: String) -> Notice {
-    Notice { level, scenario: "".into(), vu: 0, message, from_host: true }
+    Notice { level, scenario: "".into(), vu: 0, message, from_host: true, detail: None }
 }
 
 fn write(name: &str, text: &str) -> Result<(), OutputError> {

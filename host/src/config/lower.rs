@@ -31,10 +31,10 @@ pub(super) fn lower(layer: &Layer, beside: &Beside<'_>, findings: &mut Findings)
     Lowered { plan, presentation, threads, origins, warnings: Vec::new() }
 }
 
-/// Lowers only what the journey may use and reach.
-pub(super) fn bounds(layer: &Layer, beside: &Beside<'_>, findings: &mut Findings) -> (Limits, Policy) {
-    let mut origins = Origins::default();
-    let mut lowering = Lowering { layer, beside, findings, origins: &mut origins };
+/// What journeys may use and reach, whatever else is wrong.
+pub(super) fn bounds(layer: &Layer, beside: &Beside<'_>) -> (Limits, Policy) {
+    let (mut findings, mut origins) = (Findings::default(), Origins::default());
+    let mut lowering = Lowering { layer, beside, findings: &mut findings, origins: &mut origins };
     let policy = lowering.policy();
     let limits = lowering.limits(policy.untrusted);
     // A wrong value is about to be reported; until then it does no harm.
@@ -91,6 +91,7 @@ impl Lowering<'_> {
         plan.policy = self.policy();
         plan.limits = self.limits(plan.policy.untrusted);
         plan.http = self.http(plan.limits.response_bytes);
+        self.ways_around(&plan.policy.net, plan.http.proxy.as_ref());
         plan.files = self.granted_files();
         plan.secrets = self.secrets(&plan);
         plan

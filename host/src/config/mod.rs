@@ -60,6 +60,7 @@ mod node;
 mod origins;
 mod pairs;
 mod places;
+mod policy;
 mod presentation;
 mod problem;
 mod scenario;
@@ -158,7 +159,7 @@ pub fn bounds(sources: &Sources<'_>) -> (Limits, Policy) {
     let mut findings = Findings::default();
     let sources = Sources { journey_options: None, ..sources.clone() };
     let layer = stack::join(layers(&sources, &mut findings), &mut findings);
-    lower::bounds(&layer, &beside(&sources), &mut findings)
+    lower::bounds(&layer, &beside(&sources))
 }
 
 fn layers(sources: &Sources<'_>, findings: &mut Findings) -> Vec<Layer> {

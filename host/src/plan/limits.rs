@@ -140,12 +140,12 @@ pub struct Policy {
     pub untrusted: bool,
     /// Which proposals of WebAssembly it may use beside those that are always there.
     pub proposals: BTreeSet<Proposal>,
-    /// Whom the journey may reach.
-    pub net: NetPolicy,
     /// Which imports are granted; `None` for all in a run that trusts its journey, and for [`UNTRUSTED_IMPORTS`] in one
     /// that does not.
     #[serde(default)]
     pub imports: Option<BTreeSet<ImportPattern>>,
+    /// Whom the journey may reach.
+    pub net: NetPolicy,
 }
 
 impl Policy {

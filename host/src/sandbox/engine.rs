@@ -12,10 +12,8 @@ use crate::plan::{Limits, Policy};
 
 /// How often guests are interrupted so that others have their turn.
 pub(super) const TICK: Duration = Duration::from_micros(500);
-/// What the host may take of a fiber's stack, on top of the guest's own frames.
+/// What a fiber's stack has for the host's frames, on top of the guest's.
 const HOST_STACK: usize = 512 << 10;
-/// Stacks are mapped in whole pages, whatever the system's.
-const PAGE: usize = 64 << 10;
 /// A component with more initial data than this is given copy-on-write memories.
 const HEAVY_DATA: usize = 256 << 10;
 
@@ -45,38 +43,37 @@ impl MemoryMode {
     }
 }
 
-/// Whether an engine that was made with the first limits cannot hold a guest to the second.
-pub(super) fn needs_another(made: &Limits, wanted: &Limits) -> bool {
-    wanted.memory > made.memory || (wanted.stack, wanted.interrupt) != (made.stack, made.interrupt)
+/// Whether an engine that was made for `made` serves guests with the limits `wanted`.
+pub(super) fn serves(made: &Limits, wanted: &Limits) -> bool {
+    wanted.memory <= made.memory && wanted.stack == made.stack && wanted.interrupt == made.interrupt
 }
 
-/// Makes an engine for guests of a run.
+/// Makes an engine for guests with these limits.
 pub(super) fn engine(mode: MemoryMode, limits: &Limits, policy: &Policy) -> Result<Engine, LoadError> {
-    let guest_stack = limits.stack as usize;
-    let fiber_stack = (guest_stack + HOST_STACK).next_multiple_of(PAGE);
+    let (memory, stack) = (usize::try_from(limits.memory).unwrap_or(usize::MAX), limits.stack as usize);
     let mut config = Config::new();
     config
         // Without it, entering a guest costs 260 ns instead of 1,266 (measured in the prototype).
         .concurrency_support(false)
         .epoch_interruption(limits.interrupt)
-        .max_wasm_stack(guest_stack)
-        .async_stack_size(fiber_stack)
+        .max_wasm_stack(stack)
+        .async_stack_size(stack + HOST_STACK)
         .wasm_backtrace_details(WasmBacktraceDetails::Disable)
         // One core is what a component of a stranger may keep busy.
         .parallel_compilation(!policy.untrusted);
     proposals::configure(&mut config, policy)?;
-    use_slabs(&mut config, mode, fiber_stack, usize::try_from(limits.memory).unwrap_or(usize::MAX));
+    use_slabs(&mut config, mode, memory, stack + HOST_STACK);
     Engine::new(&config).map_err(|error| LoadError::Engine { message: format!("{error:#}") })
 }
 
 /// Takes stacks, and in dense mode memories, from slabs.
 #[cfg(target_os = "linux")]
-fn use_slabs(config: &mut Config, mode: MemoryMode, stack: usize, memory: usize) {
+fn use_slabs(config: &mut Config, mode: MemoryMode, memory: usize, fiber: usize) {
     use std::sync::Arc;
 
     use super::slab::{Memories, Stacks};
 
-    config.with_host_stack(Arc::new(Stacks::new(stack)));
+    config.with_host_stack(Arc::new(Stacks::new(fiber)));
     if mode == MemoryMode::Dense {
         config
             .with_host_memory(Arc::new(Memories::new(memory)))

@@ -7,6 +7,7 @@ use std::sync::mpsc::{SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use super::Detail;
 use super::log_rate::LogRate;
 use crate::metrics::{Recorder, Registry, Tags};
 use crate::redact::Redactor;
@@ -45,6 +46,11 @@ pub trait Lifecycle {
 pub trait Instance: 'static {
     /// Runs one iteration. Dropping the future interrupts it; the instance must then be dropped as well.
     fn iterate(&mut self, iteration: &Iteration) -> impl Future<Output = Outcome>;
+
+    /// More about the last iteration, which broke the instance.
+    fn detail(&mut self) -> Option<Detail> {
+        None
+    }
 }
 
 /// Where a VU sits.
@@ -220,6 +226,10 @@ impl Context {
             return;
         }
         notice.message = self.redacted(notice.message);
+        notice.detail = notice.detail.map(|detail| match self.redactor.clone() {
+            None => detail,
+            Some(redactor) => Detail::new(move || redactor.owned(detail.text())),
+        });
         if let Err(TrySendError::Full(_)) = self.notices.try_send(notice) {
             self.lost_notices.fetch_add(1, Ordering::Relaxed);
         }
@@ -256,6 +266,8 @@ pub struct Notice {
     pub message: String,
     /// Whether the host speaks of the journey (a failed iteration), rather than the journey for itself (a log line).
     pub from_host: bool,
+    /// What is shown in place of the message, where there is more to say than makes it like others.
+    pub detail: Option<Detail>,
 }
 
 /// How grave a message is.

@@ -16,6 +16,7 @@ pub const MAY_USE: &[(&str, &[&str])] = &[
     ("capability", &["wit", "protocol", "plan", "redact", "metrics"]),
     ("wit", &[]),
     ("protocol", &["plan", "platform"]),
+    ("protocol::door", &["plan"]),
     ("collector", &["plan", "vu", "aggregate", "verdict", "output", "metrics", "platform"]),
     ("output", &["plan", "vu", "aggregate", "verdict", "metrics"]),
     ("config", &["plan", "verdict", "metrics"]),
@@ -38,6 +39,8 @@ pub const ROOTS: &[&str] = &["lib.rs", "main.rs"];
 pub const HOMES: &[(&str, &[&str])] = &[
     ("wasmtime", &["sandbox", "capability", "wit"]),
     ("wasmtime_wasi", &["sandbox", "capability", "wit"]),
+    ("addr2line", &["sandbox"]),
+    ("rustc_demangle", &["sandbox"]),
     ("hyper", &["protocol"]),
     ("httparse", &["protocol"]),
     ("rustls", &["protocol"]),

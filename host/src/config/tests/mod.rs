@@ -7,6 +7,7 @@ mod http;
 mod layers;
 mod limits;
 mod mistakes;
+mod policy;
 mod secrets;
 mod tls;
 
