@@ -266,7 +266,8 @@ impl Local {
 
     /// Counts a request that was refused because of where it would have gone.
     pub(super) fn add_denied(&self, scope: u32, group: u32, host: &str) {
-        self.recorder.record(builtin::POLICY_DENIED, &self.base(scope, group).with([("host", host)]), 1.0);
+        let tags = self.base(scope, group).with([("host", host)]);
+        self.recorder.add(self.new_series(builtin::POLICY_DENIED, &tags), 1.0);
     }
 
     fn in_group(&self, metric: MetricId, scope: u32, group: u32) -> SeriesId {
