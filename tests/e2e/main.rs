@@ -31,3 +31,5 @@ mod streams;
 mod support;
 mod thresholds;
 mod tls;
+#[cfg(target_os = "linux")]
+mod wall;

@@ -267,7 +267,8 @@ mod tests {
         let (mut host, _, heard) = host(Limits::default(), Policy::default());
         let _ = host.ctx();
         let run = Arc::clone(&host.run);
-        let mut lines = Lines { log: Log { run, vu: 1, scenario: "s".into(), level: Level::Info }, line: Vec::new() };
+        let log = Log { run, recent: Recent::default(), vu: 1, scenario: "s".into(), level: Level::Info };
+        let mut lines = Lines { log, line: Vec::new() };
         lines.take_in(b"one\ntwo\n\n");
         lines.take_in(&vec![b'x'; 10 << 20]);
         lines.take_in(b"\n\xff");

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 /// A text that costs something to make: where a guest trapped, by file and line. Whoever shows it makes it.
 #[derive(Clone)]
 pub struct Detail(Arc<dyn Fn() -> String + Send + Sync>);
@@ -34,3 +36,17 @@ impl PartialEq for Detail {
 }
 
 impl Eq for Detail {}
+
+/// Whoever is in another process gets the text itself: what makes it stays here.
+impl Serialize for Detail {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.text())
+    }
+}
+
+impl<'de> Deserialize<'de> for Detail {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Ok(Self::new(move || text.clone()))
+    }
+}

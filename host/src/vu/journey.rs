@@ -7,6 +7,8 @@ use std::sync::mpsc::{SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use serde::{Deserialize, Serialize};
+
 use super::Detail;
 use super::log_rate::LogRate;
 use crate::metrics::{Recorder, Registry, Tags};
@@ -254,7 +256,7 @@ impl Context {
 }
 
 /// A message for the person who runs the test.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notice {
     /// How grave.
     pub level: NoticeLevel,
@@ -271,7 +273,7 @@ pub struct Notice {
 }
 
 /// How grave a message is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum NoticeLevel {
     /// For the journey's author.
     Debug,
