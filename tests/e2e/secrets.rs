@@ -158,13 +158,16 @@ fn a_secret_that_a_journey_got_hold_of_is_in_no_output() {
     nothing_shows(&run, folder.path());
     let run = run.says(&["the journey marked the run as failed: ***", "iteration failed: the journey says ***"]);
     assert!(run.exported().contains("\"***\""), "{}", run.exported());
+    // It waits at its end, so that a wish to stop is heard before the run is over by itself.
     for (step, says) in [
         (json!({ "say": PASSWORD, "in": ["panic"] }), "***"),
         (json!({ "say": PASSWORD, "in": ["abort"] }), "the journey stopped the run: ***"),
         (json!({ "say": "a".to_owned() + &PASSWORD.replace('-', "_"), "in": ["log"] }), "acorrect_horse"),
     ] {
         let folder = tempfile::tempdir().unwrap();
-        let run = fetch(&escaped(&json!([step])), &["granted.test"], folder.path()).flags("--iterations 1").finish();
+        let run = fetch(&escaped(&json!([step, { "sleep_ms": 500 }])), &["granted.test"], folder.path())
+            .flags("--iterations 1")
+            .finish();
         nothing_shows(&run, folder.path());
         run.says(&[says]);
     }
@@ -293,4 +296,20 @@ fn a_secret_that_cannot_be_is_refused_before_the_run() {
     let run = run.args(["--secret", "key=env:PASSWORD", "--env", "PASSWORD"]).finish().expect(exit::CONFIGURATION);
     assert!(!run.stderr.contains(PASSWORD), "{run}");
     run.says(&["the variable `PASSWORD`, which the journey may read, holds the secret `key`"]);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_secret_crosses_the_wall_and_goes_no_further() {
+    let (target, folder) = (echo(), tempfile::tempdir().unwrap());
+    let steps = json!([
+        { "url": target.url() + "/header", "headers": { "x-api-key": "{{secret:key}}" }, "show": ["body"] },
+        { "say": PASSWORD, "in": ["log", "stdout", "check", "tag", "panic"] },
+    ]);
+    let run =
+        fetch(&escaped(&steps), &[&target.url()], folder.path()).args(["--untrusted", "--allow-net", "127.0.0.1"]);
+    let run = run.flags("--iterations 1").finish();
+    assert_eq!(only(&target).header("x-api-key"), KEY, "{run}");
+    nothing_shows(&run, folder.path());
+    run.says(&["untrusted: child process", "default VU 1: ***"]);
 }
