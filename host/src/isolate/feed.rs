@@ -81,6 +81,7 @@ impl Feed {
     ) -> Result<Handle, IsolateError> {
         let Isolated { reader, writer, guard, words, confinement, .. } = isolated;
         let Order { plan, threads, summary, .. } = order;
+        let words = words.redacting(plan.redactor());
         let phases = [plan.setup_timeout, plan.teardown_timeout, Some(plan.summary_timeout)];
         let longest = phases.iter().flatten().fold(plan.max_length() + SLACK, |sum, limit| sum.saturating_add(*limit));
         guard.within(Some((longest, "run the plan")));

@@ -205,12 +205,6 @@ impl Context {
         }
     }
 
-    /// What takes the run's secrets out of texts, if it has any.
-    #[must_use]
-    pub fn redactor(&self) -> Option<&Arc<Redactor>> {
-        self.redactor.as_ref()
-    }
-
     /// Ends the run by the journey's will.
     pub fn abort(&self, reason: &str) {
         self.control.abort(&self.redacted(reason.to_owned()));
