@@ -16,6 +16,7 @@ mod guests;
 mod hostile;
 mod http;
 mod http2;
+mod manifest;
 mod network;
 mod output;
 mod phases;

@@ -16,7 +16,7 @@ use crate::wit::http::{
 };
 
 /// The longest that one call waits: a guest may ask to wait for days, and its call is dropped then as well.
-const PATIENCE: Duration = Duration::from_millis(40);
+const PATIENCE: Duration = Duration::from_millis(20);
 
 /// Texts that have been trouble somewhere.
 const TEXTS: &[&str] = &[
