@@ -103,12 +103,12 @@ impl Watched {
         let watched = Self(Arc::default(), Arc::default());
         let Self(seed, done) = watched.clone();
         thread::spawn(move || {
-            let (mut seen, mut since) = (0, Instant::now());
+            let (mut count, mut since) = (0, Instant::now());
             loop {
                 thread::sleep(Duration::from_millis(200));
                 match done.load(Ordering::Relaxed) {
                     u64::MAX => return,
-                    now if now != seen => (seen, since) = (now, Instant::now()),
+                    now if now != count => (count, since) = (now, Instant::now()),
                     _ if since.elapsed() > LONGEST => {
                         let seed = seed.load(Ordering::Relaxed);
                         eprintln!("`{name}` took longer than {LONGEST:?}: cargo xtask fuzz {name} --seed {seed}");

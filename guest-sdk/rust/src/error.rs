@@ -4,7 +4,7 @@ use std::fmt;
 use std::num::{ParseFloatError, ParseIntError};
 use std::str::Utf8Error;
 
-use crate::bindings::squall::journey::{cookies, extract, http, metric, tls};
+use crate::bindings::squall::journey::{cookies, extract, http, metric, secret, tls};
 
 /// Why something in a journey did not work.
 #[derive(Debug)]
@@ -48,6 +48,8 @@ pub enum Error {
     MetricConflict(String),
     /// The run has as many metrics as it may; the limit.
     TooManyMetrics(u32),
+    /// The run was given no such secret; which, and what it was given.
+    UnknownSecret(String),
     /// The client's certificate cannot be used; why.
     InvalidCertificate(String),
     /// The client's key cannot be used; why.
@@ -83,7 +85,7 @@ impl fmt::Display for Error {
             Self::TooManyMetrics(limit) => {
                 return write!(f, "the run has {limit} metrics, as many as it may");
             }
-            Self::Json(why) | Self::Other(why) => ("", why.as_str()),
+            Self::Json(why) | Self::UnknownSecret(why) | Self::Other(why) => ("", why.as_str()),
         };
         f.write_str(what)?;
         f.write_str(detail)
@@ -169,6 +171,16 @@ impl From<metric::Error> for Error {
             metric::Error::Conflict(why) => Self::MetricConflict(why),
             metric::Error::TooMany(limit) => Self::TooManyMetrics(limit),
             metric::Error::Other(why) => Self::Other(why),
+        }
+    }
+}
+
+impl From<secret::Error> for Error {
+    #[cold]
+    fn from(error: secret::Error) -> Self {
+        match error {
+            secret::Error::Unknown(why) => Self::UnknownSecret(why),
+            secret::Error::Other(why) => Self::Other(why),
         }
     }
 }

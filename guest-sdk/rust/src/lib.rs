@@ -28,6 +28,7 @@ mod group;
 mod journey;
 mod random;
 mod runtime;
+mod secret;
 mod variables;
 
 pub mod http;
@@ -44,6 +45,7 @@ pub use error::Error;
 pub use group::group;
 pub use options::Options;
 pub use random::{Sample, choose, random, random_bytes, random_range, weighted};
+pub use secret::secret;
 pub use variables::{env, env_all, env_or, env_seconds};
 pub use vu::sleep;
 

@@ -135,7 +135,12 @@ impl cookies::Host for Host {
             return Ok(Vec::new());
         }
         let cookies = self.jars.change(jar, |jar| jar.cookies(&target))?;
-        let unseen = |cookie: Cookie| Cookie { value: self.unseen(cookie.value), ..cookie };
+        let unseen = |cookie: Cookie| Cookie {
+            name: self.unseen(cookie.name),
+            value: self.unseen(cookie.value),
+            path: cookie.path.map(|path| self.unseen(path)),
+            ..cookie
+        };
         Ok(cookies.into_iter().map(unseen).map(to_guest).collect())
     }
 

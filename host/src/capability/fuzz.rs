@@ -312,7 +312,8 @@ impl Guest {
             6 => drop(self.host.contains(id, one)),
             7 => drop(self.host.body_slice(id, choices.number() as u32, choices.number() as u32)),
             8 => {
-                drop(self.host.hash(id, *choices.one_of(&[Digest::Md5, Digest::Sha1, Digest::Sha256, Digest::Sha512])))
+                let digest = *choices.one_of(&[Digest::Md5, Digest::Sha1, Digest::Sha256, Digest::Sha512]);
+                drop(self.host.hash(id, digest));
             }
             9 => drop(self.host.size(id)),
             10 => drop(self.host.header(id, one)),

@@ -126,7 +126,7 @@ impl Local {
             recorder,
             registry: Arc::clone(&run.registry),
             system,
-            http: Rc::new(Shared::new(Arc::clone(&run.http), Door::new(&run.policy.net))),
+            http: Rc::new(Shared::new(Arc::clone(&run.http), Door::new(&run.policy))),
             extract: Kept::default(),
             hosts: Cell::new(0),
             names: RefCell::new(names),
@@ -414,7 +414,9 @@ impl Local {
         match &self.redactor {
             None => self.recorder.series(metric, tags),
             Some(redactor) => {
-                let redacted = tags.iter().map(|(name, value)| (redactor.text(name), redactor.text(value)));
+                let names = self.names.borrow();
+                let text = |text| if names.may_be_cut(text) { redactor.cut_text(text) } else { redactor.text(text) };
+                let redacted = tags.iter().map(|(name, value)| (text(name), text(value)));
                 self.recorder.series(metric, &redacted.collect())
             }
         }

@@ -9,11 +9,11 @@ use std::sync::Arc;
 
 use memchr::memmem;
 
-use super::Host;
-use crate::plan::{GrantedSecret, Plan};
+use super::{Host, to_guest};
+use crate::plan::{Destination, GrantedSecret, Plan, Scheme};
 use crate::protocol::http::{Error, Target};
 use crate::redact::Redactor;
-use crate::wit::secret;
+use crate::wit::{http, secret};
 
 /// What a placeholder begins and ends with.
 const BEGIN: &str = "{{secret:";
@@ -54,8 +54,13 @@ impl Secrets {
         memmem::find(bytes, BEGIN.as_bytes()).is_some()
     }
 
-    /// Puts values in the place of placeholders, and calls back with the name of each. `None` where there are none.
-    pub(super) fn fill<'s>(&'s self, bytes: &[u8], mut named: impl FnMut(&'s str)) -> Result<Option<Vec<u8>>, Error> {
+    /// Puts values in the place of placeholders, and calls back with the name of each before, which may refuse it. `None`
+    /// where there are none.
+    pub(super) fn fill<'s>(
+        &'s self,
+        bytes: &[u8],
+        mut named: impl FnMut(&'s str) -> Result<(), Error>,
+    ) -> Result<Option<Vec<u8>>, Error> {
         let mut filled = Vec::new();
         let mut rest = bytes;
         while let Some(at) = memmem::find(rest, BEGIN.as_bytes()) {
@@ -64,7 +69,7 @@ impl Secrets {
                 Error::InvalidRequest(format!("`{BEGIN}` begins a secret's name that no `{END}` ends"))
             })?;
             let (name, secret) = self.get(&after[..end])?;
-            named(name);
+            named(name)?;
             filled.extend_from_slice(&rest[..at]);
             filled.extend_from_slice(secret.value.0.as_bytes());
             rest = &after[end + END.len()..];
@@ -77,7 +82,11 @@ impl Secrets {
     }
 
     /// The same of a text.
-    pub(super) fn fill_text<'s>(&'s self, text: &str, named: impl FnMut(&'s str)) -> Result<Option<String>, Error> {
+    pub(super) fn fill_text<'s>(
+        &'s self,
+        text: &str,
+        named: impl FnMut(&'s str) -> Result<(), Error>,
+    ) -> Result<Option<String>, Error> {
         let filled = self.fill(text.as_bytes(), named)?;
         // Texts were put into a text between characters, so nothing is lost.
         Ok(filled.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
@@ -86,11 +95,12 @@ impl Secrets {
     /// Refuses a secret that may not go there.
     pub(super) fn check(&self, name: &str, target: &Target) -> Result<(), Error> {
         let granted = self.granted.get(name);
-        if granted.is_some_and(|secret| secret.goes_to(target.is_tls(), target.host(), target.port())) {
+        let scheme = if target.is_tls() { Scheme::Https } else { Scheme::Http };
+        let to = Destination { scheme, host: target.host(), port: target.port() };
+        if granted.is_some_and(|secret| secret.goes_to(&to)) {
             return Ok(());
         }
-        let scheme = if target.is_tls() { "https" } else { "http" };
-        Err(Error::Denied(format!("secret `{name}` may not go to `{scheme}://{}`", target.authority())))
+        Err(Error::Denied(format!("secret `{name}` may not go to `{to}`")))
     }
 
     fn get(&self, name: &[u8]) -> Result<(&str, &GrantedSecret), Error> {
@@ -112,6 +122,21 @@ impl Host {
         match &self.run.secrets {
             None => text,
             Some(secrets) => secrets.redactor.owned(text),
+        }
+    }
+
+    /// Why a request has no answer, without the run's secrets, of which a server's words may hold one.
+    pub(super) fn told(&self, error: Error) -> http::Error {
+        use http::Error as Guest;
+        match to_guest(error) {
+            Guest::Dns(text) => Guest::Dns(self.unseen(text)),
+            Guest::Tls(text) => Guest::Tls(self.unseen(text)),
+            Guest::Protocol(text) => Guest::Protocol(self.unseen(text)),
+            Guest::Denied(text) => Guest::Denied(self.unseen(text)),
+            Guest::InvalidUrl(text) => Guest::InvalidUrl(self.unseen(text)),
+            Guest::InvalidRequest(text) => Guest::InvalidRequest(self.unseen(text)),
+            Guest::Other(text) => Guest::Other(self.unseen(text)),
+            silent => silent,
         }
     }
 }
@@ -156,7 +181,11 @@ pub(super) mod tests {
     fn filled(text: &str) -> (Option<String>, Vec<String>) {
         let secrets = secrets();
         let mut names = Vec::new();
-        let filled = secrets.fill_text(text, |name| names.push(name.to_owned())).unwrap();
+        let filled = secrets.fill_text(text, |name| {
+            names.push(name.to_owned());
+            Ok(())
+        });
+        let filled = filled.unwrap();
         (filled, names)
     }
 
@@ -169,7 +198,7 @@ pub(super) mod tests {
             assert_eq!(filled(text), (None, Vec::new()), "{text}");
         }
         let secrets = secrets();
-        assert_eq!(secrets.fill(b"\xff{{secret:key}}\0", |_| {}).unwrap().unwrap(), b"\xffhunter2!\0");
+        assert_eq!(secrets.fill(b"\xff{{secret:key}}\0", |_| Ok(())).unwrap().unwrap(), b"\xffhunter2!\0");
     }
 
     #[test]
@@ -179,20 +208,20 @@ pub(super) mod tests {
             let secret = GrantedSecret { value: Secret(value.to_owned()), hosts: Vec::new() };
             plan.secrets.insert(name.to_owned(), secret);
         }
-        let filled = Secrets::of(&plan).unwrap().fill_text("{{secret:a}}", |_| {}).unwrap();
+        let filled = Secrets::of(&plan).unwrap().fill_text("{{secret:a}}", |_| Ok(())).unwrap();
         assert_eq!(filled.as_deref(), Some("{{secret:b}}"));
     }
 
     #[test]
     fn a_placeholder_of_no_secret_is_refused_by_name() {
         let secrets = secrets();
-        let error = secrets.fill_text("{{secret:other}}", |_| {}).unwrap_err().to_string();
+        let error = secrets.fill_text("{{secret:other}}", |_| Ok(())).unwrap_err().to_string();
         assert_eq!(error, "invalid request: secret `other` is not granted to the run; granted: `key`, `pin`");
         for text in ["{{secret:key", "{{secret:}}", "{{secret:{{secret:key}}", "{{secret:\n}}"] {
-            assert!(matches!(secrets.fill_text(text, |_| {}), Err(Error::InvalidRequest(_))), "{text}");
+            assert!(matches!(secrets.fill_text(text, |_| Ok(())), Err(Error::InvalidRequest(_))), "{text}");
         }
         let long = format!("{{{{secret:{}}}}}", "a".repeat(1000));
-        assert!(secrets.fill_text(&long, |_| {}).unwrap_err().to_string().len() < 200);
+        assert!(secrets.fill_text(&long, |_| Ok(())).unwrap_err().to_string().len() < 200);
     }
 
     #[test]

@@ -86,6 +86,12 @@ pub(super) struct NetworkArgs {
     /// Hosts that are reached without the proxy, like `example.com,.test,10.0.0.0/8`
     #[arg(long, value_name = "HOSTS")]
     no_proxy: Option<String>,
+    /// Never connect to addresses of these networks, like `10.0.0.0/8,192.168.0.0/16`. May be repeated
+    #[arg(long = "blacklist-ip", value_name = "NETWORKS")]
+    blacklist_ips: Vec<String>,
+    /// Never connect to these hosts, like `shop.test,*.shop.test`. May be repeated
+    #[arg(long, value_name = "HOSTS")]
+    block_hostnames: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -147,6 +153,8 @@ impl NetworkArgs {
         layer.value("localIPs", "--local-ips", self.local_ips.as_ref());
         layer.value("proxy", "--proxy", self.proxy.as_ref());
         layer.value("noProxy", "--no-proxy", self.no_proxy.as_ref());
+        layer.0.list("blacklistIPs", "--blacklist-ip", &self.blacklist_ips);
+        layer.0.list("blockHostnames", "--block-hostnames", &self.block_hostnames);
     }
 }
 

@@ -75,8 +75,7 @@ fn can(manifest: &Manifest) -> String {
 fn shown(mut plan: Plan) -> serde_json::Value {
     let sizes: BTreeMap<String, usize> =
         mem::take(&mut plan.files).into_iter().map(|(name, bytes)| (name, bytes.len())).collect();
-    plan.http = plan.http.without_secrets();
-    let mut json = json!(plan);
+    let mut json = json!(plan.without_secrets());
     json["files"] = json!(sizes);
     json
 }

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write as _};
 
 use squall::output::plain;
+use squall::redact::Redactor;
 
 /// Further lines of a message stand further in than its place and its hint, so that none can pass for one.
 const FURTHER: &str = "    ";
@@ -51,6 +52,14 @@ impl Style {
         }
         text
     }
+}
+
+/// Takes the run's secrets out of what a panic says.
+pub fn redact_panics(redactor: Option<Redactor>) {
+    let Some(redactor) = redactor else { return };
+    std::panic::set_hook(Box::new(move |panic| {
+        let _ = writeln!(io::stderr().lock(), "{}", redactor.text(&panic.to_string()));
+    }));
 }
 
 /// Writes to standard output. A reader that went away (`squall inspect … | head`) is no reason to fail.

@@ -13,7 +13,7 @@ use squall::verdict::{Ending, GeneratorVerdict, Report, SummaryOptions};
 
 use super::component::{self, Failure, Loaded};
 use super::exit;
-use super::message::{Style, say};
+use super::message::{Style, redact_panics, say};
 use super::run_args::RunArgs;
 use super::signals::StopSignals;
 
@@ -24,6 +24,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<u8> {
         Ok(loaded) => loaded,
         Err(failure) => return Ok(failure.report(style)),
     };
+    redact_panics(lowered.plan.redactor());
     if args.explain {
         let (plan, memory) = (config::explain(&lowered), component.memory_mode());
         say(&plain::page(&format!("{plan}\njourney\n  memory of each VU             {memory}\n")));

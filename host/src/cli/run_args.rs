@@ -35,6 +35,9 @@ pub struct RunArgs {
     /// Give the journey a file, which it knows by NAME or by the file's own name. May be repeated
     #[arg(long = "file", value_name = "[NAME=]PATH", help_heading = "Configuration")]
     files: Vec<String>,
+    /// Let the journey name a secret whose value only its hosts see: NAME=file:PATH or NAME=env:VARIABLE. May be repeated
+    #[arg(long = "secret", value_name = "NAME=SOURCE", help_heading = "Configuration")]
+    secrets: Vec<String>,
     /// Seed every random choice: the same seed, the same choices
     #[arg(long, value_name = "N", help_heading = "Configuration")]
     pub seed: Option<u64>,
@@ -124,6 +127,13 @@ struct PolicyArgs {
     /// Let the journey use a proposal of WebAssembly, like `gc`. May be repeated
     #[arg(long = "allow-proposal", value_name = "NAME")]
     proposals: Vec<String>,
+    /// Let the journey reach this, and nobody who is not named so, like `https://api.shop.test`, `*.shop.test` or
+    /// `10.1.0.0/16:5432`. May be repeated
+    #[arg(long, value_name = "RULE")]
+    allow_net: Vec<String>,
+    /// Never let the journey reach this, whatever allows it. May be repeated
+    #[arg(long, value_name = "RULE")]
+    deny_net: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -186,6 +196,7 @@ impl RunArgs {
         let env: Vec<String> = self.env.iter().map(|pair| granted(pair, environment)).collect();
         layer.0.list("env", "--env", &env);
         layer.0.list("files", "--file", &self.files);
+        layer.0.list("secrets", "--secret", &self.secrets);
         layer.value("seed", "--seed", self.seed);
         layer.switch("noColor", "--no-color", self.no_color);
         self.load.add_to(&mut layer);
@@ -258,6 +269,8 @@ impl PolicyArgs {
         layer.switch("untrusted", "--untrusted", self.untrusted);
         layer.0.list("policy.allowImport", "--allow-import", &self.allow_imports);
         layer.0.list("policy.proposals", "--allow-proposal", &self.proposals);
+        layer.0.list("policy.net.allow", "--allow-net", &self.allow_net);
+        layer.0.list("policy.net.deny", "--deny-net", &self.deny_net);
     }
 }
 
@@ -353,6 +366,10 @@ mod tests {
             "--run-table-elements=none",
             "--stack=256KiB",
             "--interrupt=true",
+            "--allow-net=http://127.0.0.1:1",
+            "--deny-net=b.test",
+            "--blacklist-ip=10.0.0.0/8,192.168.0.0/16",
+            "--block-hostnames=*.c.test",
             "--cpu-timeout=2s",
             "--iteration-cpu=3s",
             "--run-cpu=none",
@@ -395,6 +412,8 @@ mod tests {
                 Some("threshold" | "env" | "tag" | "rate" | "dns" | "host" | "tlsservername") => {}
                 Some("allowproposal") => assert_eq!(origin.key, "policy.proposals"),
                 Some("noconnectionreuse") if origin.key == "connections" => {}
+                Some("allownet" | "denynet") => assert!(origin.key.starts_with("policy.net.")),
+                Some("blacklistip") => assert_eq!(origin.key, "blacklistIPs"),
                 Some("vus") => assert_eq!(origin.key, "preAllocatedVUs"),
                 Some(flag) => assert_eq!(flag, last.to_lowercase()),
                 None => assert!(

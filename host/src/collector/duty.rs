@@ -5,6 +5,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use super::audience::{Audience, failure};
+use super::denied::Denied;
 use super::evidence::{self, Machine};
 use super::finished::{host_notice, tell_notices};
 use super::seconds::{Closed, Seconds};
@@ -60,6 +61,7 @@ pub(super) struct Duty {
     load_ended: Duration,
     lost_series: u64,
     excesses: Excesses,
+    denied: Denied,
     has_aborted: bool,
 }
 
@@ -80,6 +82,7 @@ impl Duty {
             load_ended: Duration::ZERO,
             lost_series: 0,
             excesses: Excesses::default(),
+            denied: Denied::default(),
             has_aborted: false,
             orders,
         }
@@ -152,6 +155,7 @@ impl Duty {
             self.evidence.second(busiest, machine);
         }
         self.totals.add(&window);
+        self.denied.add(&window);
         let scenarios = self.scenario_seconds(&states, end, &window);
         let second = Second { at: Duration::from_secs(end), window, scenarios };
         self.orders.audience.tell(&Event::Second(&second));
@@ -298,7 +302,10 @@ impl Duty {
             root_group: self.totals.root_group().clone(),
             scenarios: plan.scenarios.iter().zip(states).map(|(scenario, state)| totals_of(scenario, state)).collect(),
             max_vus: self.max_vus,
-            warnings: warnings::of(plan, states, lost),
+            warnings: warnings::of(plan, states, lost)
+                .into_iter()
+                .chain(self.denied.warning(&plan.policy.net))
+                .collect(),
             config_errors: undeclared.into_iter().map(as_warning).collect(),
             output_errors: Vec::new(),
             journey_failed: context.control.failed(),

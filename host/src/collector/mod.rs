@@ -4,6 +4,7 @@
 //! worker, which merges its next one into it. Outputs of raw samples have another thread and their own bounded queue.
 
 mod audience;
+mod denied;
 mod duty;
 mod evidence;
 mod finished;

@@ -18,8 +18,6 @@ const FOREIGN: &[(&str, Fate)] = &[
     ("paused", Refused),
     ("executionSegment", Refused),
     ("executionSegmentSequence", Refused),
-    ("blacklistIPs", Refused),
-    ("blockHostnames", Refused),
     ("metricSamplesBufferSize", Ignored("squall keeps no samples to buffer")),
     ("consoleOutput", Ignored("log lines go to standard error")),
     ("linger", Ignored("there is no API to stay up for")),

@@ -88,7 +88,8 @@ impl Lowering<'_> {
     /// Whom the run trusts, and what it grants to a component before that has run.
     pub(super) fn policy(&mut self) -> Policy {
         let untrusted = self.pick("untrusted", self.layer.untrusted.as_ref(), false);
-        Policy { untrusted, imports: self.imports(untrusted), proposals: self.proposals(), ..Policy::default() }
+        let net = self.net(untrusted);
+        Policy { untrusted, proposals: self.proposals(), net, imports: self.imports(untrusted) }
     }
 
     /// `allowImport` adds to what `imports` says, or to the default; where all is granted there is nothing to add.

@@ -12,7 +12,9 @@ use super::limits::Optional;
 use super::names;
 use super::node::{Node, Place, Spot, Value};
 use super::pairs::{NamedFiles, Pairs, ServerNames};
+use super::policy::{Allowed, Hostnames, Networks, Rules};
 use super::scenario_options::ScenarioOptions;
+use super::secrets::SecretOptions;
 use super::stage_options::StageOption;
 use super::values::{Bytes, Portion};
 use crate::plan::http::{Connections, Version};
@@ -97,11 +99,16 @@ options! {
     tls_system_roots: bool = "tlsSystemRoots";
     tls_server_name: ServerNames = "tlsServerName";
     no_tls_session_resumption: bool = "noTlsSessionResumption";
+    blacklist_ips: Networks = "blacklistIPs";
+    block_hostnames: Hostnames = "blockHostnames";
     files: NamedFiles = "files";
+    secrets: SecretOptions = "secrets";
     untrusted: bool = "untrusted";
     imports: Vec<ImportPattern> = "policy.imports";
     allow_import: Vec<ImportPattern> = "policy.allowImport";
     proposals: Vec<Proposal> = "policy.proposals";
+    net_allow: Allowed = "policy.net.allow";
+    net_deny: Rules = "policy.net.deny";
     memory: Bytes = "limits.memory";
     run_memory: Optional<Bytes> = "limits.runMemory";
     table_elements: u32 = "limits.tableElements";
@@ -143,15 +150,12 @@ options! {
 pub(super) const WITHOUT_VARIABLE: &[&str] = &["scenarios", "env"];
 
 /// Keys that a journey must not set. A journey is code of someone else in a sandbox; whoever runs it decides what it
-/// may use, which files are read and written, and which way it gets to the network. So is every limit. Parts of `dns`, `hosts`, `tlsAuth`
-/// and `tlsRoots` are refused where they are lowered: the journey chooses neither DNS server, Unix socket nor file.
+/// may use, which files are read and written, and which way it gets to the network. So is every key of `limits` and
+/// `policy`. Parts of `dns`, `hosts`, `tlsAuth` and `tlsRoots` are refused where they are lowered: the journey chooses
+/// neither DNS server, Unix socket nor file.
 const NOT_FOR_JOURNEYS: &[&str] = &[
+    "secrets",
     "untrusted",
-    "limits.memory",
-    "limits.iterationTimeout",
-    "limits.cpuTimeout",
-    "limits.responseBytes",
-    "limits.series",
     "proxy",
     "noProxy",
     "localIPs",
@@ -284,23 +288,31 @@ fn is_for_journeys(key: &str) -> bool {
     !NOT_FOR_JOURNEYS.contains(&key) && !key.starts_with("limits.") && !key.starts_with("policy.")
 }
 
-/// Tables whose options have the table in their name: `limits.memory`.
-const TABLES: &[&str] = &["limits", "policy"];
+/// Tables whose entries are options by themselves.
+const TABLES: &[&str] = &["limits", "policy", "policy.net"];
 
-/// The entries with those of [`TABLES`] among them.
+/// The entries with those of such tables among them, as `limits.memory` and `policy.net.allow`.
 fn flattened<'a>(entries: &'a [(String, Node)], findings: &mut Findings) -> Vec<(String, &'a Node)> {
     let mut flat = Vec::with_capacity(entries.len());
-    for (key, node) in entries {
+    flatten("", entries, findings, &mut flat);
+    flat
+}
+
+fn flatten<'a>(
+    table: &str,
+    entries: &'a [(String, Node)],
+    findings: &mut Findings,
+    flat: &mut Vec<(String, &'a Node)>,
+) {
+    for (name, node) in entries {
+        let key = format!("{table}{name}");
         match &node.value {
-            Value::Table(inner) if TABLES.contains(&key.as_str()) => {
-                flat.extend(inner.iter().map(|(name, node)| (format!("{key}.{name}"), node)));
-            }
             Value::Null => {}
+            Value::Table(inner) if TABLES.contains(&key.as_str()) => flatten(&format!("{key}."), inner, findings, flat),
             _ if TABLES.contains(&key.as_str()) => findings.mismatch(node, "a table"),
-            _ => flat.push((key.clone(), node)),
+            _ => flat.push((key, node)),
         }
     }
-    flat
 }
 
 /// A variable may belong to another program, so only what looks like a slip is worth a word.

@@ -7,7 +7,7 @@ use super::findings::Findings;
 use super::lower::Lowering;
 use super::node::{Node, Value};
 use super::values::{Bytes, Shown};
-use crate::plan::{ComponentLimits, Limits};
+use crate::plan::Limits;
 
 /// A page of linear memory, of which any journey has one.
 const LEAST_MEMORY: Bytes = Bytes(64 << 10);
@@ -138,17 +138,14 @@ impl Lowering<'_> {
         }
     }
 
-    fn limits_of_the_component(&mut self, default: Limits) -> Limits {
-        let (layer, component) = (self.layer, default.component.clone());
+    fn limits_of_the_component(&mut self, mut limits: Limits) -> Limits {
+        let (layer, component) = (self.layer, &mut limits.component);
         let (bytes, function) = (Bytes(component.bytes), Bytes(component.function_bytes.into()));
-        let function = self.pick("limits.functionBytes", layer.function_bytes.as_ref(), function);
-        let component = ComponentLimits {
-            bytes: self.pick("limits.componentBytes", layer.component_bytes.as_ref(), bytes).0,
-            functions: self.at_least_one("limits.functions", layer.functions.as_ref(), component.functions),
-            function_bytes: u32::try_from(function.0).unwrap_or(u32::MAX),
-            ..component
-        };
-        Limits { component, ..default }
+        component.bytes = self.pick("limits.componentBytes", layer.component_bytes.as_ref(), bytes).0;
+        component.functions = self.at_least_one("limits.functions", layer.functions.as_ref(), component.functions);
+        let function = self.pick("limits.functionBytes", layer.function_bytes.as_ref(), function).0;
+        component.function_bytes = u32::try_from(function).unwrap_or(u32::MAX);
+        limits
     }
 
     /// A limit that must not be lower than `least`.

@@ -47,6 +47,8 @@ pub(super) struct Beside<'a> {
     /// The only scenario to run.
     pub chosen: Option<Given<String>>,
     pub files: Files<'a>,
+    /// Where secrets may come from.
+    pub environment: &'a [(String, String)],
     /// What `SSLKEYLOGFILE` says.
     pub key_log: Option<&'a str>,
 }
@@ -89,7 +91,9 @@ impl Lowering<'_> {
         plan.policy = self.policy();
         plan.limits = self.limits(plan.policy.untrusted);
         plan.http = self.http(plan.limits.response_bytes);
+        self.ways_around(&plan.policy.net, plan.http.proxy.as_ref());
         plan.files = self.granted_files();
+        plan.secrets = self.secrets(&plan);
         plan
     }
 

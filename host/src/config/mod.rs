@@ -60,10 +60,12 @@ mod node;
 mod origins;
 mod pairs;
 mod places;
+mod policy;
 mod presentation;
 mod problem;
 mod scenario;
 mod scenario_options;
+mod secrets;
 mod stack;
 mod stage_options;
 mod thresholds;
@@ -103,7 +105,7 @@ pub struct Sources<'a> {
     pub file: Option<(&'a Path, &'a str)>,
     /// How files that options name are read.
     pub reader: FileReader<'a>,
-    /// The environment of the process; only `SQUALL_*` and `SSLKEYLOGFILE` are looked at.
+    /// The environment of the process; only `SQUALL_*`, `SSLKEYLOGFILE` and what secrets name is looked at.
     pub environment: &'a [(String, String)],
     /// The flags that were given.
     pub flags: Flags,
@@ -174,6 +176,7 @@ fn beside<'a>(sources: &Sources<'a>) -> Beside<'a> {
     Beside {
         chosen: chosen_scenario(sources),
         files: Files { reader: sources.reader, folder },
+        environment: sources.environment,
         key_log: logs.next().map(|(_, path)| path.as_str()),
     }
 }

@@ -23,10 +23,16 @@ pub(super) fn kebab(key: &str) -> String {
     name
 }
 
-/// The variable of an option: `SQUALL_` and its name in capitals, without the table it is in.
+/// The variable of an option: `SQUALL_` and its name in capitals, without the table it is in. What is in a table of a
+/// table has the name of the inner one behind its own, as flags have: `policy.net.allow` is `SQUALL_ALLOW_NET`.
 pub(super) fn variable(key: &str) -> String {
-    let name = key.rsplit('.').next().unwrap_or(key);
-    format!("SQUALL_{}", kebab(name).replace('-', "_").to_uppercase())
+    let path: Vec<&str> = key.split('.').collect();
+    let name = match path.as_slice() {
+        [_, table, name] => format!("{name}_{table}"),
+        [.., name] => (*name).to_owned(),
+        [] => String::new(),
+    };
+    format!("SQUALL_{}", kebab(&name).replace('-', "_").to_uppercase())
 }
 
 /// Whether the user wrote this option, in either spelling.
@@ -86,6 +92,7 @@ mod tests {
     fn a_variable_has_k6s_name_with_our_prefix() {
         assert_eq!(variable("noVUConnectionReuse"), "SQUALL_NO_VU_CONNECTION_REUSE");
         assert_eq!(variable("limits.iterationTimeout"), "SQUALL_ITERATION_TIMEOUT");
+        assert_eq!(variable("policy.net.allow"), "SQUALL_ALLOW_NET");
     }
 
     #[test]

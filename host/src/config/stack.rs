@@ -6,6 +6,8 @@ use super::findings::Findings;
 use super::layer::Layer;
 use super::node::Spot;
 use super::pairs::Pairs;
+use super::policy::Rules;
+use super::secrets::SecretOptions;
 use super::values::Shown;
 use crate::plan::http::Connections;
 
@@ -22,9 +24,13 @@ pub(super) fn join(layers: impl IntoIterator<Item = Layer>, findings: &mut Findi
         let names = merged(joined.tls_server_name.take(), layer.tls_server_name.as_ref(), |lower, higher| {
             lower.0.cover(higher.0);
         });
+        let secrets = merged(joined.secrets.take(), layer.secrets.as_ref(), SecretOptions::cover);
         let dns = merged(joined.dns.take(), layer.dns.as_ref(), DnsOptions::cover);
+        let deny = merged(joined.net_deny.take(), layer.net_deny.as_ref(), Rules::cover);
         joined.cover(layer);
+        joined.secrets = secrets;
         (joined.env, joined.hosts, joined.files, joined.tls_server_name, joined.dns) = (env, hosts, files, names, dns);
+        joined.net_deny = deny;
     }
     joined
 }

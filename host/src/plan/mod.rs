@@ -24,7 +24,7 @@ pub use http::{Http, Secret};
 pub use imports::{ImportPattern, PatternError, UNTRUSTED_IMPORTS};
 pub use limits::{Limits, Policy, Proposal};
 pub use net::{ByDefault, Destination, NetPolicy, Reason, Refusal, Rule, RuleError, Scheme, Source, canonical_host};
-pub use secret::{GrantedSecret, NoHost, SecretHost, is_secret_name};
+pub use secret::{GrantedSecret, is_secret_name};
 pub use share::Share;
 
 use serde::{Deserialize, Serialize};

@@ -1,11 +1,8 @@
 //! Secrets: texts that a journey can name and never sees.
 
-use std::fmt;
-use std::str::FromStr;
-
 use serde::{Deserialize, Serialize};
 
-use super::{Plan, Secret};
+use super::{Destination, Plan, Rule, Secret};
 use crate::redact::Redactor;
 
 /// The longest name of a secret, in bytes.
@@ -16,92 +13,16 @@ pub const LONGEST_NAME: usize = 64;
 pub struct GrantedSecret {
     /// Its value. A plan that is sent to another process has it with it.
     pub value: Secret,
-    /// The hosts that requests may take it to.
-    pub hosts: Vec<SecretHost>,
+    /// The hosts that requests may take it to: names by their name, addresses that URLs have by their number. What a name
+    /// resolves to is not looked at.
+    pub hosts: Vec<Rule>,
 }
-
-/// Hosts that a secret is for: `api.shop.test`, `*.shop.test`, `10.0.0.1:8080` or `https://api.shop.test`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SecretHost {
-    /// Whether the scheme is `https`, or `http`; `None` for both.
-    tls: Option<bool>,
-    /// The host as URLs have it, but an IPv6 address without brackets. Of a domain, what follows `*.`.
-    host: String,
-    /// Whether it is all hosts of a domain.
-    is_domain: bool,
-    /// The port; `None` for all.
-    port: Option<u16>,
-}
-
-/// A text names no host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("is no host")]
-pub struct NoHost;
 
 impl GrantedSecret {
-    /// Whether a request to this scheme, host and port may take it along.
+    /// Whether a request to this destination may take it along.
     #[must_use]
-    pub fn goes_to(&self, tls: bool, host: &str, port: u16) -> bool {
-        self.hosts.iter().any(|rule| rule.holds(tls, host, port))
-    }
-}
-
-impl SecretHost {
-    fn holds(&self, tls: bool, host: &str, port: u16) -> bool {
-        let is_host = if self.is_domain {
-            // The dot before the domain is part of the match, or `evilshop.test` would be of `shop.test`.
-            host.strip_suffix(&*self.host).is_some_and(|rest| rest.len() > 1 && rest.ends_with('.'))
-        } else {
-            host == self.host
-        };
-        is_host && self.tls.is_none_or(|wanted| wanted == tls) && self.port.is_none_or(|wanted| wanted == port)
-    }
-}
-
-impl FromStr for SecretHost {
-    type Err = NoHost;
-
-    fn from_str(text: &str) -> Result<Self, NoHost> {
-        let (tls, rest) = match text.split_once("://") {
-            Some(("https", rest)) => (Some(true), rest),
-            Some(("http", rest)) => (Some(false), rest),
-            Some(_) => return Err(NoHost),
-            None => (None, text),
-        };
-        let rest = if tls.is_some() { rest.strip_suffix('/').unwrap_or(rest) } else { rest };
-        let (is_domain, rest) = rest.strip_prefix("*.").map_or((false, rest), |domain| (true, domain));
-        let (host, port) = match rest.rsplit_once(':') {
-            Some((host, port)) if !port.contains(']') => {
-                (host, Some(port.parse().ok().filter(|port| *port != 0).ok_or(NoHost)?))
-            }
-            _ => (rest, None),
-        };
-        let host = url::Host::parse(host).map_err(|_| NoHost)?;
-        if is_domain && !matches!(host, url::Host::Domain(_)) {
-            return Err(NoHost);
-        }
-        let host = host.to_string().trim_start_matches('[').trim_end_matches(']').to_owned();
-        let port = port.or_else(|| tls.map(|tls| if tls { 443 } else { 80 }));
-        Ok(Self { tls, host, is_domain, port })
-    }
-}
-
-impl fmt::Display for SecretHost {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(tls) = self.tls {
-            formatter.write_str(if tls { "https://" } else { "http://" })?;
-        }
-        if self.is_domain {
-            formatter.write_str("*.")?;
-        }
-        match self.host.contains(':') {
-            true => write!(formatter, "[{}]", self.host)?,
-            false => formatter.write_str(&self.host)?,
-        }
-        match self.port {
-            Some(port) if self.tls != Some(port == 443) || !matches!(port, 80 | 443) => write!(formatter, ":{port}"),
-            _ => Ok(()),
-        }
+    pub fn goes_to(&self, to: &Destination<'_>) -> bool {
+        self.hosts.iter().any(|rule| rule.names(to))
     }
 }
 
@@ -134,44 +55,46 @@ impl Plan {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Scheme, canonical_host};
     use super::*;
 
-    fn goes(rule: &str, tls: bool, host: &str, port: u16) -> bool {
+    fn goes(rule: &str, to: &str) -> bool {
+        let url = url::Url::parse(to).unwrap();
+        let host = canonical_host(url.host_str().unwrap()).unwrap();
+        let scheme = if url.scheme() == "https" { Scheme::Https } else { Scheme::Http };
+        let to = Destination { scheme, host: &host, port: url.port_or_known_default().unwrap() };
         let hosts = vec![rule.parse().unwrap()];
-        GrantedSecret { value: Secret("hidden".to_owned()), hosts }.goes_to(tls, host, port)
+        GrantedSecret { value: Secret("hidden".to_owned()), hosts }.goes_to(&to)
     }
 
     #[test]
     fn a_secret_goes_to_its_hosts_and_to_no_other() {
-        assert!(goes("api.shop.test", true, "api.shop.test", 443));
-        assert!(goes("API.shop.test", false, "api.shop.test", 8080));
-        assert!(goes("https://api.shop.test", true, "api.shop.test", 443));
-        assert!(goes("https://api.shop.test:8443/", true, "api.shop.test", 8443));
-        assert!(goes("[::1]:80", false, "::1", 80));
-        assert!(goes("*.shop.test", true, "a.b.shop.test", 443));
-        for (rule, tls, host, port) in [
-            ("api.shop.test", true, "shop.test", 443),
-            ("api.shop.test:443", true, "api.shop.test", 8443),
-            ("https://api.shop.test", false, "api.shop.test", 80),
-            ("https://api.shop.test", true, "api.shop.test", 8443),
-            ("http://api.shop.test", true, "api.shop.test", 443),
-            ("*.shop.test", true, "shop.test", 443),
-            ("*.shop.test", true, "evilshop.test", 443),
-            ("*.shop.test", true, "shop.test.evil.test", 443),
-            ("*.shop.test", true, ".shop.test", 443),
+        for (rule, to) in [
+            ("api.shop.test", "https://api.shop.test"),
+            ("API.shop.test", "http://api.shop.test:8080"),
+            ("api.shop.test", "https://api.shop.test./"),
+            ("https://api.shop.test", "https://api.shop.test"),
+            ("https://api.shop.test:8443", "https://api.shop.test:8443"),
+            ("[::1]:80", "http://[::1]"),
+            ("127.0.0.0/8", "http://127.0.0.1:8080"),
+            ("*.shop.test", "https://a.b.shop.test"),
         ] {
-            assert!(!goes(rule, tls, host, port), "{rule} {host}:{port}");
+            assert!(goes(rule, to), "{rule} {to}");
         }
-    }
-
-    #[test]
-    fn a_host_is_shown_as_it_is_written() {
-        for text in ["api.shop.test", "*.shop.test:8080", "https://api.shop.test", "http://a:443", "https://[::1]:80"] {
-            assert_eq!(text.parse::<SecretHost>().unwrap().to_string(), text);
-        }
-        assert_eq!("https://a:443".parse::<SecretHost>().unwrap().to_string(), "https://a");
-        for text in ["", "ftp://a", "a:0", "a:x", "http://a/b", "*.10.0.0.1", "u@a", "a b", "*"] {
-            assert_eq!(text.parse::<SecretHost>(), Err(NoHost), "{text}");
+        for (rule, to) in [
+            ("api.shop.test", "https://shop.test"),
+            ("api.shop.test:443", "https://api.shop.test:8443"),
+            ("https://api.shop.test", "http://api.shop.test"),
+            ("https://api.shop.test", "https://api.shop.test:8443"),
+            ("http://api.shop.test", "https://api.shop.test:80"),
+            ("*.shop.test", "https://shop.test"),
+            ("*.shop.test", "https://evilshop.test"),
+            ("*.shop.test", "https://shop.test.evil.test"),
+            ("10.0.0.0/8", "http://127.0.0.1"),
+            // What a name leads to is its owner's choice.
+            ("127.0.0.0/8", "http://localhost"),
+        ] {
+            assert!(!goes(rule, to), "{rule} {to}");
         }
     }
 

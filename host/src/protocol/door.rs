@@ -8,7 +8,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::plan::{Destination, NetPolicy, Refusal, Source};
+use crate::plan::{ByDefault, Destination, NetPolicy, Policy, Refusal, Source};
 
 /// Decides who is connected to. Where everybody may be, it has nothing to decide by.
 #[derive(Debug, Clone, Default)]
@@ -28,10 +28,14 @@ pub(super) struct Candidates {
 pub(super) struct Admitted(Candidates);
 
 impl Door {
-    /// A door for this policy.
+    /// A door for this policy. Who is not trusted reaches nobody who is not allowed, whatever else the policy says.
     #[must_use]
-    pub fn new(policy: &NetPolicy) -> Self {
-        Self((!policy.is_open()).then(|| Arc::new(policy.clone())))
+    pub fn new(policy: &Policy) -> Self {
+        let mut net = policy.net.clone();
+        if policy.untrusted {
+            net.by_default = ByDefault::Deny;
+        }
+        Self((!net.is_open()).then(|| Arc::new(net)))
     }
 
     /// Whether a host may be asked for. To be asked before anybody is asked where it is: DNS is a way out as well.
@@ -67,7 +71,7 @@ impl Admitted {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{ByDefault, Reason, Scheme};
+    use crate::plan::{Reason, Scheme};
 
     const TO: Destination<'static> = Destination { scheme: Scheme::Https, host: "a.test", port: 443 };
 
@@ -79,7 +83,8 @@ mod tests {
     #[test]
     fn one_address_that_is_refused_refuses_them_all() {
         let allow = vec!["a.test".parse().unwrap()];
-        let door = Door::new(&NetPolicy { by_default: ByDefault::Deny, allow, deny: Vec::new() });
+        let net = NetPolicy { by_default: ByDefault::Deny, allow, deny: Vec::new() };
+        let door = Door::new(&Policy { net, ..Policy::default() });
         assert_eq!(door.ask(&TO), Ok(()));
         let (first, rest) = door.admit(&TO, candidates(&["1.1.1.1", "2606:4700::1"])).unwrap().into_parts();
         assert_eq!(
@@ -92,8 +97,14 @@ mod tests {
     }
 
     #[test]
+    fn the_door_is_shut_to_whoever_is_not_trusted_even_if_nobody_said_so() {
+        let door = Door::new(&Policy { untrusted: true, ..Policy::default() });
+        assert_eq!(door.ask(&TO).unwrap_err().reason, Reason::NameNotAllowed);
+    }
+
+    #[test]
     fn an_open_door_has_nothing_to_decide_by() {
-        assert!(Door::new(&NetPolicy::default()).0.is_none());
+        assert!(Door::new(&Policy::default()).0.is_none());
         assert!(Door::default().admit(&TO, candidates(&["127.0.0.1"])).is_ok());
     }
 }

@@ -258,3 +258,29 @@ fn an_empty_plan_is_refused() {
         start(Plan::new(Vec::new()), Arc::new(Fake::sleeping(LONG)), Arc::default(), Vec::new(), RunOptions::default());
     assert!(matches!(result, Err(RunError::NoScenario)));
 }
+
+#[test]
+fn what_a_run_used_up_ends_it_and_is_torn_down() {
+    for (what, ending) in [
+        (Exhausted::Cpu { limit: LONG }, Ending::CpuUsedUp { limit: LONG }),
+        (Exhausted::Traps { limit: 7 }, Ending::TooManyTraps { limit: 7 }),
+    ] {
+        let torn_down = Arc::new(AtomicU32::new(0));
+        let teardowns = Arc::clone(&torn_down);
+        let fake = Fake::new(move |pass| async move {
+            pass.context.control.exhaust(what);
+            // The traps let it end; without computing time it is interrupted at once.
+            tokio::time::sleep(if let Exhausted::Cpu { .. } = what { LONG } else { millis(1) }).await;
+            Outcome::Completed
+        });
+        let fake = fake.on_teardown(move |_| {
+            teardowns.fetch_add(1, Ordering::Relaxed);
+            async { Ok(()) }
+        });
+        let begin_of_run = Instant::now();
+        let report = begin(Plan::new(vec![constant_vus(4, LONG)]), fake).wait().unwrap();
+        assert_eq!(report.ending, ending);
+        assert_eq!(torn_down.load(Ordering::Relaxed), 1);
+        assert!(begin_of_run.elapsed() < Duration::from_secs(10));
+    }
+}

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use wasmtime::{Engine, Store};
 
 use super::budget::Budget;
+use super::crowd::Crowd;
 use super::state::State;
 use super::watch::{Overrun, RunCpu, Watch};
 use crate::capability::{Host, Identity, Local, Pace, Run, Secrets, Sink, shorten};
@@ -88,6 +89,7 @@ impl Journey for Sandbox {
             pre: self.pre.clone(),
             limits: Arc::clone(&self.limits),
             budget: Arc::clone(&self.budget),
+            crowd: Rc::default(),
             iterations: Watch::of_iterations(&self.limits, self.cpu.as_ref(), context),
             once: Watch::of_once(&self.limits),
             run: Arc::new(run),
@@ -110,6 +112,7 @@ pub struct SandboxWorker {
     pre: wit::JourneyPre<State>,
     limits: Arc<Limits>,
     budget: Arc<Budget>,
+    crowd: Rc<Crowd>,
     /// What watches over iterations, and over what runs once.
     iterations: Option<Rc<Watch>>,
     once: Option<Rc<Watch>>,
@@ -136,7 +139,7 @@ impl SandboxWorker {
         watch: Option<&Watch>,
     ) -> Result<(Store<State>, wit::Journey), JourneyError> {
         let host = Host::new(Arc::clone(&self.run), &self.local, identity);
-        let mut store = State::store(&self.engine, host, &self.limits, &self.budget);
+        let mut store = State::store(&self.engine, host, &self.limits, &self.budget, &self.crowd);
         let making = self.pre.instantiate_async(&mut store);
         let journey = match watch {
             None => making.await,
@@ -186,7 +189,8 @@ impl Worker for SandboxWorker {
             env: Arc::clone(&seat.env),
             connections: self.connections.get(&seat.scenario).copied().unwrap_or(self.run.http.connections),
         };
-        let (store, journey) = self.instance(identity, self.iterations.as_deref()).await?;
+        let (mut store, journey) = self.instance(identity, self.iterations.as_deref()).await?;
+        store.data_mut().join();
         let (exec, data) = (Arc::clone(&seat.exec), Arc::clone(&seat.data));
         Ok(SandboxInstance { store, journey, exec, data, watch: self.iterations.clone() })
     }
@@ -216,7 +220,9 @@ impl Lifecycle for SandboxWorker {
 
 impl Instance for SandboxInstance {
     async fn iterate(&mut self, iteration: &Iteration) -> Outcome {
-        self.store.data_mut().host.begin(iteration.number, iteration.index, iteration.stream);
+        let state = self.store.data_mut();
+        state.begin();
+        state.host.begin(iteration.number, iteration.index, iteration.stream);
         self.store.set_epoch_deadline(1);
         let call = self.journey.call_iterate(&mut self.store, &self.exec, &self.data);
         let returned = match &self.watch {
@@ -281,7 +287,7 @@ pub(super) async fn options(
     };
     let host = Host::new(Arc::new(run), &Rc::new(local), identity);
     let budget = Arc::new(Budget::new(&limits));
-    let mut store = State::store(engine, host, &limits, &budget);
+    let mut store = State::store(engine, host, &limits, &budget, &Rc::default());
     let called = async {
         let journey = pre.instantiate_async(&mut store).await;
         let journey = journey.map_err(|error| JourneyError::Instantiate { message: describe(&error) })?;

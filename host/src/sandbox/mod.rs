@@ -7,6 +7,7 @@
 mod anatomy;
 mod budget;
 mod cache;
+mod crowd;
 mod engine;
 mod error;
 #[cfg(test)]
@@ -18,6 +19,8 @@ mod proposals;
 #[cfg(target_os = "linux")]
 mod slab;
 mod state;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 use std::collections::BTreeMap;

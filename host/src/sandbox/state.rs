@@ -1,11 +1,13 @@
 //! What a store holds: the VU's side of every interface, and what its limits are checked against.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use wasmtime::{Engine, ResourceLimiter, Store, StoreContextMut, UpdateDeadline};
 use wasmtime_wasi::{WasiCtxView, WasiView};
 
 use super::budget::{Budget, Refused};
+use super::crowd::{Crowd, Member};
 use super::engine::TICK;
 use super::watch::Overrun;
 use crate::capability::Host;
@@ -30,6 +32,8 @@ pub(super) struct State {
     is_made: bool,
     /// What it was refused last.
     refused: Option<Box<Refused>>,
+    /// Its place among the guests of its thread.
+    member: Member,
     /// Ticks that the guest computed without calling the host.
     ticks: u32,
     most_ticks: u32,
@@ -37,7 +41,13 @@ pub(super) struct State {
 
 impl State {
     /// Makes a store of a VU.
-    pub(super) fn store(engine: &Engine, host: Host, limits: &Arc<Limits>, budget: &Arc<Budget>) -> Store<Self> {
+    pub(super) fn store(
+        engine: &Engine,
+        host: Host,
+        limits: &Arc<Limits>,
+        budget: &Arc<Budget>,
+        crowd: &Rc<Crowd>,
+    ) -> Store<Self> {
         let most_ticks = u32::try_from(limits.cpu_timeout.as_nanos().div_ceil(TICK.as_nanos())).unwrap_or(u32::MAX);
         let state = Self {
             host,
@@ -47,6 +57,7 @@ impl State {
             elements: 0,
             is_made: false,
             refused: None,
+            member: Member::new(crowd),
             ticks: 0,
             most_ticks,
         };
@@ -62,6 +73,17 @@ impl State {
     /// From now on there is a guest that is told when it gets no more.
     pub(super) fn is_made(&mut self) {
         self.is_made = true;
+    }
+
+    /// The guest is one of those of its thread that run iterations.
+    pub(super) fn join(&mut self) {
+        self.member.join();
+    }
+
+    /// A new iteration begins: what was computed before counts for another.
+    pub(super) fn begin(&mut self) {
+        self.ticks = 0;
+        self.member.rest();
     }
 
     /// What the guest was refused since the last call, which may be why it broke.
@@ -97,11 +119,16 @@ fn tick(mut context: StoreContextMut<'_, State>) -> wasmtime::Result<UpdateDeadl
     }
     if activity.waited {
         // It has just come back from waiting, so the others have had their turn.
+        state.member.rest();
         return Ok(UpdateDeadline::Continue(1));
     }
     state.ticks += 1;
     if state.ticks > state.most_ticks {
         return Err(Overrun::AtOnce(TICK * state.most_ticks).into());
+    }
+    let pause = state.member.tick();
+    if !pause.is_zero() {
+        return Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::time::sleep(pause))));
     }
     // tokio polls its timers before it wakes a task that yielded this way; wasmtime's own yield would let them wait for
     // 61 polls.

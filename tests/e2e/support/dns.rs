@@ -22,6 +22,10 @@ pub enum Name {
     Failure,
     /// Nothing, ever.
     Silence,
+    /// Each of these in turn, for each family; then the last for ever.
+    Turns(Vec<Name>),
+    /// Another name, whose answer comes along.
+    Alias(&'static str),
 }
 
 /// A DNS server. Names it does not know do not exist. It ends when it is dropped.
@@ -142,7 +146,18 @@ impl State {
         let (end, name) = (question_end(query), name_of(query));
         let kind = u16::from_be_bytes([query[end - 4], query[end - 3]]);
         self.asked.lock().unwrap().push(Question { name: name.clone(), kind, tcp });
-        let known = self.names.get(&name);
+        let mut known = self.names.get(&name);
+        let (mut owner, mut records) = (vec![0xc0, 12], Vec::new());
+        while let Some(Name::Alias(other)) = known {
+            let encoded = encoded(other);
+            records.push(record(&owner, 5, &encoded));
+            (owner, known) = (encoded, self.names.get(*other));
+        }
+        if let Some(Name::Turns(turns)) = known {
+            let asked = self.asked.lock().unwrap();
+            let before = asked.iter().filter(|question| question.name == name && question.kind == kind).count() - 1;
+            known = turns.get(before).or(turns.last());
+        }
         if matches!(known, Some(Name::Silence)) {
             return None;
         }
@@ -152,7 +167,11 @@ impl State {
             Some(_) => (2, [].as_slice()),
             None => (3, [].as_slice()),
         };
-        let records: Vec<Vec<u8>> = addresses.iter().filter_map(|address| record(*address, kind)).collect();
+        records.extend(addresses.iter().filter_map(|address| match (address, kind) {
+            (IpAddr::V4(address), 1) => Some(record(&owner, kind, &address.octets())),
+            (IpAddr::V6(address), 28) => Some(record(&owner, kind, &address.octets())),
+            _ => None,
+        }));
         let mut answer = query[..end].to_vec();
         // An answer, recursion available, one question, no authorities, nothing more.
         answer[2] = 0x80 | (query[2] & 0x01);
@@ -183,18 +202,19 @@ fn name_of(message: &[u8]) -> String {
     labels.join(".")
 }
 
-/// A record of the name asked for that holds an address, if it is of the kind asked for.
-fn record(address: IpAddr, kind: u16) -> Option<Vec<u8>> {
-    let data = match (address, kind) {
-        (IpAddr::V4(address), 1) => address.octets().to_vec(),
-        (IpAddr::V6(address), 28) => address.octets().to_vec(),
-        _ => return None,
-    };
-    // The name is where it was before; class IN; an hour to live, which nobody goes by.
-    let mut record = vec![0xc0, 12];
+/// A name as messages have it.
+fn encoded(name: &str) -> Vec<u8> {
+    let labels = name.split('.').flat_map(|label| [&[label.len() as u8], label.as_bytes()].concat());
+    labels.chain([0]).collect()
+}
+
+/// A record of a name; where the owner is the name asked for, it is where it was before.
+fn record(owner: &[u8], kind: u16, data: &[u8]) -> Vec<u8> {
+    let mut record = owner.to_vec();
+    // Class IN; an hour to live, which nobody goes by.
     record.extend(kind.to_be_bytes());
     record.extend([0, 1, 0, 0, 0x0e, 0x10]);
     record.extend((data.len() as u16).to_be_bytes());
     record.extend(data);
-    Some(record)
+    record
 }

@@ -10,5 +10,6 @@ pub const JOURNEY: i32 = 107;
 pub const ABORTED: i32 = 108;
 pub const MARKED_FAILED: i32 = 110;
 pub const INVALID: i32 = 111;
+pub const QUOTA: i32 = 112;
 pub const REFUSED: i32 = 113;
 pub const OUTPUT: i32 = 115;

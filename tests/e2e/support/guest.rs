@@ -94,7 +94,8 @@ impl Guest {
         build_component(folder, "hand-made.wasm", &self.text())
     }
 
-    fn text(&self) -> String {
+    /// The component in the text format.
+    pub fn text(&self) -> String {
         let Self { options, imports, setup, iterate, teardown } = self;
         let mut escaped = String::new();
         for byte in options.bytes() {

@@ -43,6 +43,15 @@ impl Plain {
 
     /// Serves HTTP over TLS, with a certificate that nobody trusts.
     pub fn tls() -> Self {
+        Self::tls_that("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nsecret ok".to_owned())
+    }
+
+    /// Serves HTTP over TLS and sends everybody elsewhere.
+    pub fn tls_redirecting(location: &str) -> Self {
+        Self::tls_that(format!("HTTP/1.1 302 Found\r\nlocation: {location}\r\ncontent-length: 0\r\n\r\n"))
+    }
+
+    fn tls_that(says: String) -> Self {
         let made = rcgen::generate_simple_self_signed(["target.test".to_owned()]).unwrap();
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
         let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
@@ -51,7 +60,7 @@ impl Plain {
         let config = Arc::new(config);
         Self::over("127.0.0.1:0", true, move |stream, seen| {
             let connection = ServerConnection::new(Arc::clone(&config)).unwrap();
-            answer(&mut StreamOwned::new(connection, stream), seen, "secret ok");
+            say(&mut StreamOwned::new(connection, stream), seen, &says);
         })
     }
 
@@ -203,8 +212,11 @@ fn is_tick(error: &std::io::Error) -> bool {
 
 /// Answers the requests of a connection.
 fn answer(stream: &mut (impl Read + Write), seen: &Seen, text: &str) {
+    say(stream, seen, &format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{text}", text.len()));
+}
+
+fn say(stream: &mut (impl Read + Write), seen: &Seen, answer: &str) {
     while seen.read_head(stream).is_some() {
-        let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{text}", text.len());
         if stream.write_all(answer.as_bytes()).and_then(|()| stream.flush()).is_err() {
             return;
         }

@@ -340,6 +340,11 @@ impl Finished {
         Summary::parse(text)
     }
 
+    /// The text of the summary it exported; empty if there is none.
+    pub fn exported(&self) -> &str {
+        self.summary.as_deref().unwrap_or_default()
+    }
+
     /// Whether it exported a summary.
     pub fn has_summary(&self) -> bool {
         self.summary.is_some()

@@ -3,23 +3,28 @@
 /// A module and the modules it may use beside itself. The longest matching name counts, so a row for a file inside a
 /// folder is stricter than the folder's.
 pub const MAY_USE: &[(&str, &[&str])] = &[
-    ("run", &["scheduler", "vu", "collector", "output", "plan", "platform", "verdict", "aggregate", "metrics"]),
+    (
+        "run",
+        &["scheduler", "vu", "collector", "output", "plan", "platform", "redact", "verdict", "aggregate", "metrics"],
+    ),
     ("scheduler", &["plan", "vu", "metrics", "platform"]),
     ("scheduler::pacer", &["plan", "platform"]),
     ("scheduler::executor", &["plan", "vu", "metrics"]),
-    ("vu", &["metrics"]),
-    ("vu::journey", &["metrics"]),
+    ("vu", &["metrics", "redact"]),
+    ("vu::journey", &["metrics", "redact"]),
     ("sandbox", &["plan", "vu", "capability", "metrics", "wit", "platform"]),
-    ("capability", &["wit", "protocol", "plan", "metrics"]),
+    ("capability", &["wit", "protocol", "plan", "redact", "metrics"]),
     ("wit", &[]),
     ("protocol", &["plan", "platform"]),
+    ("protocol::door", &["plan"]),
     ("collector", &["plan", "vu", "aggregate", "verdict", "output", "metrics", "platform"]),
     ("output", &["plan", "vu", "aggregate", "verdict", "metrics"]),
     ("config", &["plan", "verdict", "metrics"]),
     ("artifact", &[]),
     ("practice", &[]),
     ("platform", &[]),
-    ("plan", &["verdict", "metrics"]),
+    ("redact", &[]),
+    ("plan", &["verdict", "metrics", "redact"]),
     ("verdict", &["aggregate", "metrics"]),
     ("aggregate", &["metrics"]),
     ("metrics", &[]),
@@ -52,6 +57,7 @@ pub const HOMES: &[(&str, &[&str])] = &[
     ("html5ever", &["capability"]),
     ("serde_json_path", &["capability"]),
     ("serde_json_path_macros", &["capability"]),
+    ("aho_corasick", &["redact"]),
     ("regex", &["capability"]),
     ("reqwest", &["output", "artifact"]),
     ("indicatif", &["output", "cli"]),
@@ -66,7 +72,7 @@ pub const HOMES: &[(&str, &[&str])] = &[
 ];
 
 /// Modules with no clock, no file, no socket, no `await` and no spawn.
-pub const PURE: &[&str] = &["plan", "verdict", "aggregate", "metrics"];
+pub const PURE: &[&str] = &["plan", "verdict", "aggregate", "metrics", "redact"];
 
 /// What a pure module may not name: these paths and everything below them.
 pub const IMPURE: &[&str] = &[

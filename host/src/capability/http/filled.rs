@@ -19,6 +19,9 @@ pub(super) struct Filled<'a> {
     named: Vec<(Part, &'a str)>,
 }
 
+/// How often a request may name a secret: a short name may stand for a long value.
+const MOST_NAMED: usize = 100;
+
 /// Where a secret is in a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Part {
@@ -116,11 +119,20 @@ impl<'a> Filled<'a> {
 
     fn bytes(&mut self, bytes: &[u8]) -> Result<Option<Vec<u8>>, Error> {
         let named = &mut self.named;
-        self.secrets.fill(bytes, |name| named.push((Part::Body, name)))
+        self.secrets.fill(bytes, |name| note(named, &Part::Body, name))
     }
 
     fn text(&mut self, text: &str, part: &Part) -> Result<Option<String>, Error> {
         let named = &mut self.named;
-        self.secrets.fill_text(text, |name| named.push((part.clone(), name)))
+        self.secrets.fill_text(text, |name| note(named, part, name))
     }
+}
+
+/// Notes that a part names a secret, and refuses one too many.
+fn note<'a>(named: &mut Vec<(Part, &'a str)>, part: &Part, name: &'a str) -> Result<(), Error> {
+    if named.len() >= MOST_NAMED {
+        return Err(Error::InvalidRequest(format!("a request names secrets more than {MOST_NAMED} times")));
+    }
+    named.push((part.clone(), name));
+    Ok(())
 }

@@ -15,8 +15,8 @@ mod streams;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 
+use super::Host;
 use super::extract::find_pointer;
-use super::{Host, to_guest};
 use crate::protocol::http::{Error, Protocol};
 use crate::wit::http;
 use batch::batch;
@@ -98,7 +98,8 @@ impl http::Host for Host {
     }
 
     fn last_failures(&mut self) -> Vec<http::Failure> {
-        self.failures.last()
+        let unseen = |failure: http::Failure| http::Failure { message: self.unseen(failure.message), ..failure };
+        self.failures.last().into_iter().map(unseen).collect()
     }
 
     fn set_expected_statuses(&mut self, statuses: Vec<http::StatusRange>) {
@@ -168,7 +169,7 @@ impl Host {
     ) -> Result<http::Response, http::Error> {
         self.try_keep(answer).map_err(|error| {
             self.failures.add(place, asked.request, &error, asked.throws(self.run.http.throw));
-            to_guest(error)
+            self.told(error)
         })
     }
 

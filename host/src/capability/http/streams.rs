@@ -8,9 +8,9 @@ use std::time::Duration;
 use send_wrapper::SendWrapper;
 use tokio::time::Instant;
 
+use super::super::Host;
 use super::super::local::Label;
 use super::super::secret::Secrets;
-use super::super::{Host, to_guest};
 use super::filled::Filled;
 use super::responses::Answer;
 use super::sender::{Asked, LONGEST_TIMEOUT, Sender};
@@ -164,7 +164,7 @@ impl streams::Host for Host {
             }
             Err(error) => {
                 self.end_stream(id, Some(error.clone()));
-                Err(to_guest(error))
+                Err(self.told(error))
             }
         }
     }
@@ -215,7 +215,7 @@ impl streams::Host for Host {
             }
             Err(error) => {
                 self.failures.add(0, &request, &error, throws);
-                Err(to_guest(error))
+                Err(self.told(error))
             }
         }
     }
@@ -240,7 +240,7 @@ impl streams::Host for Host {
             self.failures.add(0, &uploading.request, &error, uploading.throws);
             self.record_upload(&uploading, &error);
         }
-        Err(to_guest(error))
+        Err(self.told(error))
     }
 
     async fn finish(&mut self, upload: u32) -> Result<http::Response, http::Error> {
@@ -254,7 +254,7 @@ impl streams::Host for Host {
         self.failures.begin_call();
         self.try_keep(answer).map_err(|error| {
             self.failures.add(0, &request, &error, throws);
-            to_guest(error)
+            self.told(error)
         })
     }
 }

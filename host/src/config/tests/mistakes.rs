@@ -231,10 +231,8 @@ fn more_vus_than_a_run_can_number_are_refused() {
 #[test]
 fn what_squall_lacks_of_k6_is_an_error_or_a_warning() {
     assert_eq!(
-        Typed::journey(r#"{"blacklistIPs":["10.0.0.0/8"],"blockHostnames":["*.k6.io"],"paused":false}"#).problems(),
-        "`blacklistIPs` is not supported yet\n  at journey options: blacklistIPs\n  \
-         hint: remove it; the run would not be the one it asks for\n\
-         `blockHostnames` is not supported yet\n  at journey options: blockHostnames\n  \
+        Typed::journey(r#"{"executionSegment":"0:1/2","paused":false}"#).problems(),
+        "`executionSegment` is not supported yet\n  at journey options: executionSegment\n  \
          hint: remove it; the run would not be the one it asks for"
     );
     assert_eq!(

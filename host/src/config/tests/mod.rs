@@ -7,6 +7,8 @@ mod http;
 mod layers;
 mod limits;
 mod mistakes;
+mod policy;
+mod secrets;
 mod tls;
 
 use std::io;
@@ -25,6 +27,7 @@ fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
         "both.pem" => [CERT, KEY].concat().into_bytes(),
         "me.der" => vec![0x30, 0x82, 0xff],
         "data/users.csv" | "conf/users.csv" => b"ann,bob".to_vec(),
+        "key.txt" => b"hunter2!\r\n".to_vec(),
         "half" => vec![0; 600 << 20],
         _ => return Err(io::ErrorKind::NotFound.into()),
     };

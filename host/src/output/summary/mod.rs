@@ -17,7 +17,7 @@ use table::{Cells, Row, Table};
 const SECTIONS: [(&str, IsIn); 3] = [
     ("HTTP", |name| name.starts_with("http_")),
     ("EXECUTION", |name| name.starts_with("vus") || name.starts_with("iteration") || name == "dropped_iterations"),
-    ("NETWORK", |name| name.starts_with("data_")),
+    ("NETWORK", |name| name.starts_with("data_") || name == "policy_denied"),
 ];
 /// Whether a section has a metric of this name.
 type IsIn = fn(&str) -> bool;

@@ -1,3 +1,7 @@
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use proptest::prelude::*;
+
 use super::*;
 
 fn rules(texts: &[&str]) -> Vec<Rule> {
@@ -275,4 +279,26 @@ fn a_proxy_is_allowed_by_its_own_name_or_address_only() {
     assert!(by_itself(&["proxy.test:3128"], "http://proxy.test:3128"));
     assert!(by_itself(&["10.0.0.0/8:3128"], "http://10.0.0.9:3128"));
     assert!(!by_itself(&["*", "*.test", "proxy.test:80"], "http://proxy.test:3128"));
+}
+
+proptest! {
+    #[test]
+    fn what_hides_in_ipv6_is_decided_as_it_would_be_by_itself(bits in any::<u32>()) {
+        let (address, [a, b, c, d]) = (Ipv4Addr::from(bits), bits.to_be_bytes());
+        let policy = allowing(&["*"]);
+        let alone = leads(&policy, "https://a.test", &address.to_string());
+        let sixto4 = format!("2002:{:02x}{:02x}:{:02x}{:02x}::1", a, b, c, d);
+        for form in [format!("::ffff:{address}"), format!("64:ff9b::{address}"), sixto4] {
+            prop_assert_eq!(&leads(&policy, "https://a.test", &form), &alone, "{}", form);
+        }
+        prop_assert_eq!(leads(&policy, "https://a.test", &format!("::{address}")), Err(Reason::NotPublic));
+    }
+
+    #[test]
+    fn no_rule_at_all_lets_nobody_out(bits in any::<u128>(), port in 1_u16.., name in "[a-z]{1,9}(\\.[a-z]{1,9}){0,2}") {
+        let at = SocketAddr::new(Ipv6Addr::from(bits).into(), port);
+        let to = Destination { scheme: Scheme::Tcp, host: &name, port };
+        prop_assert!(allowing(&[]).check_host(&to).is_err());
+        prop_assert!(allowing(&[]).check_address(&to, at, Source::Written).is_err());
+    }
 }

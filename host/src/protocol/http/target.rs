@@ -26,13 +26,13 @@ pub struct Target {
 impl Target {
     /// Takes an absolute `http:` or `https:` URL apart, by the WHATWG rules.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        let wrong = |error| Error::InvalidUrl(format!("`{}`: {error}", without_userinfo(text)));
+        let wrong = |error| Error::InvalidUrl(format!("`{}`: {error}", shown(text)));
         Url::parse(text).map_err(wrong).and_then(Self::of)
     }
 
     /// Resolves a `Location` against this target.
     pub fn join(&self, location: &str) -> Result<Self, Error> {
-        let wrong = |error| Error::InvalidUrl(format!("`{}`: {error}", without_userinfo(location)));
+        let wrong = |error| Error::InvalidUrl(format!("`{}`: {error}", shown(location)));
         self.url.join(location).map_err(wrong).and_then(Self::of)
     }
 
@@ -42,12 +42,13 @@ impl Target {
             "http" => false,
             "https" => true,
             other => {
-                return Err(Error::InvalidUrl(format!("scheme `{other}` of `{url}` is not one of `http`, `https`")));
+                let shown = shown(url.as_str());
+                return Err(Error::InvalidUrl(format!("scheme `{other}` of `{shown}` is not one of `http`, `https`")));
             }
         };
         url.set_fragment(None);
         let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
-            return Err(Error::InvalidUrl(format!("`{url}` names no host")));
+            return Err(Error::InvalidUrl(format!("`{}` names no host", shown(url.as_str()))));
         };
         let authority = match url.port() {
             Some(port) => format!("{host}:{port}"),
@@ -123,7 +124,7 @@ impl Target {
         }
         let scheme = if self.tls { "https" } else { "http" };
         let uri = Uri::builder().scheme(scheme).authority(self.authority()).path_and_query(self.path_and_query());
-        let uri = uri.build().map_err(|error| Error::InvalidUrl(format!("`{}`: {error}", self.url)))?;
+        let uri = uri.build().map_err(|error| Error::InvalidUrl(format!("`{}`: {error}", shown(self.url.as_str()))))?;
         Ok(self.uri.get_or_init(|| uri))
     }
 
@@ -162,6 +163,15 @@ fn decoded(text: &str) -> String {
         }
     }
     String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// A URL as messages show it, which become tags: name and password masked, what is after the path left out, and the rest cut.
+fn shown(url: &str) -> Cow<'_, str> {
+    const LONGEST: usize = 100;
+    let plain = without_userinfo(url);
+    let end = plain.find(['?', '#']).unwrap_or(plain.len());
+    let cut = plain.floor_char_boundary(end.min(LONGEST));
+    if cut == plain.len() { plain } else { Cow::Owned(format!("{}…", &plain[..cut])) }
 }
 
 /// A URL as text with name and password masked, also where it cannot be parsed.
@@ -220,6 +230,11 @@ mod tests {
             let error = Target::parse(bad).unwrap_err().to_string();
             assert!(!error.contains("secret"), "{error}");
         }
+        for bad in ["http://a:x/?key=secret", "http://a b/#secret", "ftp://a/?secret", "mailto:a@b?secret"] {
+            let error = Target::parse(bad).unwrap_err().to_string();
+            assert!(!error.contains("secret") && error.contains('…'), "{error}");
+        }
+        assert!(Target::parse(&format!("http://{}:x/", "ü".repeat(1000))).unwrap_err().to_string().len() < 200);
         assert_eq!(without_userinfo("http://a.test/?mail=a@b"), "http://a.test/?mail=a@b");
     }
 

@@ -275,3 +275,57 @@ async fn samples_of_iterations_carry_the_tags_of_run_and_scenario() {
     assert_eq!(bench.samples.tags_of(builtin::ITERATIONS), [of_scenario.with([("group", "")])]);
     assert_eq!(bench.samples.tags_of(builtin::DROPPED_ITERATIONS), [of_scenario]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_vu_that_breaks_again_and_again_waits_longer_and_longer() {
+    let diary = Diary::default();
+    let log = diary.clone();
+    // Iterations 13 and later are fine, but for 15.
+    let fake = Fake::new(move |pass| {
+        log.note(&pass);
+        let number = pass.iteration.number;
+        async move {
+            tokio::time::sleep(millis(1)).await;
+            let is_fine = number >= 13 && number != 15;
+            if is_fine { Outcome::Completed } else { Outcome::Trapped { message: "no".to_owned() } }
+        }
+    });
+    let mut bench = Bench::of(per_vu(1, 18), &fake);
+    bench.run().await;
+    let begins: Vec<_> = diary.entries().iter().map(|entry| entry.at).collect();
+    let pauses: Vec<_> = begins.windows(2).map(|pair| (pair[1] - pair[0] - millis(1)).as_millis()).collect();
+    assert_eq!(pauses, [0, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1000, 1000, 1000, 0, 0, 0, 0]);
+    assert_eq!(bench.tally().failed.get(), 14);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_vu_whose_iterations_time_out_waits_no_longer_than_they_took() {
+    let diary = Diary::default();
+    let log = diary.clone();
+    let fake = Fake::new(move |pass| {
+        log.note(&pass);
+        async {
+            tokio::time::sleep(secs(1)).await;
+            Outcome::TimedOut { message: "late".to_owned() }
+        }
+    });
+    let mut bench = Bench::of(per_vu(1, 15), &fake);
+    assert_eq!(bench.run().await, secs(15));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_storm_of_traps_ends_the_run_at_its_limit() {
+    let fake = Fake::new(|_| async { Outcome::Trapped { message: "no".to_owned() } });
+    let mut plan = Plan::new(vec![vus(10.0, &[stage(3600, 10.0)], secs(30))]);
+    plan.limits.max_traps = Some(50);
+    let mut bench = Bench::new(&plan, &fake);
+    let (context, sender) = (Arc::clone(&bench.context), bench.sender.clone());
+    let took = bench
+        .run_beside(async move {
+            assert_eq!(context.control.wait_for_end().await, End::Exhausted(Exhausted::Traps { limit: 50 }));
+            sender.ask(Level::Graceful);
+        })
+        .await;
+    assert!(took < secs(1), "{took:?}");
+    assert!((50..60).contains(&bench.tally().failed.get()), "{}", bench.tally().failed.get());
+}

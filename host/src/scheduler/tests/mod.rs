@@ -13,7 +13,7 @@ use super::*;
 use crate::metrics::{Registry, builtin};
 use crate::plan::{Budget, Curve, Stage};
 use crate::vu::fake::{Fake, Pass, Samples};
-use crate::vu::{Iteration, Journey, Notice, Outcome};
+use crate::vu::{End, Exhausted, Iteration, Journey, Notice, Outcome};
 
 fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -51,6 +51,7 @@ struct Bench {
     scheduler: Option<Scheduler<<Fake as Journey>::Worker>>,
     tallies: Vec<Rc<Tally>>,
     samples: Rc<Samples>,
+    context: Arc<Context>,
     notices: Receiver<Notice>,
     sender: StopSender,
     stop: Stop,
@@ -64,7 +65,7 @@ impl Bench {
         let recorder = Recorder::new(Rc::clone(&samples) as _);
         let setup = Setup {
             worker: Rc::new(fake.worker(&context, &recorder)),
-            context,
+            context: Arc::clone(&context),
             recorder,
             data: Arc::from(*b"data"),
             warnings: Arc::new(Warnings::new(plan)),
@@ -73,7 +74,7 @@ impl Bench {
         let scheduler = Scheduler::new(plan, &setup);
         let tallies = scheduler.tallies().into_iter().map(|(_, tally)| tally).collect();
         let (sender, stop) = Stop::channel();
-        Self { scheduler: Some(scheduler), tallies, samples, notices, sender, stop }
+        Self { scheduler: Some(scheduler), tallies, samples, context, notices, sender, stop }
     }
 
     fn of(scenario: Scenario, fake: &Fake) -> Self {

@@ -132,3 +132,19 @@ async fn the_kernel_timer_releases_every_arrival() {
     assert_eq!(bench.tally().planned.get(), 400);
     assert_eq!(bench.tally().completed.get() + bench.tally().dropped.get(), 400);
 }
+
+#[tokio::test(start_paused = true)]
+async fn arrivals_that_find_only_broken_vus_are_dropped_and_counted() {
+    let fake = Fake::new(|_| async { Outcome::Trapped { message: "no".to_owned() } });
+    let mut bench = Bench::of(arrivals(100.0, secs(20), 2, 2), &fake);
+    bench.run().await;
+    let tally = bench.tally();
+    assert_eq!(tally.planned.get(), 2000);
+    assert_eq!(tally.started.get() + tally.dropped.get(), 2000);
+    assert_eq!(
+        (tally.failed.get(), bench.samples.count(builtin::DROPPED_ITERATIONS)),
+        (tally.started.get(), tally.dropped.get())
+    );
+    // Each VU breaks about ten times in the first second, and then once a second.
+    assert!((40..80).contains(&tally.started.get()), "{}", tally.started.get());
+}

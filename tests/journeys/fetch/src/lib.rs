@@ -20,6 +20,9 @@
 //! request's options. `{"set_cookie": {"url": …, "name": …, "value": …}}`, `{"clear_cookies": url}` and `{"expect_from_now": [404]}` are
 //! steps of their own.
 //!
+//! `{"say": "text", "in": ["log", "stdout", "stderr", "check", "group", "tag", "metric", "fail", "abort", "error", "panic"]}`
+//! says a text where a journey can say one. `{"secret": "name"}` shows the text that stands for a secret as `reference`.
+//!
 //! `SETUP_STEPS` are done once, in `setup`.
 //!
 //! Every answer is one line, `answer {"step": 0, "status": 200, ...}` or `answer {"step": 0, "error": "..."}`; `show` asks
@@ -30,7 +33,8 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use squall_sdk::http::{self, Coding, Cookie, Extract, Hash, Jar, Multipart, Part, Request, Response};
-use squall_sdk::{Error, env, log, sleep, tls, vu};
+use squall_sdk::metric::Counter;
+use squall_sdk::{Error, check, env, group, log, secret, sleep, test, tls, vu};
 
 /// Log messages are cut at 8 KiB; no test shows more of a body than this.
 const SHOWN: usize = 2000;
@@ -68,6 +72,16 @@ fn run(number: usize, step: &Value) -> Result<(), Error> {
         let statuses: Vec<u16> = statuses.iter().filter_map(|status| Some(status.as_u64()? as u16)).collect();
         let statuses: Vec<&dyn http::Statuses> = statuses.iter().map(|status| status as &dyn http::Statuses).collect();
         http::set_expected_statuses(&statuses);
+    } else if let Some(name) = step["secret"].as_str() {
+        let told = match secret(name) {
+            Ok(reference) => json!({ "reference": reference }),
+            Err(error) => json!({ "error": error.to_string() }),
+        };
+        log::info(&format!("answer {told}"));
+    } else if let Some(text) = step["say"].as_str() {
+        for place in step["in"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+            say(text, place)?;
+        }
     } else if let Some(steps) = step["batch"].as_array() {
         let requests = steps.iter().map(request).collect::<Result<Vec<_>, _>>()?;
         for (answer, step) in http::batch(requests).into_iter().zip(steps) {
@@ -82,6 +96,27 @@ fn run(number: usize, step: &Value) -> Result<(), Error> {
         tell(number, step, upload(step, pieces))?;
     } else {
         tell(number, step, request(step)?.send())?;
+    }
+    Ok(())
+}
+
+/// Says a text in one of the places where a journey can say something.
+fn say(text: &str, place: &str) -> Result<(), Error> {
+    static SAID: Counter = Counter::new("said");
+    match place {
+        "log" => log::warn(&format!("{text} {text:?} {}", json!({ "said": text }))),
+        "stdout" => println!("{text}"),
+        "stderr" => eprintln!("{text}"),
+        "check" => drop(check(text, true)),
+        "group" => group(text, || ()),
+        "tag" => SAID.add_tagged(1, &[("said", text), (text, "said")]),
+        // A name lives as long as its metric, which is as long as the journey.
+        "metric" => Counter::new(String::leak(text.to_owned())).declare()?,
+        "fail" => test::fail(text),
+        "abort" => test::abort(text),
+        "error" => return Err(Error::new(format!("the journey says {text}"))),
+        "panic" => panic!("{text}"),
+        other => return Err(Error::new(format!("nobody says anything in `{other}`"))),
     }
     Ok(())
 }

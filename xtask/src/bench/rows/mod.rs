@@ -42,6 +42,7 @@ pub const ROWS: &[Row] = &[
     Row { name: "connected", about: "memory per VU with a connection, 10,000 VUs, beside k6", run: memory::connected },
     Row { name: "lateness", about: "how late arrivals start at 10,000/s", run: timing::lateness },
     Row { name: "neighbour", about: "a 5 ms sleep beside a guest that loops for ever", run: timing::neighbour },
+    Row { name: "neighbours", about: "198 VUs at a slow target beside 2 that loop for ever", run: timing::neighbours },
     Row { name: "cold-start", about: "process start to first request, component cached", run: timing::cold_start },
     Row { name: "collector", about: "the collector at 100 series and 10,000 VUs", run: timing::collector },
 ];

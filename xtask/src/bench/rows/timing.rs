@@ -1,5 +1,6 @@
 //! Rows about time: arrivals, neighbours, start, and the collector's share of a core.
 
+use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
@@ -61,6 +62,43 @@ pub fn neighbour(bench: &mut Bench) -> Result<()> {
     }
     bench.results.limit(ROW, "squall", "p99 ms late", 2.0);
     Ok(())
+}
+
+/// 200 VUs that ask a target which answers after 50 ms, and 198 of them beside 2 that loop for ever.
+pub fn neighbours(bench: &mut Bench) -> Result<()> {
+    const ROW: &str = "neighbours";
+    const P99: &str = "p99 ms";
+    let server = Server::practice(&bench.squall)?;
+    let configuration = bench.folder.join("neighbours.toml");
+    let flags = format!("--config={}", configuration.display());
+    for _ in 0..bench.rounds {
+        for (subject, looping) in [("200 that behave", 0), ("198 beside 2 that loop", 2)] {
+            fs::write(&configuration, scenarios(&server.url, looping))?;
+            bench.squall("spin", &[&flags], &[STATS])?;
+            let export = bench.export();
+            for (measure, key) in [(P99, "p(99)"), ("median ms", "med"), ("max ms", "max")] {
+                bench.results.add(ROW, subject, measure, value(&export, "http_req_duration", key)?);
+            }
+            bench.results.add(ROW, subject, "requests", value(&export, "http_reqs", "count")?);
+        }
+    }
+    bench.results.ratio(ROW, P99, "198 beside 2 that loop", "200 that behave", 1.1);
+    Ok(())
+}
+
+/// 200 VUs, of which so many loop and the others get what the target is slow with.
+fn scenarios(url: &str, looping: u32) -> String {
+    let scenario = |name: &str, exec: &str, vus: u32| {
+        format!(
+            "[scenarios.{name}]\nexecutor = \"constant-vus\"\nexec = \"{exec}\"\nvus = {vus}\nduration = \"8s\"\n\
+             graceful-stop = \"1s\"\nenv = {{ BASE_URL = \"{url}/delay/50\", SLEEP = \"0.05\" }}\n"
+        )
+    };
+    let mut text = scenario("visitors", "visit", 200 - looping);
+    if looping > 0 {
+        text += &scenario("loops", "default", looping);
+    }
+    text
 }
 
 /// From the start of the process to the first byte of its first request.

@@ -27,6 +27,7 @@ pub(super) async fn connect(admitted: Admitted, locals: &Locals, vu: u32) -> Res
     apart(|| race(first, rest, |address| attempt(address, locals, vu))).await
 }
 
+#[expect(clippy::disallowed_methods, reason = "here is where connections are opened, to admitted addresses")]
 async fn attempt(address: SocketAddr, locals: &Locals, vu: u32) -> Result<TcpStream, Error> {
     let stream = match locals.pick(vu, address)? {
         None => TcpStream::connect(address).await,

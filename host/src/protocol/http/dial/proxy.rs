@@ -206,6 +206,7 @@ fn unbracketed(host: &str) -> &str {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test is no journey")]
 mod tests {
     use tokio::net::TcpListener;
 

@@ -25,6 +25,7 @@ pub(in super::super) enum Socket {
 impl Socket {
     /// Connects to a Unix socket.
     #[cfg(unix)]
+    #[expect(clippy::disallowed_methods, reason = "here is where Unix sockets are opened, those the operator named")]
     pub(super) async fn open(path: &Path) -> Result<Self, Error> {
         let opened = UnixStream::connect(path).await;
         opened.map(Self::Unix).map_err(|error| match super::connect::dial_error(&error) {

@@ -11,6 +11,7 @@ mod roots;
 mod sessions;
 mod suites;
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test is no journey")]
 mod tests;
 mod verify;
 

@@ -18,6 +18,7 @@ const NO_SUCH_HOST: &[&str] = &[
 /// Asks the system for a host's addresses.
 pub(super) fn ask(host: &str) -> impl Future<Output = Result<Vec<IpAddr>, Error>> + Send + 'static {
     let host = host.to_owned();
+    #[expect(clippy::disallowed_methods, reason = "here is where names are looked up, those the door lets ask")]
     async move {
         match tokio::net::lookup_host((host.as_str(), 0)).await {
             Ok(addresses) => Ok(addresses.map(|address| address.ip()).collect()),
