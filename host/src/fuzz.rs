@@ -13,7 +13,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
 
 /// The longest that one case may take. It is generous: others use this machine as well.
-const LONGEST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_mins(1);
 /// The most that the process may ever take, in KiB.
 const LARGEST: u64 = 4 << 20;
 

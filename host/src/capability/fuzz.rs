@@ -474,9 +474,9 @@ fn values_that_no_guest_of_good_faith_passes_harm_nobody() {
         let sink = Arc::<Longest>::default();
         runtime.block_on(async {
             let mut guest = guest(choices, &url, &sink);
-            for iteration in 0..1 + choices.below(3) as u32 {
+            for iteration in 0..=choices.below(3) as u32 {
                 guest.host.begin(iteration, u64::from(iteration), choices.number());
-                for _ in 0..1 + choices.below(25) {
+                for _ in 0..=choices.below(25) {
                     // What waits for longer is dropped in the middle, as an iteration is that is interrupted.
                     let _ = tokio::time::timeout(PATIENCE, guest.call(choices)).await;
                 }
