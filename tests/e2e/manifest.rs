@@ -11,6 +11,9 @@ use crate::support::{Guest, Squall, build_component, exit, squall, write};
 const SOCKETS: &str = r#"(import "wasi:sockets/instance-network@0.2.6" (instance $net
     (export "network" (type $network (sub resource)))
     (export "instance-network" (func (result (own $network))))))"#;
+/// The variables, of which a guest asks for those it can name.
+const ENV: &str = r#"(import "squall:journey/env@0.1.1" (instance $env
+    (export "get" (func (param "name" string) (result (option string))))))"#;
 
 fn files(folder: &Path, end: &str) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).map(|entries| entries.map(|entry| entry.unwrap().path()).collect::<Vec<_>>());
@@ -20,17 +23,15 @@ fn files(folder: &Path, end: &str) -> Vec<PathBuf> {
 #[test]
 fn inspect_says_what_a_component_can_do_by_function() {
     let folder = tempfile::tempdir().unwrap();
-    let path = Guest::idle().imports(SOCKETS).build(folder.path());
+    let path = Guest::idle().imports(ENV).build(folder.path());
     let path = path.to_str().unwrap();
-    squall(["inspect", path])
-        .finish()
-        .expect(exit::PASSED)
-        .prints(&["can       ask for sockets and addresses, which squall refuses (wasi:sockets: instance-network)"]);
+    let can = "can       read variables granted to it by their name (env: get)\n";
+    squall(["inspect", path]).finish().expect(exit::PASSED).prints(&[can]);
     let json = squall(["inspect", "--json", path]).finish().expect(exit::PASSED);
     let json: Value = serde_json::from_str(&json.stdout).unwrap();
     let can = &json["component"]["capabilities"][0];
-    assert_eq!(can["import"], "wasi:sockets/instance-network@0.2.6");
-    assert_eq!((&can["functions"][0], &can["granted"]), (&"instance-network".into(), &true.into()));
+    assert_eq!((&can["import"], &can["capability"]), (&"squall:journey/env@0.1.1".into(), &"env".into()));
+    assert_eq!((&can["functions"][0], &can["granted"]), (&"get".into(), &true.into()));
 }
 
 #[test]
