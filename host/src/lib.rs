@@ -11,6 +11,7 @@ pub mod collector;
 pub mod config;
 #[cfg(test)]
 mod fuzz;
+pub mod isolate;
 pub mod metrics;
 pub mod output;
 pub mod plan;

@@ -12,8 +12,10 @@ mod bodies;
 mod config;
 mod executors;
 mod extract;
+mod floods;
 mod guests;
 mod hostile;
+mod hostile_guests;
 mod http;
 mod http2;
 mod limits;
@@ -30,3 +32,5 @@ mod streams;
 mod support;
 mod thresholds;
 mod tls;
+#[cfg(target_os = "linux")]
+mod wall;

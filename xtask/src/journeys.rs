@@ -16,6 +16,9 @@ use crate::workspace::{add_rust_target, call, cargo, root, target};
 
 const TARGET: &str = "wasm32-wasip2";
 const PROFILE: &str = "journey";
+/// Test journeys that are also built with debug information, as `NAME-debug`.
+const WITH_DEBUG: &[&str] = &["trap-iterate"];
+const DEBUG_PROFILE: &str = "journey-debug";
 
 /// Runs the command with its arguments.
 pub fn run(args: &[String]) -> anyhow::Result<()> {
@@ -40,20 +43,26 @@ pub fn run(args: &[String]) -> anyhow::Result<()> {
 pub fn build() -> anyhow::Result<Vec<PathBuf>> {
     add_rust_target(TARGET).context("journeys are components, which need a target of their own")?;
     let crates = journey_crates()?;
+    let with_debug: Vec<_> = crates.iter().filter(|journey| WITH_DEBUG.contains(&&*journey.name)).collect();
+    let mut components = build_as(PROFILE, &crates.iter().collect::<Vec<_>>(), "")?;
+    components.extend(build_as(DEBUG_PROFILE, &with_debug, "-debug")?);
+    Ok(components)
+}
+
+/// Builds journeys with a profile and returns where they are, by their name and this at its end.
+fn build_as(profile: &str, crates: &[&JourneyCrate], end: &str) -> anyhow::Result<Vec<PathBuf>> {
     let mut command = cargo();
-    command.args(["build", "--locked", "--quiet", "--profile", PROFILE, "--target", TARGET]);
-    for package in &crates {
+    command.args(["build", "--locked", "--quiet", "--profile", profile, "--target", TARGET]);
+    for package in crates {
         command.args(["--package", &package.package]);
     }
     call(&mut command).context("the journeys do not build")?;
-    let built = target().join(TARGET).join(PROFILE);
-    crates
-        .iter()
-        .map(|journey| {
-            let component = built.join(format!("{}.wasm", journey.package.replace('-', "_")));
-            publish(&component, &journey.name)
-        })
-        .collect()
+    let built = target().join(TARGET).join(profile);
+    let publish = |journey: &&JourneyCrate| {
+        let component = built.join(format!("{}.wasm", journey.package.replace('-', "_")));
+        publish(&component, &format!("{}{end}", journey.name))
+    };
+    crates.iter().map(publish).collect()
 }
 
 /// A crate that becomes a component.

@@ -77,6 +77,12 @@ impl Totals {
         parts.map(|view| (&view.selector, view.value.as_ref()))
     }
 
+    /// How many series have been seen.
+    #[must_use]
+    pub fn series(&self) -> usize {
+        self.feeds.len()
+    }
+
     /// The groups and their checks.
     #[must_use]
     pub fn root_group(&self) -> &Group {

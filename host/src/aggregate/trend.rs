@@ -5,13 +5,18 @@ use serde::{Deserialize, Serialize};
 use super::counts::Counts;
 use crate::metrics::Contains;
 
+/// How many units there are in a millisecond, a byte and anything else.
+const UNITS: [f64; 3] = [10_000.0, 1.0, 1_000.0];
+/// More values than this are in no trend that comes over a wire.
+const MOST_COUNTED: u64 = 1 << 48;
+
 /// The values of a trend, folded.
 ///
 /// Values are counted in units: a tenth of a microsecond for times, a byte for data, a thousandth for anything else.
 /// Up to 32 distinct ones are kept exactly, more fall into the buckets of a histogram with three significant digits.
 /// Which of the two it is depends only on the values, not on the order they came in or were merged in.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(into = "Wire", from = "Wire")]
+#[serde(into = "Wire", try_from = "Wire")]
 pub struct Trend {
     units: f64,
     count: u64,
@@ -43,12 +48,12 @@ impl Trend {
     /// Makes an empty trend for values of this sort.
     #[must_use]
     pub fn new(contains: Contains) -> Self {
-        let units = match contains {
-            Contains::Time => 10_000.0,
-            Contains::Data => 1.0,
-            Contains::Default => 1_000.0,
-        };
-        Self::empty(units)
+        let [time, data, default] = UNITS;
+        Self::empty(match contains {
+            Contains::Time => time,
+            Contains::Data => data,
+            Contains::Default => default,
+        })
     }
 
     fn empty(units: f64) -> Self {
@@ -215,8 +220,33 @@ impl From<Trend> for Wire {
     }
 }
 
-impl From<Wire> for Trend {
-    fn from(wire: Wire) -> Self {
+impl Wire {
+    /// Whether a trend can be this. Who sends one may mean harm: counts must not overflow when they are added up, and
+    /// extremes must be in order.
+    fn is_possible(&self) -> bool {
+        let mut left = MOST_COUNTED;
+        let negative = self.negative.iter().flat_map(|(_, entries)| entries);
+        let counts = self.positive.iter().chain(negative).map(|entry| entry.1);
+        let fits = [self.count, self.zeros].iter().all(|&count| count <= MOST_COUNTED)
+            && counts.chain([self.zeros]).all(|count| match left.checked_sub(count) {
+                Some(rest) => {
+                    left = rest;
+                    true
+                }
+                None => false,
+            });
+        let finite = [self.sum, self.min, self.max].iter().all(|value| value.is_finite());
+        fits && finite && self.min <= self.max && UNITS.contains(&self.units)
+    }
+}
+
+impl TryFrom<Wire> for Trend {
+    type Error = &'static str;
+
+    fn try_from(wire: Wire) -> Result<Self, Self::Error> {
+        if !wire.is_possible() {
+            return Err("no trend has these numbers");
+        }
         let mut trend = Self::empty(wire.units);
         (trend.count, trend.zeros, trend.sum) = (wire.count, wire.zeros, wire.sum);
         if wire.count > 0 {
@@ -224,7 +254,7 @@ impl From<Wire> for Trend {
         }
         trend.positive = Counts::restore(wire.exact, wire.positive);
         trend.negative = wire.negative.map(|(exact, entries)| Box::new(Counts::restore(exact, entries)));
-        trend
+        Ok(trend)
     }
 }
 

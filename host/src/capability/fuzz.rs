@@ -441,6 +441,7 @@ fn guest(choices: &mut Choices, server: &str, sink: &Arc<Longest>) -> Guest {
         sink: Arc::<Longest>::clone(sink),
         http: Arc::default(),
         pace: None,
+        places: Arc::default(),
         secrets: None,
         may_send: !choices.one_in(8),
         files: Arc::default(),

@@ -121,12 +121,13 @@ impl Local {
     #[must_use]
     pub fn new(recorder: Recorder, run: &Run, system: SystemTags) -> Self {
         let names = Names::new(recorder.clone(), &run.limits);
+        let http = Shared::new(Arc::clone(&run.http), Door::new(&run.policy));
         Self {
             with_ip: system.has("ip"),
             recorder,
             registry: Arc::clone(&run.registry),
             system,
-            http: Rc::new(Shared::new(Arc::clone(&run.http), Door::new(&run.policy))),
+            http: Rc::new(http.with_places(run.limits.connections, Arc::clone(&run.places))),
             extract: Kept::default(),
             hosts: Cell::new(0),
             names: RefCell::new(names),

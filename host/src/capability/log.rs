@@ -20,6 +20,7 @@ impl log::Host for Host {
     fn write(&mut self, level: log::Level, message: String) {
         self.called();
         let message = shorten(message, LONGEST_MESSAGE);
+        self.recent.get_or_insert_default().remember(level, &message);
         self.run.sink.log(self.identity.vu, &self.identity.scenario, level, message);
     }
 }

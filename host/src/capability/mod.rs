@@ -14,6 +14,7 @@ mod log;
 mod metric;
 mod names;
 mod random;
+mod recent;
 mod secret;
 #[cfg(test)]
 mod tests;
@@ -38,12 +39,14 @@ use wasmtime_wasi::WasiView;
 use crate::metrics::{Excess, Registry, Tags};
 use crate::plan::http::Connections;
 use crate::plan::{Http, Limits, Policy};
+pub use crate::protocol::http::RunPlaces;
 use crate::protocol::http::{Client, Error, Owner};
 use crate::wit;
 use check::Groups;
 use cookies::Jars;
 use http::{Failures, Responses, Streams};
 use random::Random;
+use recent::Recent;
 use time::Clock;
 
 /// How a journey reaches the person who runs it, and the run.
@@ -78,6 +81,8 @@ pub struct Run {
     pub secrets: Option<Arc<Secrets>>,
     /// What journeys may use.
     pub limits: Arc<Limits>,
+    /// The connections that all VUs of the run may have open, on all threads.
+    pub places: Arc<RunPlaces>,
     /// Whom the run trusts, and what its journeys may reach.
     pub policy: Arc<Policy>,
 }
@@ -120,6 +125,8 @@ pub struct Host {
     /// The statuses that the guest said are no failure.
     expected: Option<Box<[(u16, u16)]>>,
     wasi: Option<Box<wasi::Wasi>>,
+    /// What it logged in this iteration, if it ever logged anything.
+    recent: Option<Recent>,
     activity: Activity,
 }
 
@@ -158,6 +165,7 @@ impl Host {
             failures: Failures::default(),
             expected: None,
             wasi: None,
+            recent: None,
             activity: Activity::default(),
         }
     }
@@ -166,6 +174,9 @@ impl Host {
     pub fn begin(&mut self, number: u32, index: u64, stream: u64) {
         self.iteration = (number, index);
         self.random.restart(stream);
+        if let Some(recent) = &self.recent {
+            recent.clear();
+        }
     }
 
     /// Opens a group by its host's will: what runs once in a run is filed under its name.
@@ -199,6 +210,13 @@ impl Host {
     #[must_use]
     pub fn identity(&self) -> &Identity {
         &self.identity
+    }
+
+    /// The last lines that it logged in this iteration, the oldest first, without the run's secrets.
+    #[must_use]
+    pub fn last_words(&self) -> Vec<String> {
+        let lines = self.recent.as_ref().map(Recent::all).unwrap_or_default();
+        lines.into_iter().map(|line| self.unseen(line)).collect()
     }
 
     fn called(&mut self) {

@@ -14,7 +14,7 @@ use crate::wit::vu::Host as _;
 
 /// What was recorded: series, values by series, and what there was too much of.
 #[derive(Default)]
-struct Recorded {
+pub(super) struct Recorded {
     series: RefCell<Vec<(MetricId, Tags)>>,
     values: RefCell<Vec<(u32, f64)>>,
     excesses: RefCell<Excesses>,
@@ -57,7 +57,7 @@ impl Recorded {
 
 /// What came out of the guest as words.
 #[derive(Default)]
-struct Heard(Mutex<Vec<String>>);
+pub(super) struct Heard(pub(super) Mutex<Vec<String>>);
 
 impl Sink for Heard {
     fn log(&self, _vu: u32, _scenario: &Arc<str>, _level: wit::log::Level, message: String) {
@@ -73,7 +73,7 @@ impl Sink for Heard {
     }
 }
 
-fn host(limits: Limits, policy: Policy) -> (Host, Rc<Recorded>, Arc<Heard>) {
+pub(super) fn host(limits: Limits, policy: Policy) -> (Host, Rc<Recorded>, Arc<Heard>) {
     let (recorded, heard) = (Rc::<Recorded>::default(), Arc::<Heard>::default());
     let run = Run {
         started: Instant::now().checked_sub(Duration::from_micros(1_234_567)).unwrap(),
@@ -86,6 +86,7 @@ fn host(limits: Limits, policy: Policy) -> (Host, Rc<Recorded>, Arc<Heard>) {
         may_send: true,
         files: Arc::default(),
         limits: Arc::new(limits),
+        places: Arc::default(),
         policy: Arc::new(policy),
     };
     let recorder = Recorder::new(Rc::<Recorded>::clone(&recorded));

@@ -16,7 +16,7 @@ use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxView, WasiView};
 
 use super::time::Clock;
-use super::{Host, Run};
+use super::{Host, Recent, Run};
 use crate::wit::log::Level;
 
 /// The longest line that is kept together, in bytes.
@@ -34,8 +34,10 @@ impl WasiView for Host {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         self.activity.called = true;
         let wasi = self.wasi.get_or_insert_with(|| {
+            let recent = self.recent.get_or_insert_default();
             let log = |level| Log {
                 run: Arc::clone(&self.run),
+                recent: recent.clone(),
                 vu: self.identity.vu,
                 scenario: Arc::clone(&self.identity.scenario),
                 level,
@@ -97,6 +99,7 @@ impl HostWallClock for CoarseWall {
 #[derive(Clone)]
 struct Log {
     run: Arc<Run>,
+    recent: Recent,
     vu: u32,
     scenario: Arc<str>,
     level: Level,
@@ -122,6 +125,7 @@ impl Lines {
     fn pass_on(&mut self) {
         if !self.line.is_empty() {
             let text = String::from_utf8_lossy(&self.line).into_owned();
+            self.log.recent.remember(self.log.level, &text);
             self.log.run.sink.log(self.log.vu, &self.log.scenario, self.log.level, text);
             self.line.clear();
         }
@@ -182,5 +186,95 @@ impl AsyncWrite for Lines {
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
         Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wasmtime_wasi::cli::WasiCliView as _;
+    use wasmtime_wasi::clocks::WasiClocksView as _;
+    use wasmtime_wasi::filesystem::WasiFilesystemView as _;
+    use wasmtime_wasi::p2::bindings::cli::{environment, stdout};
+    use wasmtime_wasi::p2::bindings::clocks::{monotonic_clock, wall_clock};
+    use wasmtime_wasi::p2::bindings::filesystem::preopens;
+    use wasmtime_wasi::p2::bindings::random::{insecure, random};
+    use wasmtime_wasi::p2::bindings::sockets::network::IpAddressFamily;
+    use wasmtime_wasi::p2::bindings::sockets::{
+        instance_network, ip_name_lookup, tcp_create_socket, udp_create_socket,
+    };
+    use wasmtime_wasi::random::WasiRandomView as _;
+    use wasmtime_wasi::sockets::WasiSocketsView as _;
+
+    use super::super::tests::host;
+    use super::*;
+    use crate::plan::{Limits, Policy};
+
+    #[test]
+    fn nothing_of_the_process_can_be_seen() {
+        let (mut host, ..) = host(Limits::default(), Policy::default());
+        assert!(environment::Host::get_environment(&mut host.cli()).unwrap().is_empty());
+        assert!(environment::Host::get_arguments(&mut host.cli()).unwrap().is_empty());
+        assert_eq!(environment::Host::initial_cwd(&mut host.cli()).unwrap(), None);
+        assert!(preopens::Host::get_directories(&mut host.filesystem()).unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn no_socket_is_made_and_no_name_is_looked_up() {
+        let (mut host, ..) = host(Limits::default(), Policy::default());
+        for family in [IpAddressFamily::Ipv4, IpAddressFamily::Ipv6] {
+            assert!(tcp_create_socket::Host::create_tcp_socket(&mut host.sockets(), family).is_err());
+            assert!(udp_create_socket::Host::create_udp_socket(&mut host.sockets(), family).await.is_err());
+        }
+        let network = instance_network::Host::instance_network(&mut host.sockets()).unwrap();
+        let looked_up = ip_name_lookup::Host::resolve_addresses(&mut host.sockets(), network, "localhost".to_owned());
+        assert!(looked_up.is_err());
+    }
+
+    #[test]
+    fn random_numbers_and_handles_have_a_limit() {
+        let (mut host, ..) = host(Limits { handles: 10, ..Limits::default() }, Policy::default());
+        assert_eq!(random::Host::get_random_bytes(host.random(), 1 << 20).unwrap().len(), 1 << 20);
+        for length in [(1 << 20) + 1, 1 << 40, u64::MAX] {
+            assert!(random::Host::get_random_bytes(host.random(), length).is_err());
+            assert!(insecure::Host::get_insecure_random_bytes(host.random(), length).is_err());
+        }
+        let opened = (0..1000).take_while(|_| stdout::Host::get_stdout(&mut host.cli()).is_ok()).count();
+        assert!(opened <= 10, "{opened}");
+    }
+
+    #[test]
+    fn the_clocks_of_a_guest_that_is_not_trusted_are_coarse() {
+        let untrusted = Policy { untrusted: true, ..Policy::default() };
+        for (policy, is_coarse) in [(untrusted, true), (Policy::default(), false)] {
+            let (mut host, ..) = host(Limits::default(), policy);
+            let (mut fine, mut last) = (0, 0);
+            for _ in 0..50 {
+                std::thread::sleep(Duration::from_micros(37));
+                let now = monotonic_clock::Host::now(&mut host.clocks()).unwrap();
+                let wall = wall_clock::Host::now(&mut host.clocks()).unwrap();
+                assert!(now >= last && wall.seconds > 1_700_000_000);
+                last = now;
+                fine += u64::from(now % 1_000_000 != 0) + u64::from(wall.nanoseconds % 1_000_000 != 0);
+            }
+            assert_eq!(fine == 0, is_coarse);
+            let resolution = monotonic_clock::Host::resolution(&mut host.clocks()).unwrap();
+            assert_eq!(resolution == 1_000_000, is_coarse);
+        }
+    }
+
+    #[test]
+    fn lines_of_standard_output_are_messages_and_none_is_long() {
+        let (mut host, _, heard) = host(Limits::default(), Policy::default());
+        let _ = host.ctx();
+        let run = Arc::clone(&host.run);
+        let log = Log { run, recent: Recent::default(), vu: 1, scenario: "s".into(), level: Level::Info };
+        let mut lines = Lines { log, line: Vec::new() };
+        lines.take_in(b"one\ntwo\n\n");
+        lines.take_in(&vec![b'x'; 10 << 20]);
+        lines.take_in(b"\n\xff");
+        drop(lines);
+        let heard = heard.0.lock().unwrap();
+        assert_eq!((heard.len(), &heard[..2], heard[2].len()), (4, &["one".to_owned(), "two".to_owned()][..], 8 << 10));
+        assert_eq!(heard[3], "\u{fffd}");
     }
 }

@@ -3,12 +3,15 @@
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
+use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use squall::artifact;
 use squall::config::{self, FileReader, Lowered, Problem, Sources};
+use squall::isolate::{IsolateError, Isolated, Settings};
 use squall::output::plain;
-use squall::sandbox::{Cache, Component, LoadError, Manifest};
+use squall::plan::{Limits, Policy};
+use squall::sandbox::{Cache, Component, Inspection, LoadError, Manifest};
 
 use super::exit;
 use super::message::Style;
@@ -17,9 +20,26 @@ use super::run_args::RunArgs;
 /// The most that is shown of what a journey logs while it is asked for its options, in bytes.
 const MOST_LOGGED: usize = 64 << 10;
 
+/// A component, in this process or behind a wall.
+pub enum Place {
+    Here(Box<Component>),
+    /// With what it is, wants and offers: its bytes are looked at there only.
+    Walled(Box<Isolated>, Box<Inspection>),
+}
+
+impl Place {
+    /// What the component is, wants and offers.
+    pub fn inspect(&self) -> Inspection {
+        match self {
+            Self::Here(component) => component.inspect(),
+            Self::Walled(_, inspection) => (**inspection).clone(),
+        }
+    }
+}
+
 /// A component, what it said of itself, and what will happen with it.
 pub struct Loaded {
-    pub component: Component,
+    pub component: Place,
     /// Its options as JSON; empty if it has none.
     pub options: String,
     pub lowered: Lowered,
@@ -56,6 +76,24 @@ impl Failure {
         Self { problems, code: exit::CONFIGURATION, manifest: None }
     }
 
+    /// A load process cannot do what is asked of it. Without a wall nothing was run, which the policy has decided.
+    pub fn isolated(journey: &str, error: &IsolateError) -> Self {
+        let about_it = matches!(error, IsolateError::Refused { .. } | IsolateError::NoOptions { .. });
+        let cause = std::error::Error::source(error).map_or_else(String::new, |cause| format!(": {cause}"));
+        let message = if about_it { format!("`{journey}` {error}") } else { format!("{error}{cause}") };
+        let refused = match error {
+            IsolateError::NoWall { .. } | IsolateError::Barred { .. } => true,
+            IsolateError::Refused(refusal) => refusal.is_policy,
+            _ => false,
+        };
+        let manifest = match error {
+            IsolateError::Refused(refusal) => refusal.manifest.clone(),
+            _ => None,
+        };
+        let failure = Self::journey(message, error.hint());
+        Self { code: if refused { exit::REFUSED } else { failure.code }, manifest, ..failure }
+    }
+
     /// Prints every problem and returns the exit code.
     pub fn report(&self, style: Style) -> u8 {
         for problem in &self.problems {
@@ -80,8 +118,17 @@ pub fn load(args: &RunArgs, style: Style) -> Result<Loaded, Failure> {
         scenario: args.scenario().map(str::to_owned),
     };
     let journey = Path::new(&args.journey);
-    let component = compile(journey, &sources, style)?;
-    let options = options(&component, &sources, journey)?;
+    // Neither is the journey's to set, so they are known before it is asked for its options.
+    let bounds = config::bounds(&sources);
+    let wall = args.wall().filter(|_| bounds.1.untrusted);
+    let (component, options) = match wall {
+        Some(settings) => walled(journey, settings, &bounds, &sources)?,
+        None => {
+            let component = compile(journey, &bounds, style)?;
+            let options = options(&component, &sources, journey)?;
+            (Place::Here(Box::new(component)), options)
+        }
+    };
     let sources = Sources {
         journey_options: Some(&options).filter(|text| !text.trim().is_empty()).map(String::as_str),
         ..sources
@@ -113,17 +160,47 @@ fn read_file(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn compile(journey: &Path, sources: &Sources<'_>, style: Style) -> Result<Component, Failure> {
-    let name = journey.display();
-    // Neither is the journey's to set, so they are known before it is asked for its options.
-    let (limits, policy) = config::bounds(sources);
-    let bytes = artifact::read(journey, limits.component.bytes).map_err(|error| {
+fn read(journey: &Path, limits: &Limits) -> Result<Vec<u8>, Failure> {
+    artifact::read(journey, limits.component.bytes).map_err(|error| {
         let cause = std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
         Failure::journey(format!("{error}{cause}"), Some("give the path of a component, or `-` for standard input"))
-    })?;
+    })
+}
+
+/// Has a process with a wall around it check and compile the component and ask it for its options.
+fn walled(
+    journey: &Path,
+    settings: Settings,
+    (limits, policy): &(Limits, Policy),
+    sources: &Sources<'_>,
+) -> Result<(Place, String), Failure> {
+    let failed = |error: IsolateError| Failure::isolated(&journey.display().to_string(), &error);
+    let bytes = read(journey, limits)?;
+    let mut isolated = Isolated::spawn(this_program(), settings).map_err(failed)?;
+    let inspection = isolated.load(&bytes, limits, policy).map_err(failed)?;
+    let options = isolated.options(config::granted(sources), log()).map_err(failed)?;
+    Ok((Place::Walled(Box::new(isolated), Box::new(inspection)), options))
+}
+
+/// This very program, also when its file was replaced meanwhile.
+fn this_program() -> Command {
+    let mut command = if cfg!(target_os = "linux") {
+        Command::new("/proc/self/exe")
+    } else {
+        Command::new(std::env::current_exe().unwrap_or_else(|_| "squall".into()))
+    };
+    command.arg("isolated-load");
+    command
+}
+
+fn compile(journey: &Path, (limits, policy): &(Limits, Policy), style: Style) -> Result<Component, Failure> {
+    let name = journey.display();
+    let bytes = read(journey, limits)?;
     let cache = Cache::of_user(|name| std::env::var(name).ok());
     let component =
-        Component::load_within(bytes, cache, &limits, &policy).map_err(|error| Failure::load(&name, &error))?;
+        Component::load_within(bytes, cache, limits, policy).map_err(|error| Failure::load(&name, &error))?;
+    let file = journey.file_name().map_or_else(|| name.to_string(), |file| file.to_string_lossy().into_owned());
+    let component = component.named(file);
     if let Some(error) = component.not_kept() {
         let message = format!("the compiled `{name}` was not kept for the next run: {error}");
         style.warning(&message, None, Some("make `$XDG_CACHE_HOME/squall` a folder that you may write to"));
@@ -134,8 +211,15 @@ fn compile(journey: &Path, sources: &Sources<'_>, style: Style) -> Result<Compon
 fn options(component: &Component, sources: &Sources<'_>, journey: &Path) -> Result<String, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::journey(format!("the system gave no event loop: {error}"), None))?;
+    runtime
+        .block_on(component.options(config::granted(sources), log()))
+        .map_err(|error| Failure::journey(format!("`{}` did not give its options: {error}", journey.display()), None))
+}
+
+/// Shows what a journey logs while it is asked for its options, up to a point.
+fn log() -> impl Fn(&str) + Send + Sync + 'static {
     let left = AtomicUsize::new(MOST_LOGGED);
-    let log = move |line: &str| {
+    move |line: &str| {
         let known = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(line.len() + 1));
         match known {
             Ok(_) => eprintln!("options: {}", plain::line(line)),
@@ -143,10 +227,7 @@ fn options(component: &Component, sources: &Sources<'_>, journey: &Path) -> Resu
             Err(_) if left.swap(0, Ordering::Relaxed) > 0 => eprintln!("options: further messages are not shown"),
             Err(_) => {}
         }
-    };
-    runtime
-        .block_on(component.options(config::granted(sources), log))
-        .map_err(|error| Failure::journey(format!("`{}` did not give its options: {error}", journey.display()), None))
+    }
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ pub const MARKED_FAILED: u8 = 110;
 pub const GENERATOR: u8 = 111;
 /// The run used up what it may use.
 pub const QUOTA: u8 = 112;
-/// The policy refuses what the journey imports or is made of.
+/// The policy refuses what the journey imports or is made of, or cannot be enforced here.
 pub const REFUSED: u8 = 113;
 /// An output could not be written to its end.
 pub const OUTPUT: u8 = 115;

@@ -31,6 +31,9 @@ enum Command {
     /// Run a journey and judge what it measured
     Run(Box<run_args::RunArgs>),
     Inspect(Box<inspect::Args>),
+    /// What a run starts for a journey that is not trusted: a process with a wall around it
+    #[command(hide = true)]
+    IsolatedLoad,
     New(new::Args),
     /// Start the practice server: an API that behaves, misbehaves as told, and counts what it saw
     Target(target::Args),
@@ -46,9 +49,13 @@ enum Command {
 /// Runs the command that was given and returns its exit code.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    if matches!(cli.command, Command::IsolatedLoad) {
+        return squall::isolate::serve();
+    }
     let done = match cli.command {
         Command::Run(args) => run::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::IsolatedLoad => unreachable!("it was served above"),
         Command::New(args) => Ok(new::run(&args)),
         Command::Target(args) => target::run(args),
         Command::Version => {

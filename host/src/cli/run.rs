@@ -4,18 +4,20 @@ use std::io::IsTerminal as _;
 use std::sync::Arc;
 
 use squall::config::{self, Lowered, Presentation, Problem};
+use squall::isolate::{IsolateError, Isolated};
 use squall::metrics::Registry;
 use squall::output::{self, Notices, Output, OutputError, Progress, Screen, Summary, SummaryExport, plain};
-use squall::plan::duration;
+use squall::plan::{Plan, duration};
 use squall::protocol::http::Shared;
-use squall::run::{self, RunOptions, Stopper};
+use squall::run::{self, RunOptions};
+use squall::sandbox::Component;
 use squall::verdict::{Ending, GeneratorVerdict, Report, SummaryOptions};
 
-use super::component::{self, Failure, Loaded};
+use super::component::{self, Failure, Loaded, Place};
 use super::exit;
 use super::message::{Style, redact_panics, say};
 use super::run_args::RunArgs;
-use super::signals::StopSignals;
+use super::signals::Signals;
 
 /// Runs a journey and returns the exit code.
 pub fn run(args: &RunArgs) -> anyhow::Result<u8> {
@@ -26,7 +28,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<u8> {
     };
     redact_panics(lowered.plan.redactor());
     if args.explain {
-        let (plan, memory) = (config::explain(&lowered), component.memory_mode());
+        let (plan, memory) = (config::explain(&lowered), component.inspect().memory_mode);
         say(&plain::page(&format!("{plan}\njourney\n  memory of each VU             {memory}\n")));
         return Ok(exit::PASSED);
     }
@@ -40,17 +42,61 @@ pub fn run(args: &RunArgs) -> anyhow::Result<u8> {
         Ok(outputs) => outputs,
         Err(failure) => return Ok(failure.report(style)),
     };
-    let journey = match component.journey(&lowered.plan) {
-        Ok(journey) => Arc::new(journey),
-        Err(error) => return Ok(Failure::load(&args.journey, &error).report(style)),
-    };
     let (max_failed, allow_invalid) = (lowered.plan.max_failed_iterations, lowered.plan.allow_invalid);
     let options = RunOptions { threads: lowered.threads, summary: summary_options(&lowered.presentation) };
-    let handle = run::start(lowered.plan, journey, registry, outputs, options)?;
-    stop_on_signals(handle.stopper());
-    let report = handle.wait()?;
+    let ran = match component {
+        Place::Here(component) => run_here(&component, lowered.plan, registry, outputs, options)?,
+        Place::Walled(isolated, _) => run_walled(*isolated, lowered.plan, registry, outputs, options)?,
+    };
+    let report = match ran {
+        Ok(report) => report,
+        Err(failed) => return Ok(failed(&args.journey).report(style)),
+    };
     conclude(&report, max_failed, allow_invalid, style);
     Ok(exit::of(&report, max_failed, allow_invalid))
+}
+
+/// A report, or, given the journey's name, why there is none.
+type Ran = Result<Report, Box<dyn FnOnce(&str) -> Failure>>;
+
+/// Runs in this process.
+fn run_here(
+    component: &Component,
+    plan: Plan,
+    registry: Arc<Registry>,
+    outputs: Vec<Box<dyn Output>>,
+    options: RunOptions,
+) -> anyhow::Result<Ran> {
+    let journey = match component.journey(&plan) {
+        Ok(journey) => Arc::new(journey),
+        Err(error) => return Ok(Err(Box::new(move |name| Failure::load(&name, &error)))),
+    };
+    let signals = Signals::watch();
+    let handle = run::start(plan, journey, registry, outputs, options)?;
+    let stopper = handle.stopper();
+    signals.obey(move |first| if first { stopper.stop() } else { stopper.stop_now() });
+    Ok(Ok(handle.wait()?))
+}
+
+/// Runs in a process with a wall around it.
+fn run_walled(
+    isolated: Isolated,
+    plan: Plan,
+    registry: Arc<Registry>,
+    outputs: Vec<Box<dyn Output>>,
+    options: RunOptions,
+) -> anyhow::Result<Ran> {
+    let signals = Signals::watch();
+    let ran = isolated.start(plan, registry, outputs, options).and_then(|handle| {
+        let stopper = handle.stopper();
+        signals.obey(move |first| if first { stopper.stop() } else { stopper.stop_now() });
+        handle.wait()
+    });
+    match ran {
+        Err(error @ IsolateError::Run { .. }) => Err(error.into()),
+        Err(error) => Ok(Err(Box::new(move |name| Failure::isolated(name, &error)))),
+        Ok(report) => Ok(Ok(report)),
+    }
 }
 
 fn open_outputs(
@@ -89,24 +135,6 @@ fn summary_options(shown: &Presentation) -> SummaryOptions {
         stdout_is_terminal: stdout,
         stderr_is_terminal: std::io::stderr().is_terminal(),
     }
-}
-
-/// The first signal asks the run to end, the second to end at once. The report is printed either way.
-fn stop_on_signals(stopper: Stopper) {
-    let listen = async move {
-        let Ok(mut signals) = StopSignals::watch() else { return };
-        signals.next().await;
-        stopper.stop();
-        signals.next().await;
-        stopper.stop_now();
-    };
-    let listener = std::thread::Builder::new().name("squall-signals".to_owned()).spawn(move || {
-        // Without an event loop the system's own handling of signals stays: the process ends.
-        if let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() {
-            runtime.block_on(listen);
-        }
-    });
-    drop(listener);
 }
 
 /// Says in words what the exit code says in a number.

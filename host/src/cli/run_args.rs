@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args};
 use squall::config::{Flags, Problem};
+use squall::isolate::Settings;
 use squall::plan::duration;
 
 use super::http_args::{HttpArgs, NetworkArgs, TlsArgs};
@@ -134,6 +135,12 @@ struct PolicyArgs {
     /// Never let the journey reach this, whatever allows it. May be repeated
     #[arg(long, value_name = "RULE")]
     deny_net: Vec<String>,
+    /// Run an untrusted journey where landlock cannot keep a load process from files
+    #[arg(long)]
+    no_landlock: bool,
+    /// Run an untrusted journey in this process, with the sandbox of WebAssembly alone around it
+    #[arg(long, conflicts_with = "no_landlock")]
+    no_wall: bool,
 }
 
 #[derive(Debug, Args)]
@@ -208,6 +215,12 @@ impl RunArgs {
         self.limits.add_to(&mut layer);
         self.output.add_to(&mut layer);
         layer.0
+    }
+
+    /// How thick the wall around an untrusted journey is; `None` for no wall.
+    pub fn wall(&self) -> Option<Settings> {
+        let settings = Settings { landlock: !self.policy.no_landlock, ..Settings::default() };
+        (!self.policy.no_wall).then_some(settings)
     }
 }
 

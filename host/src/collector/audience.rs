@@ -56,6 +56,11 @@ impl Audience {
         }
     }
 
+    /// Offers the texts of the journey's own summary to all, and returns what nobody took.
+    pub(super) fn take_texts(&mut self, texts: Vec<(String, String)>) -> Vec<(String, String)> {
+        self.members.iter_mut().fold(texts, |texts, member| member.output.take_texts(texts))
+    }
+
     /// Takes others in.
     pub(super) fn join(&mut self, mut others: Self) {
         self.members.append(&mut others.members);
@@ -79,5 +84,12 @@ impl Member {
 
 /// Makes a message of what went wrong with an output.
 pub(super) fn failure(error: &str) -> Notice {
-    Notice { level: NoticeLevel::Error, scenario: "".into(), vu: 0, message: error.to_owned(), from_host: true }
+    Notice {
+        level: NoticeLevel::Error,
+        scenario: "".into(),
+        vu: 0,
+        message: error.to_owned(),
+        from_host: true,
+        detail: None,
+    }
 }

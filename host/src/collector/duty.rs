@@ -159,6 +159,9 @@ impl Duty {
         let scenarios = self.scenario_seconds(&states, end, &window);
         let second = Second { at: Duration::from_secs(end), window, scenarios };
         self.orders.audience.tell(&Event::Second(&second));
+        for (notice, repeated) in self.folder.meanwhile() {
+            self.orders.audience.tell(&Event::Notice(&notice, repeated));
+        }
         self.before = (end, states);
         if end.is_multiple_of(JUDGE_EVERY) {
             self.judge(Duration::from_secs(end));

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
 use super::audience::Audience;
-use crate::output::{Event, Folder, OutputError};
+use crate::output::{Event, Folder, OutputError, plain};
 use crate::verdict::{Report, Warning};
 use crate::vu::{Context, Notice, NoticeLevel};
 
@@ -38,8 +38,6 @@ impl Finished {
         }
         let redacted = |text| self.context.redacted(text);
         let texts: Vec<_> = texts.into_iter().map(|(name, text)| (redacted(name), redacted(text))).collect();
-        let is_replaced = !texts.is_empty();
-        self.report.output_errors = self.audience.errors().to_vec();
         // What the journey wished for while it made its summary counts as well.
         self.report.journey_failed = self.context.control.failed();
         if let dropped @ 1.. = self.context.dropped_logs() {
@@ -56,15 +54,36 @@ impl Finished {
             *message = self.context.redacted(mem::take(message));
             *hint = hint.take().map(|hint| self.context.redacted(hint));
         }
-        self.audience.finish(&self.report, is_replaced);
-        for (name, text) in texts {
-            if let Err(error) = write(&name, &text) {
-                self.audience.fail(error.full());
-            }
-        }
-        self.report.output_errors = self.audience.errors().to_vec();
-        self.report
+        conclude(self.audience, self.report, texts)
     }
+}
+
+/// Tells the outputs of the end, and writes the texts of the journey's own summary.
+pub(super) fn conclude(mut audience: Audience, mut report: Report, texts: Vec<(String, String)>) -> Report {
+    let is_replaced = !texts.is_empty();
+    report.output_errors = audience.errors().to_vec();
+    audience.finish(&report, is_replaced);
+    for (name, text) in audience.take_texts(texts) {
+        if let Err(error) = write(&name, &text) {
+            audience.fail(error.full());
+        }
+    }
+    report.output_errors = audience.errors().to_vec();
+    report
+}
+
+/// What is shown of the summary that a journey made which is not trusted: no file of it is written, and on the terminal it
+/// is no more than text.
+#[must_use]
+pub fn harmless(texts: Vec<(String, String)>, warnings: &mut Vec<Warning>) -> Vec<(String, String)> {
+    let (shown, files): (Vec<_>, Vec<_>) =
+        texts.into_iter().partition(|(name, _)| matches!(name.as_str(), "stdout" | "stderr"));
+    if let Some((name, _)) = files.first() {
+        let message = format!("{} files of the journey's summary were not written, first `{name}`", files.len());
+        let hint = Some("a journey that is not trusted writes no files; use `--summary-export`".to_owned());
+        warnings.push(Warning { message: message.chars().take(300).collect(), hint });
+    }
+    shown.into_iter().map(|(name, text)| (name, plain::page(&text).into_owned())).collect()
 }
 
 impl std::fmt::Debug for Finished {
@@ -75,8 +94,11 @@ impl std::fmt::Debug for Finished {
 
 /// Passes on the messages that wait, but for failures that say nothing new.
 pub(super) fn tell_notices(audience: &mut Audience, notices: &Receiver<Notice>, folder: &mut Folder) {
-    for notice in notices.try_iter() {
+    for mut notice in notices.try_iter() {
         if folder.is_shown(&notice) {
+            if let Some(detail) = notice.detail.take() {
+                notice.message = detail.text();
+            }
             audience.tell(&Event::Notice(&notice, 0));
         }
     }
@@ -84,7 +106,7 @@ pub(super) fn tell_notices(audience: &mut Audience, notices: &Receiver<Notice>, 
 
 /// Makes a message of the host's.
 pub(super) fn host_notice(level: NoticeLevel, message: String) -> Notice {
-    Notice { level, scenario: "".into(), vu: 0, message, from_host: true }
+    Notice { level, scenario: "".into(), vu: 0, message, from_host: true, detail: None }
 }
 
 fn write(name: &str, text: &str) -> Result<(), OutputError> {

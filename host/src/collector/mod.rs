@@ -8,6 +8,7 @@ mod denied;
 mod duty;
 mod evidence;
 mod finished;
+mod relay;
 mod seconds;
 mod sink;
 mod warnings;
@@ -17,7 +18,8 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-pub use finished::Finished;
+pub use finished::{Finished, harmless};
+pub use relay::Relay;
 
 use crate::aggregate::{Tap, Window};
 use crate::metrics::Registry;

@@ -200,7 +200,14 @@ fn failures_of_iterations_are_folded_and_counted_at_the_end() {
     let bench = bench(&[], 1, |heard| vec![listener(heard, false, false)]);
     for vu in 0..50 {
         let message = "refused".to_owned();
-        bench.notices.notify(Notice { level: NoticeLevel::Error, scenario: "s".into(), vu, message, from_host: true });
+        bench.notices.notify(Notice {
+            level: NoticeLevel::Error,
+            scenario: "s".into(),
+            vu,
+            message,
+            from_host: true,
+            detail: None,
+        });
     }
     bench.send(0, 1, state(1, 50), true);
     bench.context.control.fail("not good enough");

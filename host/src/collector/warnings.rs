@@ -42,7 +42,7 @@ fn excess(what: Excess, count: u64, limits: &Limits) -> Warning {
     let (message, hint) = match what {
         Excess::Checks => (
             format!(
-                "more than {names} names of checks on one worker: {count} results of further ones went to `_other`"
+                "more than {names} names of checks on one worker: {count} look-ups of further ones went to `_other`"
             ),
             "take what changes out of the name, or raise `limits.names`",
         ),

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// What a journey may have too much of. What goes beyond a limit is folded into `_other`, cut or dropped, and counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Excess {
-    /// Results of checks whose names went to `_other`.
+    /// Look-ups of checks whose names went to `_other`.
     Checks,
     /// Groups that were opened and went to `_other`.
     Groups,

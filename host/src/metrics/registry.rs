@@ -112,6 +112,12 @@ impl Registry {
         self.lock().iter().find(|metric| &*metric.name == name).cloned()
     }
 
+    /// Returns the metrics that were declared after the first `known` ones.
+    #[must_use]
+    pub fn since(&self, known: usize) -> Vec<Metric> {
+        self.lock().get(known..).map(<[Metric]>::to_vec).unwrap_or_default()
+    }
+
     /// Returns all metrics in the order of their ids.
     #[must_use]
     pub fn all(&self) -> Vec<Metric> {

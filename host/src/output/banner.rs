@@ -12,6 +12,8 @@ pub struct Banner {
     pub started_at: SystemTime,
     /// The journey, as the user called it; empty if nobody said.
     pub script: String,
+    /// What stands around a journey that is not trusted; `None` for one that is.
+    pub wall: Option<String>,
     /// The outputs of raw samples, as the user calls them.
     pub outputs: Vec<String>,
     /// The number of scenarios, VUs, and the longest it can take.
@@ -30,6 +32,7 @@ impl Banner {
         Self {
             started_at,
             script: String::new(),
+            wall: plan.policy.untrusted.then(|| "this process, without a wall".to_owned()),
             outputs,
             headline: format!(
                 "(100.00%) {count} scenario{plural}, {} max VUs, {length} max duration (incl. graceful stop):",
@@ -51,7 +54,11 @@ impl fmt::Display for Banner {
         if !self.script.is_empty() {
             writeln!(f, "        script: {}", self.script)?;
         }
-        writeln!(f, "        output: {outputs}\n")?;
+        writeln!(f, "        output: {outputs}")?;
+        if let Some(wall) = &self.wall {
+            writeln!(f, "     untrusted: {wall}")?;
+        }
+        writeln!(f)?;
         writeln!(f, "     scenarios: {}", self.headline)?;
         self.scenarios.iter().try_for_each(|line| writeln!(f, "              {line}"))
     }

@@ -28,6 +28,8 @@ pub use screen::Screen;
 pub use summary::Summary;
 pub use summary_export::SummaryExport;
 
+use serde::{Deserialize, Serialize};
+
 use crate::aggregate::Window;
 use crate::metrics::{Registry, Sample};
 use crate::verdict::{Report, Threshold};
@@ -64,12 +66,18 @@ pub trait Output: Send {
         false
     }
 
+    /// Takes the named texts of the journey's own summary, which are otherwise written where their names say. Returns
+    /// those that it does not take.
+    fn take_texts(&mut self, texts: Vec<(String, String)>) -> Vec<(String, String)> {
+        texts
+    }
+
     /// What the user calls it.
     fn name(&self) -> String;
 }
 
 /// A second of the run, all workers together.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Second {
     /// The time since the start of the run.
     pub at: Duration,
@@ -80,7 +88,7 @@ pub struct Second {
 }
 
 /// How a scenario is.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct ScenarioSecond {
     /// Its name.
     pub name: Arc<str>,

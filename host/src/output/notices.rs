@@ -15,11 +15,23 @@ const SHOWN: usize = 5;
 /// Distinct failures whose repeats are counted apart; those of further ones are counted together.
 const COUNTED: usize = 1000;
 
+/// Repeats of a failure that are told of while the run goes on; then twice as many, and so on.
+const TOLD_FIRST: u64 = 10;
+
 /// Holds back failures of iterations that say nothing new: a target that is down fails every iteration alike.
 #[derive(Debug, Default)]
 pub struct Folder {
-    failures: Vec<(Notice, u64)>,
+    failures: Vec<Failure>,
     more: u64,
+}
+
+/// A failure that was seen.
+#[derive(Debug)]
+struct Failure {
+    notice: Notice,
+    repeats: u64,
+    /// Repeats that were told of.
+    told: u64,
 }
 
 impl Folder {
@@ -31,21 +43,34 @@ impl Folder {
         let is_same = |known: &Notice| {
             (known.level, &known.scenario, &known.message) == (notice.level, &notice.scenario, &notice.message)
         };
-        if let Some((_, repeats)) = self.failures.iter_mut().find(|(known, _)| is_same(known)) {
-            *repeats += 1;
+        if let Some(known) = self.failures.iter_mut().find(|known| is_same(&known.notice)) {
+            known.repeats += 1;
             return false;
         }
         if self.failures.len() >= COUNTED {
             self.more += 1;
             return false;
         }
-        self.failures.push((notice.clone(), 0));
+        self.failures.push(Failure { notice: Notice { detail: None, ..notice.clone() }, repeats: 0, told: 0 });
         self.failures.len() <= SHOWN
+    }
+
+    /// Failures that were shown and have come again much more often since they were last told of, and how often. To be
+    /// called once a second.
+    pub fn meanwhile(&mut self) -> Vec<(Notice, u64)> {
+        let shown = self.failures.iter_mut().take(SHOWN);
+        let grown = shown.filter(|known| known.repeats >= TOLD_FIRST.max(2 * known.told));
+        let tell = |known: &mut Failure| {
+            known.told = known.repeats;
+            (known.notice.clone(), known.repeats)
+        };
+        grown.map(tell).collect()
     }
 
     /// Takes out what was held back: a message, and how many more there were like it.
     pub fn drain(&mut self) -> Vec<(Notice, u64)> {
-        let mut held_back = std::mem::take(&mut self.failures);
+        let failures = std::mem::take(&mut self.failures).into_iter();
+        let mut held_back: Vec<_> = failures.map(|known| (known.notice, known.repeats)).collect();
         let unseen = held_back.split_off(held_back.len().min(SHOWN));
         held_back.retain(|(_, repeats)| *repeats > 0);
         // Those that were never shown are told of in one line.
@@ -105,7 +130,9 @@ fn line(notice: &Notice, repeated: u64, color: bool) -> String {
         }
         line.push_str(": ");
     }
-    escape(&notice.message, if notice.from_host { LONGEST } else { LONGEST_LOG }, &mut line);
+    // What is said again is not shown whole again.
+    let message = if repeated > 0 { notice.message.lines().next().unwrap_or_default() } else { &notice.message };
+    escape(message, if notice.from_host { LONGEST } else { LONGEST_LOG }, &mut line);
     if repeated > 0 {
         let _ = write!(line, " … and {} more like it", thousands(repeated));
     }
@@ -139,7 +166,14 @@ mod tests {
     use super::*;
 
     fn failure(message: &str) -> Notice {
-        Notice { level: NoticeLevel::Error, scenario: "browse".into(), vu: 7, message: message.into(), from_host: true }
+        Notice {
+            level: NoticeLevel::Error,
+            scenario: "browse".into(),
+            vu: 7,
+            message: message.into(),
+            from_host: true,
+            detail: None,
+        }
     }
 
     #[test]
@@ -162,6 +196,21 @@ mod tests {
         assert_eq!(shown, 5);
         let held_back = folder.drain();
         assert_eq!((held_back.len(), held_back[0].1, held_back[0].0.message.as_str()), (1, 1195, "other failures"));
+    }
+
+    #[test]
+    fn repeats_are_told_of_meanwhile_whenever_they_have_doubled_and_in_one_line() {
+        let mut folder = Folder::default();
+        let mut told = Vec::new();
+        for _second in 0..100 {
+            (0..5).for_each(|_| {
+                folder.is_shown(&failure("refused\n    at connect"));
+            });
+            told.extend(folder.meanwhile().iter().map(|(notice, repeats)| line(notice, *repeats, false)));
+        }
+        let expected = [14, 29, 59, 119, 239, 479]
+            .map(|repeats| format!("error: browse VU 7: refused … and {repeats} more like it"));
+        assert_eq!(told, expected);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! Linux is the home; elsewhere a portable stand-in does the same less precisely, or says that it cannot.
 
+pub mod confine;
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(not(target_os = "linux"))]

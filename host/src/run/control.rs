@@ -14,7 +14,7 @@ use super::worker::{Assignment, Event, Phase, WorkerError, block_on};
 use super::{Cause, RunError, Stopper, collector};
 use crate::collector::{Collector, Finished};
 use crate::metrics::Registry;
-use crate::output::{Output, plain};
+use crate::output::Output;
 use crate::plan::Plan;
 use crate::scheduler::{Level, Stop, StopSender, Warnings};
 use crate::verdict::{Ending, Report, SummaryOptions, Warning};
@@ -195,7 +195,8 @@ impl<J: Journey> Run<J> {
             finished.report.warnings.push(Warning { message: error.to_string(), hint: Some(hint) });
             Vec::new()
         });
-        let texts = if self.plan.policy.untrusted { harmless(texts, &mut finished.report.warnings) } else { texts };
+        let texts =
+            if self.plan.policy.untrusted { collector::harmless(texts, &mut finished.report.warnings) } else { texts };
         finished.complete(texts)
     }
 }
@@ -270,19 +271,6 @@ impl Drop for Workers {
     }
 }
 
-/// What is shown of the summary that a journey made which is not trusted: no file of it is written, and on the terminal it
-/// is no more than text.
-fn harmless(texts: Vec<(String, String)>, warnings: &mut Vec<Warning>) -> Vec<(String, String)> {
-    let (shown, files): (Vec<_>, Vec<_>) =
-        texts.into_iter().partition(|(name, _)| matches!(name.as_str(), "stdout" | "stderr"));
-    if let Some((name, _)) = files.first() {
-        let message = format!("{} files of the journey's summary were not written, first `{name}`", files.len());
-        let hint = Some("a journey that is not trusted writes no files; use `--summary-export`".to_owned());
-        warnings.push(Warning { message: message.chars().take(300).collect(), hint });
-    }
-    shown.into_iter().map(|(name, text)| (name, plain::page(&text).into_owned())).collect()
-}
-
 /// Passes on to the workers what is asked of the run.
 async fn forward(mut stop: Stop, brake: StopSender) {
     for level in [Level::Graceful, Level::Now] {
@@ -314,7 +302,7 @@ mod tests {
         let text = |name: &str, text: &str| (name.to_owned(), text.to_owned());
         let mut warnings = Vec::new();
         let texts = vec![text("stdout", "a\x1b[2J\nb"), text(".bashrc", "evil"), text("a.json", "")];
-        assert_eq!(harmless(texts, &mut warnings), [text("stdout", "a\\u{1b}[2J\nb")]);
+        assert_eq!(collector::harmless(texts, &mut warnings), [text("stdout", "a\\u{1b}[2J\nb")]);
         assert_eq!(warnings[0].message, "2 files of the journey's summary were not written, first `.bashrc`");
     }
 }

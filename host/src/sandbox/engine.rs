@@ -4,7 +4,7 @@ use std::fmt;
 use std::thread;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use wasmtime::{Config, Engine, WasmBacktraceDetails};
 
 use super::{LoadError, proposals};
@@ -18,7 +18,7 @@ const HOST_STACK: usize = 512 << 10;
 const HEAVY_DATA: usize = 256 << 10;
 
 /// How the memories of instances come to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum MemoryMode {
     /// Slots of a slab, filled by copying: the least per VU for small guests, at any number of VUs.

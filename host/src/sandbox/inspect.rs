@@ -1,6 +1,6 @@
 //! What a component is, wants and offers.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
@@ -11,7 +11,7 @@ use super::{LoadError, MemoryMode};
 const EXPORTS: &[&str] = &["options", "setup", "iterate", "teardown", "handle-summary"];
 
 /// What a component is, wants and offers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inspection {
     /// The world it fits.
     pub world: String,

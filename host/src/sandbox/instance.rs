@@ -10,13 +10,14 @@ use wasmtime::{Engine, Store};
 use super::budget::Budget;
 use super::crowd::Crowd;
 use super::state::State;
+use super::trap::{Symbols, Trap};
 use super::watch::{Overrun, RunCpu, Watch};
-use crate::capability::{Host, Identity, Local, Pace, Run, Secrets, Sink, shorten};
+use crate::capability::{Host, Identity, Local, Pace, Run, RunPlaces, Secrets, Sink, shorten};
 use crate::metrics::{Recorder, SystemTags, Tags};
 use crate::plan::http::Connections;
 use crate::plan::{Http, Limits, Plan, Policy, Scenario};
 use crate::vu::{
-    Context, Instance, Iteration, Journey, JourneyError, Lifecycle, Notice, NoticeLevel, Outcome, Seat, Worker,
+    Context, Detail, Instance, Iteration, Journey, JourneyError, Lifecycle, Notice, NoticeLevel, Outcome, Seat, Worker,
 };
 use crate::wit;
 
@@ -27,10 +28,12 @@ const LONGEST_FAILURE: usize = 16 << 10;
 pub struct Sandbox {
     engine: Engine,
     pre: wit::JourneyPre<State>,
+    symbols: Arc<Symbols>,
     limits: Arc<Limits>,
     /// One for all worker threads, as is what follows.
     budget: Arc<Budget>,
     cpu: Option<Arc<RunCpu>>,
+    places: Arc<RunPlaces>,
     policy: Arc<Policy>,
     http: Arc<Http>,
     /// One for all worker threads.
@@ -45,13 +48,15 @@ pub struct Sandbox {
 }
 
 impl Sandbox {
-    pub(super) fn new(engine: Engine, pre: wit::JourneyPre<State>, plan: &Plan) -> Self {
+    pub(super) fn new(engine: Engine, pre: wit::JourneyPre<State>, symbols: Symbols, plan: &Plan) -> Self {
         Self {
             engine,
             pre,
+            symbols: Arc::new(symbols),
             limits: Arc::new(plan.limits.clone()),
             budget: Arc::new(Budget::new(&plan.limits)),
             cpu: plan.limits.run_cpu.map(|most| Arc::new(RunCpu::new(most))),
+            places: Arc::new(RunPlaces::new(plan.limits.run_connections)),
             policy: Arc::new(plan.policy.clone()),
             http: Arc::new(plan.http.clone()),
             pace: plan.http.rps.map(|rps| Arc::new(Pace::new(rps))),
@@ -80,6 +85,7 @@ impl Journey for Sandbox {
             secrets: self.secrets.clone(),
             may_send: true,
             limits: Arc::clone(&self.limits),
+            places: Arc::clone(&self.places),
             policy: Arc::clone(&self.policy),
         };
         let local = Local::new(recorder.clone(), &run, self.system_tags.clone());
@@ -87,6 +93,7 @@ impl Journey for Sandbox {
         SandboxWorker {
             engine: self.engine.clone(),
             pre: self.pre.clone(),
+            symbols: Arc::clone(&self.symbols),
             limits: Arc::clone(&self.limits),
             budget: Arc::clone(&self.budget),
             crowd: Rc::default(),
@@ -110,6 +117,7 @@ fn connections_of(plan: &Plan) -> HashMap<Arc<str>, Connections> {
 pub struct SandboxWorker {
     engine: Engine,
     pre: wit::JourneyPre<State>,
+    symbols: Arc<Symbols>,
     limits: Arc<Limits>,
     budget: Arc<Budget>,
     crowd: Rc<Crowd>,
@@ -130,6 +138,9 @@ pub struct SandboxInstance {
     exec: Arc<str>,
     data: Arc<[u8]>,
     watch: Option<Rc<Watch>>,
+    symbols: Arc<Symbols>,
+    /// How it broke, and in which iteration.
+    broken: Option<Box<(Trap, String)>>,
 }
 
 impl SandboxWorker {
@@ -145,7 +156,7 @@ impl SandboxWorker {
             None => making.await,
             Some(watch) => Box::pin(watch.over(making)).await,
         };
-        let journey = journey.map_err(|error| JourneyError::Instantiate { message: describe(&error) })?;
+        let journey = journey.map_err(|error| JourneyError::Instantiate { message: Trap::of(&error).summary() })?;
         store.data_mut().is_made();
         Ok((store, journey))
     }
@@ -192,7 +203,8 @@ impl Worker for SandboxWorker {
         let (mut store, journey) = self.instance(identity, self.iterations.as_deref()).await?;
         store.data_mut().join();
         let (exec, data) = (Arc::clone(&seat.exec), Arc::clone(&seat.data));
-        Ok(SandboxInstance { store, journey, exec, data, watch: self.iterations.clone() })
+        let (watch, symbols) = (self.iterations.clone(), Arc::clone(&self.symbols));
+        Ok(SandboxInstance { store, journey, exec, data, watch, symbols, broken: None })
     }
 }
 
@@ -201,20 +213,22 @@ impl Lifecycle for SandboxWorker {
         let (mut store, journey) = self.once("setup").await?;
         let returned = self.call_once(journey.call_setup(&mut store)).await;
         let thrown = store.data_mut().host.end();
-        once_done("setup", returned.map(|returned| unless_thrown(returned, thrown)))
+        let returned = returned.map(|returned| unless_thrown(returned, thrown));
+        once_done("setup", returned, &store, &self.symbols)
     }
 
     async fn teardown(&self, data: &Arc<[u8]>) -> Result<(), JourneyError> {
         let (mut store, journey) = self.once("teardown").await?;
         let returned = self.call_once(journey.call_teardown(&mut store, data)).await;
         let thrown = store.data_mut().host.end();
-        once_done("teardown", returned.map(|returned| unless_thrown(returned, thrown)))
+        let returned = returned.map(|returned| unless_thrown(returned, thrown));
+        once_done("teardown", returned, &store, &self.symbols)
     }
 
     async fn handle_summary(&self, summary: &str) -> Result<Vec<(String, String)>, JourneyError> {
         let (mut store, journey) = self.once("handle-summary").await?;
         let returned = self.call_once(journey.call_handle_summary(&mut store, summary)).await;
-        once_done("handle-summary", returned.map(Ok))
+        once_done("handle-summary", returned.map(Ok), &store, &self.symbols)
     }
 }
 
@@ -234,21 +248,27 @@ impl Instance for SandboxInstance {
         match returned.map(|returned| unless_thrown(returned, thrown)) {
             Ok(Ok(())) => Outcome::Completed,
             Ok(Err(message)) => Outcome::Failed { message },
-            Err(error) => match error.downcast_ref::<Overrun>() {
-                Some(overrun) => Outcome::TimedOut { message: overrun.to_string() },
-                None => Outcome::Trapped { message: self.with_refusal(describe(&error)) },
-            },
+            Err(error) => self.broke(&error, iteration.number),
         }
+    }
+
+    fn detail(&mut self) -> Option<Detail> {
+        let (trap, before) = *self.broken.take()?;
+        let said = self.store.data().host.last_words();
+        Some(trap.detail(before, said, Arc::clone(&self.symbols)))
     }
 }
 
 impl SandboxInstance {
-    /// Adds what the guest was refused, which most guests answer with a trap that does not say why.
-    fn with_refusal(&mut self, message: String) -> String {
-        match self.store.data_mut().take_refused() {
-            Some(refused) => format!("{message}\n    after it was refused to grow: {refused}"),
-            None => message,
-        }
+    /// Says how an iteration broke the instance, and keeps what there is to say beyond that.
+    fn broke(&mut self, error: &wasmtime::Error, number: u32) -> Outcome {
+        let refused = self.store.data_mut().take_refused();
+        let trap = Trap::of(error).after(refused.map(|refused| format!("it was refused to grow: {refused}")));
+        let message = trap.summary();
+        let is_overrun = error.is::<Overrun>();
+        let what = if is_overrun { "timed out" } else { "trapped" };
+        self.broken = Some(Box::new((trap, format!("iteration {number} {what}"))));
+        if is_overrun { Outcome::TimedOut { message } } else { Outcome::Trapped { message } }
     }
 }
 
@@ -260,6 +280,7 @@ pub(super) async fn options(
     log: Box<dyn Fn(&str) + Send + Sync>,
     limits: &Limits,
     limit: Duration,
+    symbols: &Symbols,
 ) -> Result<String, JourneyError> {
     // Whoever starts a run waits for its options and for nothing else.
     let limits = Arc::new(Limits { cpu_timeout: limits.cpu_timeout.min(limit), ..limits.clone() });
@@ -274,6 +295,7 @@ pub(super) async fn options(
         secrets: None,
         may_send: false,
         limits: Arc::clone(&limits),
+        places: Arc::default(),
         policy: Arc::default(),
     };
     let local = Local::new(Recorder::discard(), &run, SystemTags::default());
@@ -290,27 +312,35 @@ pub(super) async fn options(
     let mut store = State::store(engine, host, &limits, &budget, &Rc::default());
     let called = async {
         let journey = pre.instantiate_async(&mut store).await;
-        let journey = journey.map_err(|error| JourneyError::Instantiate { message: describe(&error) })?;
+        let journey = journey.map_err(|error| JourneyError::Instantiate { message: Trap::of(&error).summary() })?;
         store.data_mut().is_made();
-        once_done("options", journey.call_options(&mut store).await.map(Ok))
+        let returned = journey.call_options(&mut store).await.map(Ok);
+        once_done("options", returned, &store, symbols)
     };
     let called = async {
         match Watch::of_once(&limits) {
             None => called.await,
-            Some(watch) => watch
-                .over(async { Ok(called.await) })
-                .await
-                .unwrap_or_else(|error| Err(JourneyError::Trapped { function: "options", message: describe(&error) })),
+            Some(watch) => watch.over(async { Ok(called.await) }).await.unwrap_or_else(|error| {
+                Err(JourneyError::Trapped { function: "options", message: Trap::of(&error).summary() })
+            }),
         }
     };
     tokio::time::timeout(limit, called).await.unwrap_or(Err(JourneyError::TimedOut { function: "options", limit }))
 }
 
-fn once_done<T>(function: &'static str, returned: wasmtime::Result<Result<T, String>>) -> Result<T, JourneyError> {
+fn once_done<T>(
+    function: &'static str,
+    returned: wasmtime::Result<Result<T, String>>,
+    store: &Store<State>,
+    symbols: &Symbols,
+) -> Result<T, JourneyError> {
     match returned {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(message)) => Err(JourneyError::Failed { function, message }),
-        Err(error) => Err(JourneyError::Trapped { function, message: describe(&error) }),
+        Err(error) => {
+            let message = Trap::of(&error).full(&store.data().host.last_words(), symbols);
+            Err(JourneyError::Trapped { function, message })
+        }
     }
 }
 
@@ -321,19 +351,6 @@ fn unless_thrown<T>(returned: Result<T, String>, thrown: Option<String>) -> Resu
         Some(message) if returned.is_ok() => Err(message),
         _ => returned.map_err(|message| shorten(message, LONGEST_FAILURE)),
     }
-}
-
-/// The trap in a line, and the guest's stack below it.
-fn describe(error: &wasmtime::Error) -> String {
-    let mut text = error.root_cause().to_string();
-    if let Some(backtrace) = error.downcast_ref::<wasmtime::WasmBacktrace>() {
-        for frame in backtrace.frames().iter().take(16) {
-            let name = frame.func_name().map_or_else(|| format!("<function {}>", frame.func_index()), str::to_owned);
-            text.push_str("\n    at ");
-            text.push_str(&name);
-        }
-    }
-    text
 }
 
 /// Passes a journey's words and wishes on to the run.
@@ -347,7 +364,7 @@ impl Sink for ToContext {
             wit::log::Level::Warn => NoticeLevel::Warn,
             wit::log::Level::Error => NoticeLevel::Error,
         };
-        self.0.notify(Notice { level, scenario: Arc::clone(scenario), vu, message, from_host: false });
+        self.0.notify(Notice { level, scenario: Arc::clone(scenario), vu, message, from_host: false, detail: None });
     }
 
     fn abort(&self, reason: &str) {

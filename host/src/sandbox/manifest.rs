@@ -2,7 +2,7 @@
 //!
 //! A component has no other way out: what a component inside of it imports, its outer one has to hand on.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::LoadError;
 use super::anatomy::{Anatomy, Import};
@@ -12,7 +12,7 @@ use crate::plan::{ComponentLimits, Policy};
 const PACKAGES: &[&str] = &["squall:journey/", "wasi:"];
 
 /// Everything that a component can do.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Manifest {
     /// What it can do, in the order of its imports.
@@ -43,7 +43,7 @@ impl Manifest {
 }
 
 /// One thing that a component can do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Capability {
     /// The import that it comes with: `squall:journey/http@0.1.1`.
     pub import: String,

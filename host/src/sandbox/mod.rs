@@ -21,10 +21,12 @@ mod slab;
 mod state;
 #[cfg(test)]
 mod tests;
+mod trap;
 mod watch;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
@@ -44,6 +46,7 @@ use crate::vu::JourneyError;
 use crate::wit;
 use anatomy::Anatomy;
 use state::State;
+use trap::Symbols;
 
 /// How long a journey may take to give its options.
 const OPTIONS_TIMEOUT: Duration = Duration::from_secs(10);
@@ -61,7 +64,9 @@ pub struct Component {
     /// Bytes of initial data.
     data: usize,
     digest: String,
-    bytes: Vec<u8>,
+    bytes: Arc<Vec<u8>>,
+    /// What it is called where it breaks.
+    name: Option<String>,
     cache: Option<Cache>,
     not_kept: Option<std::io::Error>,
 }
@@ -80,13 +85,22 @@ impl Component {
         limits: &Limits,
         policy: &Policy,
     ) -> Result<Self, LoadError> {
+        Self::load_shared(Arc::new(bytes), cache, limits, policy)
+    }
+
+    fn load_shared(
+        bytes: Arc<Vec<u8>>,
+        cache: Option<Cache>,
+        limits: &Limits,
+        policy: &Policy,
+    ) -> Result<Self, LoadError> {
         let anatomy = Anatomy::of(&bytes, &limits.component)?;
         let manifest = Manifest::of(&anatomy, policy);
         manifest.check()?;
         let mode = MemoryMode::of(anatomy.data);
         let engine = engine::engine(mode, limits, policy)?;
         let cache = cache.map(|cache| cache.for_untrusted(policy.untrusted));
-        let digest = Sha256::digest(&bytes).iter().fold(String::new(), |mut hex, byte| {
+        let digest = Sha256::digest(&*bytes).iter().fold(String::new(), |mut hex, byte| {
             let _ = write!(hex, "{byte:02x}");
             hex
         });
@@ -97,8 +111,15 @@ impl Component {
         };
         let pre = link(&engine, &compiled)?;
         engine::start_clock(&engine);
-        let (limits, policy, data) = (limits.clone(), policy.clone(), anatomy.data);
-        Ok(Self { engine, compiled, pre, mode, limits, policy, manifest, data, digest, bytes, cache, not_kept })
+        let (limits, policy, data, name) = (limits.clone(), policy.clone(), anatomy.data, None);
+        Ok(Self { engine, compiled, pre, mode, limits, policy, manifest, data, digest, bytes, name, cache, not_kept })
+    }
+
+    /// Gives it the name by which messages call it, such as its file's.
+    #[must_use]
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
     }
 
     /// What the component is, wants and offers.
@@ -126,16 +147,21 @@ impl Component {
         env: BTreeMap<String, String>,
         log: impl Fn(&str) + Send + Sync + 'static,
     ) -> Result<String, JourneyError> {
-        instance::options(&self.pre, &self.engine, env, Box::new(log), &self.limits, OPTIONS_TIMEOUT).await
+        let symbols = self.symbols();
+        instance::options(&self.pre, &self.engine, env, Box::new(log), &self.limits, OPTIONS_TIMEOUT, &symbols).await
     }
 
     /// Makes the journey of a plan. If the plan's limits or policy are others than it was loaded with, it is loaded again.
     pub fn journey(&self, plan: &Plan) -> Result<Sandbox, LoadError> {
         if !self.serves(plan) {
-            let other = Self::load_within(self.bytes.clone(), self.cache.clone(), &plan.limits, &plan.policy)?;
-            return Ok(Sandbox::new(other.engine, other.pre, plan));
+            let other = Self::load_shared(Arc::clone(&self.bytes), self.cache.clone(), &plan.limits, &plan.policy)?;
+            return Ok(Sandbox::new(other.engine, other.pre, self.symbols(), plan));
         }
-        Ok(Sandbox::new(self.engine.clone(), self.pre.clone(), plan))
+        Ok(Sandbox::new(self.engine.clone(), self.pre.clone(), self.symbols(), plan))
+    }
+
+    fn symbols(&self) -> Symbols {
+        Symbols::of(&self.bytes, self.name.clone())
     }
 
     /// Whether what was looked at and compiled is what the plan asks for.

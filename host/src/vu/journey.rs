@@ -7,6 +7,9 @@ use std::sync::mpsc::{SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use serde::{Deserialize, Serialize};
+
+use super::Detail;
 use super::log_rate::LogRate;
 use crate::metrics::{Recorder, Registry, Tags};
 use crate::redact::Redactor;
@@ -45,6 +48,11 @@ pub trait Lifecycle {
 pub trait Instance: 'static {
     /// Runs one iteration. Dropping the future interrupts it; the instance must then be dropped as well.
     fn iterate(&mut self, iteration: &Iteration) -> impl Future<Output = Outcome>;
+
+    /// More about the last iteration, which broke the instance.
+    fn detail(&mut self) -> Option<Detail> {
+        None
+    }
 }
 
 /// Where a VU sits.
@@ -226,6 +234,10 @@ impl Context {
             return;
         }
         notice.message = self.redacted(notice.message);
+        notice.detail = notice.detail.map(|detail| match self.redactor.clone() {
+            None => detail,
+            Some(redactor) => Detail::new(move || redactor.owned(detail.text())),
+        });
         if let Err(TrySendError::Full(_)) = self.notices.try_send(notice) {
             self.lost_notices.fetch_add(1, Ordering::Relaxed);
         }
@@ -250,7 +262,7 @@ impl Context {
 }
 
 /// A message for the person who runs the test.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notice {
     /// How grave.
     pub level: NoticeLevel,
@@ -262,10 +274,12 @@ pub struct Notice {
     pub message: String,
     /// Whether the host speaks of the journey (a failed iteration), rather than the journey for itself (a log line).
     pub from_host: bool,
+    /// What is shown in place of the message, where there is more to say than makes it like others.
+    pub detail: Option<Detail>,
 }
 
 /// How grave a message is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum NoticeLevel {
     /// For the journey's author.
     Debug,

@@ -3,6 +3,7 @@
 //! A [`Vu`] belongs to the task that iterates it; whoever decides about it keeps its [`Handle`]. What the VUs of a
 //! scenario share on one thread is their [`Pool`]. Everything here stays on one thread: no locks, no atomics.
 
+mod detail;
 #[cfg(test)]
 pub(crate) mod fake;
 mod handle;
@@ -16,6 +17,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
+pub use detail::Detail;
 pub use handle::{Handle, Wish};
 pub use journey::{
     Context, Control, End, Exhausted, Instance, Iteration, Journey, JourneyError, Lifecycle, Notice, NoticeLevel,
@@ -100,6 +102,7 @@ impl<W: Worker> Vu<W> {
         let (outcome, waited) = watch(instance.iterate(&iteration)).await;
         let took = begin.elapsed();
         running.finish();
+        let mut detail = None;
         let pause = match &outcome {
             Outcome::Completed | Outcome::Failed { .. } => {
                 self.broken = 0;
@@ -107,17 +110,17 @@ impl<W: Worker> Vu<W> {
             }
             // A trapped instance may hold half-finished state, so it is never reused.
             Outcome::Trapped { .. } => {
-                self.instance = None;
+                detail = self.instance.take().and_then(|mut instance| instance.detail());
                 took + self.breaks()
             }
             // It took its time already.
             Outcome::TimedOut { .. } => {
-                self.instance = None;
+                detail = self.instance.take().and_then(|mut instance| instance.detail());
                 self.breaks()
             }
         };
         let delay = turn.due.map(|due| begin.saturating_duration_since(due));
-        self.pool.record(&self.handle, &outcome, took, delay);
+        self.pool.record(&self.handle, &outcome, detail, took, delay);
         let least = self.pool.min_iteration().max(pause);
         if took < least {
             self.idle_until(begin + least).await;

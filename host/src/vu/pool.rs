@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::tally::increment;
-use super::{Context, Exhausted, Handle, JourneyError, Notice, NoticeLevel, Outcome, Seat, Tally, Worker};
+use super::{Context, Detail, Exhausted, Handle, JourneyError, Notice, NoticeLevel, Outcome, Seat, Tally, Worker};
 use crate::metrics::{Recorder, SeriesId, Tags, builtin};
 
 /// What the VUs of one scenario share on one thread.
@@ -104,11 +104,24 @@ impl<W: Worker> Pool<W> {
     pub fn notify(&self, level: NoticeLevel, handle: Option<&Handle>, message: String) {
         let vu = handle.map_or(0, |handle| self.seat.vu + handle.ordinal());
         let scenario = Arc::clone(&self.seat.scenario);
-        self.context.notify(Notice { level, scenario, vu, message, from_host: true });
+        self.context.notify(Notice { level, scenario, vu, message, from_host: true, detail: None });
+    }
+
+    /// Tells the user of an iteration that did not complete.
+    fn tell_failure(&self, handle: &Handle, message: String, detail: Option<Detail>) {
+        let (scenario, vu) = (Arc::clone(&self.seat.scenario), self.seat.vu + handle.ordinal());
+        self.context.notify(Notice { level: NoticeLevel::Error, scenario, vu, message, from_host: true, detail });
     }
 
     /// Records an iteration that ended by itself.
-    pub(super) fn record(&self, handle: &Handle, outcome: &Outcome, took: Duration, delay: Option<Duration>) {
+    pub(super) fn record(
+        &self,
+        handle: &Handle,
+        outcome: &Outcome,
+        detail: Option<Detail>,
+        took: Duration,
+        delay: Option<Duration>,
+    ) {
         let took = millis(took);
         self.recorder.add(self.series.duration, took);
         self.recorder.add(self.series.iterations, 1.0);
@@ -125,7 +138,7 @@ impl<W: Worker> Pool<W> {
             Outcome::TimedOut { message } => ("timed out", message),
         };
         increment(&self.tally.failed);
-        self.notify(NoticeLevel::Error, Some(handle), format!("iteration {what}: {message}"));
+        self.tell_failure(handle, format!("iteration {what}: {message}"), detail);
         if !matches!(outcome, Outcome::Failed { .. }) {
             self.count_trap();
         }
@@ -143,7 +156,7 @@ impl<W: Worker> Pool<W> {
         increment(&self.tally.failed);
         self.recorder.add(self.series.iterations, 1.0);
         self.recorder.add(self.series.failed, 1.0);
-        self.notify(NoticeLevel::Error, Some(handle), error.to_string());
+        self.tell_failure(handle, error.to_string(), None);
         self.count_trap();
     }
 }

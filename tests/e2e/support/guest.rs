@@ -43,6 +43,10 @@ pub enum Behaviour {
 pub struct Guest {
     options: String,
     imports: String,
+    /// More fields of the core module, which come first, and what its instance is given.
+    core: String,
+    given: String,
+    body: Option<String>,
     setup: Behaviour,
     iterate: Behaviour,
     teardown: Behaviour,
@@ -54,6 +58,9 @@ impl Guest {
         Self {
             options: options.to_owned(),
             imports: String::new(),
+            core: String::new(),
+            given: String::new(),
+            body: None,
             setup: Behaviour::Returns,
             iterate: Behaviour::Returns,
             teardown: Behaviour::Returns,
@@ -68,6 +75,24 @@ impl Guest {
     /// Adds imports, in the text format of components.
     pub fn imports(mut self, text: &str) -> Self {
         self.imports.push_str(text);
+        self
+    }
+
+    /// Adds fields to the core module, in the text format; imports of its own among them.
+    pub fn core(mut self, text: &str) -> Self {
+        self.core.push_str(text);
+        self
+    }
+
+    /// Gives the core module what it imports, in the text format of components.
+    pub fn given(mut self, text: &str) -> Self {
+        self.given.push_str(text);
+        self
+    }
+
+    /// Writes `iterate` in instructions, which leave what `(call $return)` does.
+    pub fn iterate_with(mut self, text: &str) -> Self {
+        self.body = Some(text.to_owned());
         self
     }
 
@@ -96,18 +121,20 @@ impl Guest {
 
     /// The component in the text format.
     pub fn text(&self) -> String {
-        let Self { options, imports, setup, iterate, teardown } = self;
+        let Self { options, imports, core, given, body, setup, iterate, teardown } = self;
         let mut escaped = String::new();
         for byte in options.bytes() {
             write!(escaped, "\\{byte:02x}").unwrap();
         }
-        let (setup, iterate, teardown) = (setup.body(), iterate.body(), teardown.body());
+        let iterate = body.as_deref().unwrap_or_else(|| iterate.body());
+        let (setup, teardown) = (setup.body(), teardown.body());
         let length = options.len();
         // Addresses: 16 the error's text, 32 what `options` returns, 64 results, 4096 the options, 65536 the heap.
         format!(
             r#"(component
   {imports}
   (core module $module
+    {core}
     (memory (export "memory") 2)
     (global $heap (mut i32) (i32.const 65536))
     (data (i32.const 16) "on purpose")
@@ -143,7 +170,7 @@ impl Guest {
     (func (export "iterate") (param i32 i32 i32 i32) (result i32) (call $start) {iterate})
     (func (export "teardown") (param i32 i32) (result i32) {teardown})
     (func (export "handle-summary") (param i32 i32) (result i32) (call $return)))
-  (core instance $instance (instantiate $module))
+  (core instance $instance (instantiate $module {given}))
   (alias core export $instance "memory" (core memory $memory))
   (alias core export $instance "realloc" (core func $realloc))
   (func $options (result string)

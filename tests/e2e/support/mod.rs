@@ -23,6 +23,8 @@ pub use hostile_http2::HostileHttp2;
 pub use nginx::Nginx;
 pub use phased::{Measured, Phased, Script};
 pub use plain::Plain;
+#[cfg(target_os = "linux")]
+pub use process::signal;
 pub use process::{Finished, Running, Squall, squall};
 pub use proxies::{http_proxy, socks_proxy};
 pub use scripted::{Received, Scripted};

@@ -1,5 +1,6 @@
 //! squall as a process: started with arguments, watched, and ended by its id when it hangs.
 
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io::Read;
 use std::path::Path;
@@ -31,6 +32,7 @@ pub struct Running {
     stderr: Capture,
     started: Instant,
     peak: Option<u64>,
+    children: Children,
     deadline: Duration,
     folder: tempfile::TempDir,
     command_line: String,
@@ -47,6 +49,8 @@ pub struct Finished {
     pub took: Duration,
     /// The most memory it held at once, in KiB, where the system tells.
     pub peak: Option<u64>,
+    /// The same of the processes that it started, together.
+    pub children_peak: u64,
     summary: Option<String>,
     command_line: String,
 }
@@ -93,6 +97,27 @@ fn peak_memory(id: u32) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{id}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     line.trim().strip_suffix("kB")?.trim().parse().ok()
+}
+
+/// The most memory that each process started by another has held so far, in KiB.
+#[derive(Default)]
+struct Children(BTreeMap<u32, u64>);
+
+impl Children {
+    fn look(&mut self, parent: u32) {
+        let Ok(threads) = std::fs::read_dir(format!("/proc/{parent}/task")) else { return };
+        for thread in threads.flatten() {
+            let children = std::fs::read_to_string(thread.path().join("children")).unwrap_or_default();
+            for child in children.split_whitespace().filter_map(|id| id.parse().ok()) {
+                let peak = self.0.entry(child).or_default();
+                *peak = (*peak).max(peak_memory(child).unwrap_or_default());
+            }
+        }
+    }
+
+    fn peak(&self) -> u64 {
+        self.0.values().sum()
+    }
 }
 
 impl Squall {
@@ -202,6 +227,7 @@ impl Squall {
             stderr,
             started,
             peak: None,
+            children: Children::default(),
             deadline: self.deadline,
             folder: self.folder,
             command_line,
@@ -258,6 +284,7 @@ impl Running {
             stderr: self.stderr.end(),
             took,
             peak: self.peak,
+            children_peak: self.children.peak(),
             summary,
             command_line: self.command_line,
         };
@@ -272,6 +299,7 @@ impl Running {
                 return Some(status);
             }
             self.peak = self.peak.max(peak_memory(self.id()));
+            self.children.look(self.id());
             thread::sleep(Duration::from_millis(5));
         }
         let _ = self.child.kill();

@@ -7,6 +7,22 @@ pub const MAY_USE: &[(&str, &[&str])] = &[
         "run",
         &["scheduler", "vu", "collector", "output", "plan", "platform", "redact", "verdict", "aggregate", "metrics"],
     ),
+    (
+        "isolate",
+        &[
+            "run",
+            "sandbox",
+            "protocol",
+            "collector",
+            "output",
+            "plan",
+            "platform",
+            "verdict",
+            "aggregate",
+            "metrics",
+            "vu",
+        ],
+    ),
     ("scheduler", &["plan", "vu", "metrics", "platform"]),
     ("scheduler::pacer", &["plan", "platform"]),
     ("scheduler::executor", &["plan", "vu", "metrics"]),
@@ -39,6 +55,8 @@ pub const ROOTS: &[&str] = &["lib.rs", "main.rs"];
 pub const HOMES: &[(&str, &[&str])] = &[
     ("wasmtime", &["sandbox", "capability", "wit"]),
     ("wasmtime_wasi", &["sandbox", "capability", "wit"]),
+    ("addr2line", &["sandbox"]),
+    ("rustc_demangle", &["sandbox"]),
     ("hyper", &["protocol"]),
     ("httparse", &["protocol"]),
     ("rustls", &["protocol"]),
@@ -67,7 +85,10 @@ pub const HOMES: &[(&str, &[&str])] = &[
     ("anyhow", &["cli"]),
     ("toml", &["config"]),
     ("hdrhistogram", &["aggregate"]),
-    ("libc", &["sandbox"]),
+    ("libc", &["sandbox", "platform"]),
+    ("landlock", &["platform"]),
+    ("seccompiler", &["platform"]),
+    ("rmp_serde", &["isolate"]),
     ("rustix", &["platform", "sandbox"]),
 ];
 

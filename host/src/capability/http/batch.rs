@@ -11,8 +11,11 @@ use super::sender::{Asked, Sender};
 use crate::protocol::http::{Error, Target};
 
 /// Sends several requests at once, so many in all and so many to one host, and returns the answers in order.
-pub(super) async fn batch(sender: &Sender<'_>, requests: &[Asked<'_>]) -> Vec<Result<Answer, Error>> {
+///
+/// No more than `most` are in flight, whatever the run's settings say: the others wait for their turn.
+pub(super) async fn batch(sender: &Sender<'_>, requests: &[Asked<'_>], most: u32) -> Vec<Result<Answer, Error>> {
     let limits = &sender.run.http;
+    let at_once = limits.batch.min(most).max(1) as usize;
     let host_of = |asked: &Asked<'_>| sender.client.shared().target(&asked.request.url).ok();
     let mut waiting: VecDeque<(usize, Option<Arc<Target>>)> = requests.iter().map(host_of).enumerate().collect();
     let mut in_flight: Vec<Option<Arc<Target>>> = Vec::new();
@@ -23,7 +26,7 @@ pub(super) async fn batch(sender: &Sender<'_>, requests: &[Asked<'_>]) -> Vec<Re
         _ => false,
     };
     loop {
-        while running.len() < limits.batch.max(1) as usize {
+        while running.len() < at_once {
             let free = |target: &Option<Arc<Target>>| {
                 let to_host = in_flight.iter().filter(|other| same_host(target, other)).count();
                 limits.batch_per_host == 0 || to_host < limits.batch_per_host as usize

@@ -138,8 +138,9 @@ impl Host {
 
     async fn several(&mut self, asked: &[Asked<'_>]) -> Vec<Result<http::Response, http::Error>> {
         self.called();
+        let most = self.run.limits.requests_in_flight.saturating_sub(self.streams.running());
         let sender = self.sender();
-        let (answers, waited) = watch(pin!(batch(&sender, asked))).await;
+        let (answers, waited) = watch(pin!(batch(&sender, asked, most))).await;
         self.activity.waited |= waited;
         self.failures.begin_call();
         let answers = answers.into_iter().zip(asked).enumerate();

@@ -8,11 +8,15 @@ use rand_xoshiro::rand_core::Rng as _;
 
 use super::super::random::Random;
 use super::filled::Filled;
+use super::sender::check_size;
 use crate::protocol::http::{Body, Coding, Error, Header, Part, boundary, encode, multipart};
 use crate::wit::http;
 
 /// Keeps the random numbers of boundaries apart from those of others.
 const SALT: u64 = 0x626f_756e_6461_7279;
+
+/// How many codings a body may have, one after the other.
+const MOST_CODINGS: usize = 4;
 
 /// Files granted to the run, by name.
 type Files = BTreeMap<String, Arc<[u8]>>;
@@ -39,7 +43,11 @@ impl<'a> Payload<'a> {
         filled: Option<&'a Filled<'_>>,
         files: &'a Files,
         random: &Random,
+        most: u64,
     ) -> Result<Self, Error> {
+        if options.compression.len() > MOST_CODINGS {
+            return Err(Error::InvalidRequest(format!("a body may have {MOST_CODINGS} codings and no more")));
+        }
         let mut content_type = None;
         let body = filled.and_then(|filled| filled.body.as_deref()).or(request.body.as_deref());
         let payload = filled.and_then(|filled| filled.payload.as_ref()).or(options.body.as_ref());
@@ -56,6 +64,8 @@ impl<'a> Payload<'a> {
         };
         let mut content_encoding = None;
         if let Some(plain) = pieces.as_mut().filter(|_| !options.compression.is_empty()) {
+            // A file may be in many parts of a form, and costs nothing until it is encoded.
+            check_size(plain.iter().map(|piece| piece.len() as u64).sum(), most)?;
             let codings: Vec<Coding> = options.compression.iter().map(|&coding| coding_of(coding)).collect();
             content_encoding = Some(codings.iter().map(|coding| coding.name()).collect::<Vec<_>>().join(", "));
             *plain = vec![Cow::Owned(encode(&codings, Body::Pieces(plain)).await?)];

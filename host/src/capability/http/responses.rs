@@ -6,6 +6,9 @@ use std::sync::Arc;
 use crate::protocol::http::{Error, Peer, Response, Target, Timings};
 use crate::wit::http;
 
+/// Bytes that are kept of an answer beside its head, its body and its URL.
+const EACH: usize = size_of::<(u32, Answer)>();
+
 /// The answers of one iteration, by id.
 #[derive(Debug, Default)]
 pub(in super::super) struct Responses {
@@ -25,6 +28,13 @@ pub(in super::super) struct Answer {
     pub(super) target: Arc<Target>,
 }
 
+impl Answer {
+    /// What keeping it costs: answers without a body are not for nothing, and their URLs may be long.
+    fn size(&self) -> u64 {
+        (self.response.size() + self.target.url().len() + EACH) as u64
+    }
+}
+
 impl Responses {
     /// Frees all answers and returns the last one's buffer.
     pub(in super::super) fn clear(&mut self) -> Option<Response> {
@@ -35,7 +45,7 @@ impl Responses {
     }
 
     pub(super) fn keep(&mut self, answer: Answer, limit: u64) -> Result<u32, Error> {
-        let size = answer.response.size() as u64;
+        let size = answer.size();
         if self.bytes + size > limit {
             return Err(Error::TooLarge(limit));
         }
@@ -71,7 +81,7 @@ impl Responses {
         if let Ok(at) = self.kept.binary_search_by_key(&id, |&(id, _)| id)
             && let Some((_, answer)) = self.kept.remove(at)
         {
-            self.bytes -= answer.response.size() as u64;
+            self.bytes -= answer.size();
         }
     }
 }

@@ -68,7 +68,8 @@ impl Sender<'_> {
         let filled = filled.as_deref();
         let payload = match asked.options {
             Some(options) if Payload::is_asked(options) => {
-                let payload = apart(|| Payload::new(request, options, filled, &self.run.files, self.random));
+                let (files, most) = (&self.run.files, self.run.limits.request_bytes);
+                let payload = apart(|| Payload::new(request, options, filled, files, self.random, most));
                 Some(Box::new(SendWrapper::new(payload).await.map_err(refuse)?))
             }
             _ => None,
@@ -186,8 +187,12 @@ impl Sender<'_> {
         };
         let session = Session::new(asked.options, filled, self.jars)?;
         let given = filled.and_then(|filled| filled.headers.as_ref()).unwrap_or(&request.headers);
-        let mut headers: Vec<_> =
-            given.iter().map(|header| Header { name: &header.name, value: &header.value }).collect();
+        let mut size = request.method.len() + request.url.len();
+        let header = |header: &'a http::Pair| {
+            size += header.name.len() + header.value.len();
+            Header { name: &header.name, value: &header.value }
+        };
+        let mut headers: Vec<_> = given.iter().map(header).collect();
         let body = match payload {
             Some(payload) => {
                 payload.add_to(&mut headers)?;
@@ -195,6 +200,7 @@ impl Sender<'_> {
             }
             None => filled.and_then(|filled| filled.body.as_deref()).or(request.body.as_deref()).map(Body::Whole),
         };
+        check_size((size + body.map_or(0, Body::length)) as u64, self.run.limits.request_bytes)?;
         let hop = Hop { method: &request.method, headers, body, target, session };
         Ok((hop, Instant::now() + timeout))
     }
@@ -258,6 +264,15 @@ impl Sender<'_> {
     fn log(&self, level: Level, message: String) {
         self.run.sink.log(self.identity.vu, &self.identity.scenario, level, message);
     }
+}
+
+/// Refuses a request that is larger than it may be.
+pub(super) fn check_size(bytes: u64, limit: u64) -> Result<(), Error> {
+    if bytes <= limit {
+        return Ok(());
+    }
+    let message = format!("the request has {bytes} bytes, and the limit is {limit} (`limits.requestBytes`)");
+    Err(Error::InvalidRequest(message))
 }
 
 impl Asked<'_> {

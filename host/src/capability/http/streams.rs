@@ -13,13 +13,13 @@ use super::super::local::Label;
 use super::super::secret::Secrets;
 use super::filled::Filled;
 use super::responses::Answer;
-use super::sender::{Asked, LONGEST_TIMEOUT, Sender};
+use super::sender::{Asked, LONGEST_TIMEOUT, Sender, check_size};
 use super::watch;
 use crate::protocol::http::{Body, Client, Error, Exchange, Request, Streaming, Target, Upload};
 use crate::wit::{http, streams};
 
 /// Streams and uploads that a VU may have open.
-const MOST: usize = 100;
+const MOST: u32 = 100;
 
 /// What is open. A VU without streams has none of it.
 #[derive(Debug, Default)]
@@ -61,6 +61,8 @@ struct Uploading {
     jar: u32,
     throws: bool,
     deadline: Option<Instant>,
+    /// Bytes of the body that were given.
+    given: u64,
 }
 
 /// An answer that is being opened.
@@ -117,8 +119,8 @@ impl streams::Host for Host {
         self.called();
         let (begun, mut opened) = (Instant::now(), Opened::default());
         let asked = Asked { request: &request, options: Some(&options) };
-        let answer = if self.streams.is_full() {
-            Err(self.sender().refuse(&request, &request.method, full()))
+        let answer = if let Err(full) = self.check_room() {
+            Err(self.sender().refuse(&request, &request.method, full))
         } else {
             let sender = self.sender();
             let (answer, waited) = watch(pin!(sender.open(asked, &mut opened))).await;
@@ -195,8 +197,8 @@ impl streams::Host for Host {
     ) -> Result<u32, http::Error> {
         self.called();
         let asked = Asked { request: &request, options: Some(&options) };
-        let started = if self.streams.is_full() {
-            Err(self.sender().refuse(&request, &request.method, full()))
+        let started = if let Err(full) = self.check_room() {
+            Err(self.sender().refuse(&request, &request.method, full))
         } else {
             let sender = self.sender();
             let (started, waited) = watch(pin!(sender.start(asked, length))).await;
@@ -209,7 +211,7 @@ impl streams::Host for Host {
         match started {
             Ok(((upload, target, jar, begun), id)) => {
                 let deadline = deadline(begun, &request);
-                let uploading = Uploading { upload, request, target, jar, throws, deadline };
+                let uploading = Uploading { upload, request, target, jar, throws, deadline, given: 0 };
                 self.streams.open().uploads.insert(id, uploading);
                 Ok(id)
             }
@@ -224,7 +226,10 @@ impl streams::Host for Host {
         self.called();
         let Some(uploading) = self.streams.open().uploads.get_mut(&upload) else { return Err(no_upload(upload)) };
         let deadline = uploading.deadline.unwrap_or_else(|| Instant::now() + self.run.http.timeout);
-        let written = if self.run.secrets.is_some() && Secrets::is_named(&bytes) {
+        uploading.given += bytes.len() as u64;
+        let written = if let Err(larger) = check_size(uploading.given, self.run.limits.request_bytes) {
+            Err(larger)
+        } else if self.run.secrets.is_some() && Secrets::is_named(&bytes) {
             // Its length may be announced, and its pieces may cut a name in two.
             let message = "a body that is sent piece by piece cannot name a secret: a whole body or a header can";
             Err(Error::InvalidRequest(message.to_owned()))
@@ -246,7 +251,7 @@ impl streams::Host for Host {
     async fn finish(&mut self, upload: u32) -> Result<http::Response, http::Error> {
         self.called();
         let Some(uploading) = self.streams.open().uploads.remove(&upload) else { return Err(no_upload(upload)) };
-        let Uploading { upload, request, target, jar, throws, deadline } = uploading;
+        let Uploading { upload, request, target, jar, throws, deadline, .. } = uploading;
         let deadline = deadline.unwrap_or_else(|| Instant::now() + self.run.http.timeout);
         let sender = self.sender();
         let (answer, waited) = watch(pin!(sender.finish(upload, &request, &target, jar, deadline))).await;
@@ -279,6 +284,7 @@ impl Sender<'_> {
             let message = "the body of an upload is what is written to it: it has no other, and no compression";
             return Err(refuse(Error::InvalidRequest(message.to_owned())));
         }
+        check_size(length.map_or(0, u64::from), self.run.limits.request_bytes).map_err(refuse)?;
         hop.body = Some(Body::Later(length.map(u64::from)));
         let own = hop.own(self.jars);
         let all = own.as_ref().map(|own| hop.with_own(own));
@@ -354,6 +360,16 @@ impl Host {
         self.local.add_request(&label, &uploading.upload.exchange(error.clone()));
     }
 
+    /// Refuses one more than may be under way.
+    fn check_room(&self) -> Result<(), Error> {
+        let most = self.run.limits.requests_in_flight.min(MOST);
+        if self.streams.running() < most {
+            return Ok(());
+        }
+        let limit = if most < MOST { " (`limits.requestsInFlight`)" } else { "" };
+        Err(Error::InvalidRequest(format!("{most} streams and uploads are open, and no more may be{limit}")))
+    }
+
     /// Ends what an iteration has left open.
     pub(in super::super) fn end_streams(&mut self) {
         let Some(open) = &self.streams.0 else { return };
@@ -373,10 +389,11 @@ impl Streams {
         self.0.get_or_insert_default()
     }
 
-    fn is_full(&self) -> bool {
-        self.0.as_ref().is_some_and(|open| {
+    /// Streams and uploads that are under way.
+    pub(super) fn running(&self) -> u32 {
+        self.0.as_ref().map_or(0, |open| {
             let running = open.answers.values().filter(|live| matches!(live, Live::Running(_))).count();
-            running + open.uploads.len() >= MOST
+            u32::try_from(running + open.uploads.len()).unwrap_or(u32::MAX)
         })
     }
 }
@@ -384,10 +401,6 @@ impl Streams {
 /// When a stream ends that has a timeout of its own, which was checked when it began.
 fn deadline(begun: Instant, request: &http::Request) -> Option<Instant> {
     request.timeout.map(|timeout| begun + Duration::from_secs_f64(timeout.min(LONGEST_TIMEOUT) / 1e3))
-}
-
-fn full() -> Error {
-    Error::InvalidRequest(format!("{MOST} streams and uploads are open, and no more may be"))
 }
 
 fn no_upload(id: u32) -> http::Error {

@@ -7,14 +7,15 @@ use std::cell::RefCell;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use send_wrapper::SendWrapper;
 
 use super::alarm::Alarm;
 use super::apart;
 use super::h1::Decoder;
-use super::pool::{Idle, Pool, Turn};
+use super::places::{Place, Places};
+use super::pool::{GivenUp, Idle, Pool, Turn};
 use super::shared::Shared;
 use super::stream::Stream;
 use super::{Error, Exchange, IdentityError, Peer, Progress, Protocol, Request, Response, Target, h1, h2, tls};
@@ -22,6 +23,9 @@ use crate::plan::http::{Connections, Version};
 
 /// A response buffer up to this size serves the VU's next exchange.
 const KEPT_BUFFER: usize = 4 << 10;
+/// How often, and after how long, a VU looks whether a connection of HTTP/2 that it gave up is gone.
+const LOOKS: u32 = 40;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(5);
 
 /// Whose client it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +43,7 @@ pub struct Client {
     shared: SendWrapper<Rc<Shared>>,
     // A VU lives on one thread; the wrappers exist because wasmtime wants a store's data to be `Send`.
     connections: SendWrapper<Held>,
+    places: Arc<Places>,
     spare: SendWrapper<RefCell<Vec<u8>>>,
     alarm: Alarm,
     tls: tls::Own,
@@ -73,6 +78,7 @@ impl Client {
             owner,
             shared: SendWrapper::new(Rc::clone(shared)),
             connections: SendWrapper::new(held),
+            places: Arc::new(shared.places()),
             spare: SendWrapper::new(RefCell::default()),
             alarm: Alarm::default(),
             tls: tls::Own::default(),
@@ -200,6 +206,10 @@ impl Client {
     /// Connects to a target, shakes hands, and finds out which HTTP is spoken there: HTTP/2 only where
     /// [`may_multiplex`](Self::may_multiplex) says so.
     async fn open(&self, target: &Arc<Target>, progress: &mut Progress) -> Result<Idle, Error> {
+        let place = match self.places.take() {
+            Ok(place) => place,
+            Err(_) => apart(|| self.make_place()).await?,
+        };
         let dialled = self.shared.dialler().dial(&target.destination(), self.owner.vu, progress).await?;
         let only_http2 = self.shared.settings().version == Version::Http2;
         let mut peer = Peer { remote: dialled.remote, ..Peer::default() };
@@ -218,8 +228,26 @@ impl Client {
             }
             Stream::Plain(dialled.socket)
         };
-        let http = h1::Connection::new(stream, dialled.via);
+        let http = h1::Connection::new(stream, dialled.via, place);
         Ok(Idle { target: Arc::clone(target), peer, since: Instant::now(), http })
+    }
+
+    /// Takes a place where there is none, by giving up connections that lie idle.
+    async fn make_place(&self) -> Result<Place, Error> {
+        let mut looks = 0;
+        loop {
+            let full = match self.places.take() {
+                Ok(place) => return Ok(place),
+                Err(full) => full,
+            };
+            match self.pool().give_up_idle() {
+                Some(GivenUp::Closed) => continue,
+                Some(GivenUp::Closing) => looks = LOOKS,
+                None if looks == 0 => return Err(full),
+                None => looks -= 1,
+            }
+            tokio::time::sleep(BETWEEN_LOOKS).await;
+        }
     }
 
     /// Sends a request where HTTP/2 may be spoken.
@@ -270,7 +298,10 @@ impl Client {
             let (settings, peer) = (self.shared.settings(), opened.peer);
             Ok(match peer.protocol {
                 Protocol::Http1 => Err(opened),
-                Protocol::Http2 => Ok(h2::Connection::open(opened.http.into_stream(), settings, peer).await?),
+                Protocol::Http2 => {
+                    let (stream, place) = opened.http.into_parts();
+                    Ok(h2::Connection::open(stream, place, settings, peer).await?)
+                }
             })
         };
         match (opened.await, opening) {

@@ -23,6 +23,14 @@ pub enum Error {
     /// The connection was refused.
     #[error("connection refused")]
     Refused,
+    /// There are as many connections as there may be.
+    #[error("too many connections: limit {limit} (`{key}`)")]
+    TooManyConnections {
+        /// How many there may be.
+        limit: u32,
+        /// Which limit it is.
+        key: &'static str,
+    },
     /// No connection could be opened for another reason.
     #[error("dial failed: {0}")]
     Dial(String),
@@ -94,7 +102,7 @@ impl Error {
             Self::NotAllowed(_) | Self::Denied(_) => 1111,
             Self::Proxy(_) => 1200,
             Self::BrokenPipe => 1201,
-            Self::Dial(_) => 1210,
+            Self::Dial(_) | Self::TooManyConnections { .. } => 1210,
             Self::DialTimeout => 1211,
             Self::Refused => 1212,
             Self::Reset => 1220,

@@ -45,6 +45,15 @@ struct Flight {
     error: RefCell<Option<Error>>,
 }
 
+/// What became of a connection that was given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum GivenUp {
+    /// It is closed.
+    Closed,
+    /// It says goodbye first, as those of HTTP/2 do.
+    Closing,
+}
+
 /// What the next one who needs a connection does.
 #[derive(Debug)]
 pub(super) enum Turn<'a> {
@@ -92,6 +101,22 @@ impl Pool {
                 return Some(connection);
             }
         }
+    }
+
+    /// Gives up what has been idle for longest, so that another connection may take its place.
+    pub(super) fn give_up_idle(&self) -> Option<GivenUp> {
+        let (idle, origins) = (&mut *self.idle.borrow_mut(), &mut *self.origins.borrow_mut());
+        let oldest = idle.iter().enumerate().min_by_key(|(_, connection)| connection.since).map(|(at, _)| at);
+        if let Some(at) = oldest {
+            idle.remove(at);
+            return Some(GivenUp::Closed);
+        }
+        let all = origins.iter().enumerate().flat_map(|(origin, of)| {
+            of.connections.iter().enumerate().filter_map(move |(at, one)| Some((one.idle_since()?, origin, at)))
+        });
+        let (_, origin, at) = all.min()?;
+        origins[origin].connections.remove(at);
+        Some(GivenUp::Closing)
     }
 
     /// Waits for a stream to an origin, or for being the one who opens a connection. `may_grow` says whether another one

@@ -77,6 +77,14 @@ impl<'a> Body<'a> {
 /// Headers that decide how a message is framed or routed; they belong to the client.
 const RESERVED: &[&str] = &["host", "content-length", "connection", "transfer-encoding", "upgrade", "te", "trailer"];
 
+/// The most headers of a request.
+const MOST_HEADERS: usize = 1000;
+/// The longest head of a request, in bytes: as long as that of an answer may be.
+const LONGEST_HEAD: usize = 256 << 10;
+
+/// How many characters are shown of what cannot be sent.
+const SHOWN: usize = 100;
+
 impl Request<'_> {
     /// Whether the method may be sent again when a reused connection turned out to be closed (RFC 9110, 9.2.2).
     pub(super) fn is_idempotent(&self) -> bool {
@@ -93,7 +101,8 @@ impl Request<'_> {
     /// Appends the request line and the headers in HTTP/1.1 form (RFC 9112), to a proxy with the whole URL (RFC 9112,
     /// 3.2.2).
     pub(super) fn write(&self, settings: &Http, via: Option<&Via>, out: &mut Vec<u8>) -> Result<(), Error> {
-        self.check_method()?;
+        self.check_line()?;
+        let begun = out.len();
         let (path, authority) = (self.target.path_and_query().as_bytes(), self.target.authority().as_bytes());
         match via {
             None => put(out, &[self.method.as_bytes(), b" ", path, b" HTTP/1.1\r\nhost: "]),
@@ -108,6 +117,7 @@ impl Request<'_> {
         put(out, &[authority, b"\r\n"]);
         let mut has_agent = settings.user_agent.is_empty();
         for header in self.headers {
+            check_length(out.len() - begun + header.name.len() + header.value.len())?;
             check(header)?;
             has_agent |= header.name.eq_ignore_ascii_case("user-agent");
             put(out, &[header.name.as_bytes(), b": ", header.value.as_bytes(), b"\r\n"]);
@@ -140,16 +150,37 @@ impl Request<'_> {
 
     /// Refuses what could not be sent as it is, or would make another request of it.
     pub(super) fn check(&self) -> Result<(), Error> {
-        self.check_method()?;
-        self.headers.iter().try_for_each(check)
+        self.check_line()?;
+        let mut length = self.method.len() + self.target.path_and_query().len();
+        self.headers.iter().try_for_each(|header| {
+            length += header.name.len() + header.value.len();
+            check_length(length)?;
+            check(header)
+        })
+    }
+
+    /// What there is to check before the headers, so that nothing grows with what is refused.
+    fn check_line(&self) -> Result<(), Error> {
+        if self.headers.len() > MOST_HEADERS {
+            return Err(Error::InvalidRequest(format!("it has more than {MOST_HEADERS} headers")));
+        }
+        check_length(self.method.len() + self.target.path_and_query().len())?;
+        self.check_method()
     }
 
     fn check_method(&self) -> Result<(), Error> {
         if is_token(self.method) {
             return Ok(());
         }
-        Err(Error::InvalidRequest(format!("`{}` is not a method", self.method.escape_debug())))
+        Err(Error::InvalidRequest(format!("`{}` is not a method", shown(self.method))))
     }
+}
+
+fn check_length(head: usize) -> Result<(), Error> {
+    if head <= LONGEST_HEAD {
+        return Ok(());
+    }
+    Err(Error::InvalidRequest(format!("its line and headers have more than {LONGEST_HEAD} bytes")))
 }
 
 fn put(out: &mut Vec<u8>, parts: &[&[u8]]) {
@@ -172,7 +203,7 @@ fn decimal(mut number: usize, digits: &mut [u8; 20]) -> &[u8] {
 
 fn check(header: &Header<'_>) -> Result<(), Error> {
     if !is_token(header.name) {
-        return Err(Error::InvalidRequest(format!("`{}` is not a header name", header.name.escape_debug())));
+        return Err(Error::InvalidRequest(format!("`{}` is not a header name", shown(header.name))));
     }
     if RESERVED.iter().any(|name| header.name.eq_ignore_ascii_case(name)) {
         return Err(Error::InvalidRequest(format!("header `{}` is set by squall and cannot be given", header.name)));
@@ -183,6 +214,11 @@ fn check(header: &Header<'_>) -> Result<(), Error> {
         return Err(Error::InvalidRequest(format!("header `{}` has a line break or a NUL in its value", header.name)));
     }
     Ok(())
+}
+
+/// The beginning of what cannot be sent: enough to find it by.
+fn shown(text: &str) -> String {
+    text.chars().take(SHOWN).flat_map(char::escape_debug).collect()
 }
 
 /// A token of RFC 9110, 5.6.2.
@@ -234,10 +270,69 @@ mod tests {
 
     #[test]
     fn what_could_smuggle_a_request_is_refused() {
-        for (name, value) in [("a\r\nb", "c"), ("a", "b\r\nc: d"), ("content-length", "3"), ("Host", "x"), ("", "x")] {
+        let framing = ["content-length", "Content-Length", "transfer-encoding", "Host", "TE", "trailer", "upgrade"];
+        let smuggled = [
+            ("a\r\nb", "c"),
+            ("a", "b\r\nc: d"),
+            ("a", "b\nc: d"),
+            ("a", "b\r"),
+            ("a", "b\0c"),
+            ("a\0", "b"),
+            ("a ", "b"),
+            (" a", "b"),
+            ("a:", "b"),
+            (":authority", "b"),
+            ("content-length ", "3"),
+            ("", "x"),
+            ("ä", "x"),
+        ];
+        for (name, value) in framing.map(|name| (name, "3")).into_iter().chain(smuggled) {
             let error = written("GET", &[Header { name, value }], None).unwrap_err();
             assert!(matches!(error, Error::InvalidRequest(_)), "{name:?}: {error}");
         }
-        assert!(written("GET /\r\n", &[], None).is_err());
+        for method in ["GET /\r\n", "GET /x HTTP/1.1\r\na: b", "GE T", "GET\0", "", "G\u{201c}T"] {
+            assert!(matches!(written(method, &[], None), Err(Error::InvalidRequest(_))), "{method:?}");
+        }
+    }
+
+    #[test]
+    fn no_url_writes_more_than_its_own_line() {
+        let odd: String = (0..=0x9f).filter_map(char::from_u32).chain("\u{2028}\u{ffff}ä🦀 \\".chars()).collect();
+        for place in
+            ["http://a.test/{}", "http://a.test/?{}", "http://a.test/#{}", "http://{}@a.test/", "http://a.test{}"]
+        {
+            for odd in odd.chars().map(String::from).chain([odd.clone(), "\r\nx: y\r\n\r\nGET /2 HTTP/1.1".to_owned()])
+            {
+                let Ok(target) = Target::parse(&place.replace("{}", &odd)) else { continue };
+                let request = Request { method: "GET", target: &target, headers: &[], body: None, keep_body: true };
+                let head = String::from_utf8(request.head(&settings()).unwrap()).unwrap();
+                let lines: Vec<&str> = head.split("\r\n").collect();
+                assert_eq!((lines.len(), lines[0].split(' ').count()), (5, 3), "{head:?}");
+                let is_plain = |line: &str| line.bytes().all(|byte| (0x20..0x7f).contains(&byte));
+                assert!(lines.iter().all(|line| is_plain(line)), "{head:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_head_that_is_too_large_is_refused_before_anything_grows() {
+        let long = "x".repeat(1 << 20);
+        let many = vec![Header { name: "a", value: "" }; 1001];
+        let heavy = vec![Header { name: "a", value: &long[..1000] }; 300];
+        for headers in [&[Header { name: "a", value: &long }][..], &[Header { name: &long, value: "" }], &many, &heavy]
+        {
+            let target = Target::parse("http://a.test/").unwrap();
+            let request = Request { method: "GET", target: &target, headers, body: None, keep_body: true };
+            let mut out = Vec::new();
+            assert!(matches!(request.write(&settings(), None, &mut out), Err(Error::InvalidRequest(_))));
+            assert!(out.capacity() <= 512 << 10, "{}", out.capacity());
+            let error = request.check().unwrap_err().to_string();
+            assert!(error.len() < 200, "{error}");
+        }
+        assert!(written("GET", &many[1..], None).is_ok());
+        assert!(written(&long, &[], None).is_err());
+        assert!(
+            matches!(Target::parse(&format!("http://a.test/{long}")), Err(Error::InvalidUrl(text)) if text.len() < 100)
+        );
     }
 }

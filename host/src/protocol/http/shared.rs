@@ -8,6 +8,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use send_wrapper::SendWrapper;
 
 use super::dial::Dialler;
+use super::places::{Places, RunPlaces};
 use super::pool::{Groups, Pool};
 use super::tls::{self, Tls};
 use super::{Error, Target};
@@ -16,6 +17,8 @@ use crate::protocol::door::Door;
 
 /// How many parsed URLs a worker keeps. Journeys ask for the same few again and again.
 const KEPT_TARGETS: usize = 1024;
+/// Longer ones are taken apart each time.
+const LONGEST_KEPT: usize = 8 << 10;
 
 /// What all clients of a worker thread share.
 #[derive(Debug)]
@@ -23,6 +26,9 @@ pub struct Shared {
     settings: Arc<Http>,
     tls: Tls,
     dialler: Dialler,
+    /// How many connections a VU may have open, and all VUs of the run.
+    connections: u32,
+    run_places: Arc<RunPlaces>,
     targets: SendWrapper<RefCell<FxHashMap<Box<str>, Arc<Target>>>>,
     groups: SendWrapper<RefCell<Groups>>,
     /// Where TLS did not agree on HTTP/2 when it was last asked.
@@ -39,10 +45,23 @@ impl Shared {
             settings,
             tls,
             dialler,
+            connections: u32::MAX,
+            run_places: Arc::default(),
             targets: SendWrapper::new(RefCell::default()),
             groups: SendWrapper::new(RefCell::default()),
             http1: SendWrapper::new(RefCell::default()),
         }
+    }
+
+    /// Reads the system's roots now, for a process that will not be able to later.
+    pub fn read_system_roots() {
+        tls::read_system_roots();
+    }
+
+    /// Lets each VU have so many connections open, and all VUs of the run so many as it has places.
+    #[must_use]
+    pub fn with_places(self, connections: u32, run_places: Arc<RunPlaces>) -> Self {
+        Self { connections, run_places, ..self }
     }
 
     /// Finds what is wrong with the settings, before anything depends on them.
@@ -56,6 +75,9 @@ impl Shared {
             return Ok(Arc::clone(target));
         }
         let target = Arc::new(Target::parse(url)?);
+        if url.len() > LONGEST_KEPT {
+            return Ok(target);
+        }
         let mut targets = self.targets.borrow_mut();
         if targets.len() >= KEPT_TARGETS {
             // A journey with ever new URLs gains nothing from keeping them.
@@ -73,6 +95,11 @@ impl Shared {
 
     pub(super) fn tls(&self) -> &Tls {
         &self.tls
+    }
+
+    /// The places of a VU's connections.
+    pub(super) fn places(&self) -> Places {
+        Places::new(self.connections, Arc::clone(&self.run_places))
     }
 
     pub(super) fn dialler(&self) -> &Dialler {

@@ -9,6 +9,9 @@ use url::Url;
 use super::Error;
 use crate::plan::{Destination, Scheme};
 
+/// The longest URL, in bytes. Servers take a few thousand.
+const LONGEST: usize = 64 << 10;
+
 /// Where a request goes.
 #[derive(Debug, Clone)]
 pub struct Target {
@@ -26,6 +29,9 @@ pub struct Target {
 impl Target {
     /// Takes an absolute `http:` or `https:` URL apart, by the WHATWG rules.
     pub fn parse(text: &str) -> Result<Self, Error> {
+        if text.len() > LONGEST {
+            return Err(Error::InvalidUrl(format!("it has {} bytes, and the limit is {LONGEST}", text.len())));
+        }
         let wrong = |error| Error::InvalidUrl(format!("`{}`: {error}", shown(text)));
         Url::parse(text).map_err(wrong).and_then(Self::of)
     }

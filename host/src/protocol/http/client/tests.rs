@@ -11,6 +11,7 @@ use tokio::task::{LocalSet, spawn_local};
 use super::*;
 use crate::plan::Http;
 use crate::protocol::door::Door;
+use crate::protocol::http::RunPlaces;
 
 /// Starts a server whose connections answer so many requests each and close on the next; returns its URL and counts its
 /// connections.
@@ -56,6 +57,53 @@ async fn vus_that_share_take_the_idle_connections_of_each_other() {
                 assert!(send(client, "GET", &url).await.result.is_ok());
             }
             assert_eq!(connections.get(), expected, "{policy:?}");
+        }
+    };
+    LocalSet::new().run_until(test).await;
+}
+
+#[tokio::test]
+async fn connections_are_counted_for_the_vu_and_for_the_run_and_idle_ones_make_room() {
+    let test = async {
+        let mut urls = Vec::new();
+        for _ in 0..4 {
+            urls.push(serve(100).await.0);
+        }
+        let run = Arc::new(RunPlaces::new(Some(3)));
+        let shared = Shared::new(Arc::new(Http::default()), Door::default()).with_places(2, run);
+        let (shared, connections) = (Rc::new(shared), Connections::PerVu);
+        let [one, other, third] = [1, 2, 3].map(|vu| Client::new(&shared, Owner { vu, connections }, "test"));
+        for url in urls.iter().chain(&urls) {
+            assert!(send(&one, "GET", url).await.result.is_ok(), "an idle one makes room");
+        }
+        let at_once = urls.iter().map(|url| send(&one, "GET", url));
+        let mut refused: Vec<Error> =
+            futures_util::future::join_all(at_once).await.into_iter().filter_map(|sent| sent.result.err()).collect();
+        assert!((1..=2).contains(&refused.len()), "{refused:?}");
+        let expected = Error::TooManyConnections { limit: 2, key: "limits.connections" };
+        assert_eq!((refused.pop(), expected.code()), (Some(expected), 1210));
+        assert!(send(&other, "GET", &urls[0]).await.result.is_ok());
+        let full = send(&third, "GET", &urls[0]).await.result.unwrap_err();
+        assert_eq!(full.to_string(), "too many connections: limit 3 (`limits.runConnections`)");
+        let nowhere = send(&other, "GET", "http://127.0.0.1:1/").await.result.unwrap_err();
+        assert_eq!(nowhere, Error::Refused, "one that could not be opened gives its place back");
+        drop(one);
+        for url in &urls {
+            assert!(send(&third, "GET", url).await.result.is_ok());
+        }
+    };
+    LocalSet::new().run_until(test).await;
+}
+
+#[tokio::test]
+async fn connections_of_one_request_each_are_given_back() {
+    let test = async {
+        let (url, _) = serve(1).await;
+        let shared = Shared::new(Arc::new(Http::default()), Door::default()).with_places(1, Arc::default());
+        let owner = Owner { vu: 1, connections: Connections::PerRequest };
+        let client = Client::new(&Rc::new(shared), owner, "test");
+        for _ in 0..20 {
+            assert!(send(&client, "GET", &url).await.result.is_ok());
         }
     };
     LocalSet::new().run_until(test).await;

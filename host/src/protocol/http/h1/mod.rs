@@ -19,6 +19,7 @@ use tokio::time::{Sleep, sleep};
 pub(super) use decode::{Decoder, MAX_HEADERS};
 
 use super::dial::Via;
+use super::places::Place;
 use super::stream::Stream;
 use super::{Error, Progress, Request};
 use crate::plan::Http;
@@ -48,18 +49,19 @@ const EARLY: usize = 64 << 20;
 pub(super) struct Connection {
     stream: Stream,
     via: Option<Arc<Via>>,
+    place: Place,
 }
 
 impl Connection {
     /// Takes over a stream on which nothing was said yet, and which leads to the target or to a proxy that is told where
     /// to send what it gets.
-    pub(super) fn new(stream: Stream, via: Option<Arc<Via>>) -> Self {
-        Self { stream, via }
+    pub(super) fn new(stream: Stream, via: Option<Arc<Via>>, place: Place) -> Self {
+        Self { stream, via, place }
     }
 
     /// Hands the stream over to whoever speaks another version on it.
-    pub(super) fn into_stream(self) -> Stream {
-        self.stream
+    pub(super) fn into_parts(self) -> (Stream, Place) {
+        (self.stream, self.place)
     }
 
     /// Whether an idle connection still seems open.

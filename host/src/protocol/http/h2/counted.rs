@@ -9,6 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::State;
 use crate::protocol::http::Error;
+use crate::protocol::http::places::Place;
 use crate::protocol::http::stream::Stream;
 
 /// A stream that counts its bytes.
@@ -16,11 +17,13 @@ use crate::protocol::http::stream::Stream;
 pub(super) struct Counted {
     stream: Stream,
     state: Rc<State>,
+    // Given back when the socket is closed, which may be later than when nobody holds the connection any more.
+    _place: Place,
 }
 
 impl Counted {
-    pub(super) fn new(stream: Stream, state: Rc<State>) -> Self {
-        Self { stream, state }
+    pub(super) fn new(stream: Stream, place: Place, state: Rc<State>) -> Self {
+        Self { stream, state, _place: place }
     }
 }
 

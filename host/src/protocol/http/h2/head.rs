@@ -15,7 +15,7 @@ const OF_CONNECTIONS: &[&str] = &["keep-alive", "proxy-connection"];
 pub(super) fn request(settings: &Http, request: &Request<'_>) -> Result<http::Request<()>, Error> {
     request.check()?;
     let method = Method::from_bytes(request.method.as_bytes())
-        .map_err(|_| Error::InvalidRequest(format!("`{}` is not a method", request.method.escape_debug())))?;
+        .map_err(|_| Error::InvalidRequest(format!("`{}` is not a method", request.method)))?;
     let mut head = http::Request::new(());
     *head.uri_mut() = request.target.uri()?.clone();
     *head.method_mut() = method;
@@ -41,7 +41,7 @@ pub(super) fn request(settings: &Http, request: &Request<'_>) -> Result<http::Re
 }
 
 fn invalid(header: &Header<'_>) -> Error {
-    Error::InvalidRequest(format!("header `{}` cannot be `{}`", header.name, header.value.escape_debug()))
+    Error::InvalidRequest(format!("header `{}` has a value that HTTP/2 does not take", header.name))
 }
 
 /// How long an answer's head is in the form of HTTP/1.1.

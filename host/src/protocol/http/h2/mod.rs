@@ -25,6 +25,7 @@ use tokio::sync::Notify;
 pub(super) use error::unspoken;
 pub(super) use pieces::{Incoming, Outgoing};
 
+use super::places::Place;
 use super::stream::Stream;
 use super::{Error, Peer};
 use crate::plan::Http;
@@ -85,7 +86,7 @@ pub(super) struct Slot {
 
 impl Connection {
     /// Takes over a stream on which nothing was said yet, and starts its driver.
-    pub(super) async fn open(stream: Stream, settings: &Http, peer: Peer) -> Result<Rc<Self>, Error> {
+    pub(super) async fn open(stream: Stream, place: Place, settings: &Http, peer: Peer) -> Result<Rc<Self>, Error> {
         let state = Rc::new(State::default());
         let window = u32::try_from(settings.max_body.clamp(LEAST_WINDOW, STREAM_WINDOW)).unwrap_or(u32::MAX);
         let mut builder = Builder::new();
@@ -97,7 +98,7 @@ impl Connection {
             .initial_max_send_streams(UNKNOWN)
             .max_concurrent_reset_streams(REMEMBERED_RESETS)
             .max_local_error_reset_streams(Some(FAULTS));
-        let counted = Counted::new(stream, Rc::clone(&state));
+        let counted = Counted::new(stream, place, Rc::clone(&state));
         let (send, connection) = builder.handshake(counted).await.map_err(|error| error::named(&error))?;
         tokio::task::spawn_local(Driver::new(connection, Rc::clone(&state)));
         Ok(Rc::new(Self { send: RefCell::new(send), state, peer }))
@@ -119,6 +120,11 @@ impl Connection {
     /// Whether the server allows no stream at all, and none is open.
     pub(super) fn is_useless(&self) -> bool {
         self.state.active.get() == 0 && self.limit() == 0
+    }
+
+    /// Since when it lies idle, if nobody uses it.
+    pub(super) fn idle_since(&self) -> Option<Instant> {
+        self.state.idle_since.get().filter(|_| self.state.active.get() == 0)
     }
 
     /// Takes a stream, if the server allows one more now.

@@ -18,7 +18,7 @@ use crate::plan::Http;
 use crate::plan::http::{Connections, Version};
 use crate::protocol::door::Door;
 use crate::protocol::http as ours;
-use crate::protocol::http::{Client, Error, Exchange, Owner, Protocol, Shared};
+use crate::protocol::http::{Client, Error, Exchange, Owner, Protocol, RunPlaces, Shared};
 
 /// What the server saw.
 #[derive(Default)]
@@ -298,9 +298,32 @@ async fn silence_and_idleness_have_their_limits() {
     .await;
 }
 
+#[tokio::test]
+async fn a_connection_that_lies_idle_makes_room_for_another_origin() {
+    local(async {
+        let mut servers = Vec::new();
+        for _ in 0..3 {
+            servers.push(serve(100, |_, mut respond, _| answer(&mut respond, "x")).await);
+        }
+        let shared = Shared::new(Arc::new(Http { version: Version::Http2, ..Http::default() }), Door::default());
+        let shared = Rc::new(shared.with_places(2, Arc::new(RunPlaces::new(Some(2)))));
+        let [one, other] = [1, 2].map(|vu| client(&shared, vu, Connections::PerVu));
+        for (url, _) in servers.iter().chain(&servers) {
+            assert_eq!(send(&one, "GET", url, None).await.result.map(|answer| answer.status), Ok(200));
+        }
+        assert!(servers.iter().map(|(_, seen)| seen.open.get()).sum::<usize>() <= 3);
+        let refused = send(&other, "GET", &servers[0].0, None).await.result.unwrap_err();
+        assert_eq!(refused, Error::TooManyConnections { limit: 2, key: "limits.runConnections" });
+        one.close_all();
+        sleep(Duration::from_millis(100)).await;
+        assert!(send(&other, "GET", &servers[0].0, None).await.result.is_ok(), "a closed one has given its place back");
+    })
+    .await;
+}
+
 #[test]
 fn http_2_costs_those_who_do_not_use_it_next_to_nothing() {
-    assert!(size_of::<Client>() <= 200, "{} bytes", size_of::<Client>());
+    assert!(size_of::<Client>() <= 208, "{} bytes", size_of::<Client>());
     let client = client(&shared(), 1, Connections::PerVu);
     let exchange = send(&client, "GET", "http://a.test", None);
     assert!(size_of_val(&exchange) <= 2048, "{} bytes", size_of_val(&exchange));

@@ -71,6 +71,11 @@ struct Made {
     configs: RefCell<Configs>,
 }
 
+/// Reads the system's roots now, for a process that will not be able to later.
+pub(super) fn read_system_roots() {
+    let _ = roots::system_roots();
+}
+
 /// Finds what is wrong with the settings, before anything depends on them.
 pub(super) fn check(settings: &Http) -> Result<(), Error> {
     // Nothing is wrong with the default, and reading the system's roots takes some 20 ms.

@@ -32,7 +32,7 @@ pub(super) fn trusted(system: bool, further: &[String]) -> Result<Arc<RootCertSt
 }
 
 /// Reading them takes some 20 ms, so the process does it once.
-fn system_roots() -> Arc<RootCertStore> {
+pub(super) fn system_roots() -> Arc<RootCertStore> {
     static ROOTS: OnceLock<Arc<RootCertStore>> = OnceLock::new();
     let read = || {
         let mut store = RootCertStore::empty();

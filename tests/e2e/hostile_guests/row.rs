@@ -1,0 +1,333 @@
+//! One hostile guest, what must become of it, and how it is run beside a user that behaves.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::thread;
+use std::time::Duration;
+
+use squall::practice::Server;
+
+use crate::support::{Finished, Squall, journey, practice, squall, write};
+
+/// Iterations per second of the user that behaves.
+const RATE: u32 = 200;
+/// Limits under which everything here ends soon. What a journey that is not trusted may use is more than a test has
+/// time for.
+const LIMITS: &str = "cpuTimeout = \"500ms\"\niterationTimeout = \"6s\"\n";
+
+/// A hostile guest and what must become of it.
+pub struct Row {
+    /// What it does, as the table has it.
+    pub name: &'static str,
+    pub guest: Guest,
+    /// Its variables.
+    env: Vec<(&'static str, String)>,
+    /// More of its scenario's options, in TOML.
+    scenario: String,
+    /// More of the run's options, in TOML; tables last.
+    config: String,
+    /// More of `[limits]`, in TOML.
+    limits: String,
+    /// More flags.
+    flags: Vec<String>,
+    /// Hosts that it may reach beside its target.
+    allowed: Vec<String>,
+    pub ends: Ends,
+    /// What the target must have seen.
+    seen: Option<fn(&Server)>,
+}
+
+/// Where the guest comes from.
+pub enum Guest {
+    /// What the journey `hostile` does by this name.
+    Attack(&'static str),
+    /// What the journey `hostile-wasi` does by this name.
+    Wasi(&'static str),
+    /// A component that is made in this folder.
+    Made(Box<dyn Fn(&Path) -> PathBuf>),
+}
+
+/// What must become of a run.
+pub struct Ends {
+    pub code: i32,
+    /// What is said of it.
+    pub says: Vec<&'static str>,
+    /// What must not be anywhere in what was written.
+    never: Vec<&'static str>,
+    /// How long the process may take, without the time before the attack.
+    pub within: Duration,
+    /// The most MiB that all processes of the run may hold.
+    pub peak: u64,
+}
+
+/// What a run beside a user that behaves came to.
+pub struct Beside {
+    pub run: Finished,
+    /// The user's 99th percentile before the attack and meanwhile, in milliseconds.
+    pub before: f64,
+    pub meanwhile: f64,
+}
+
+impl Row {
+    fn new(name: &'static str, guest: Guest) -> Self {
+        let ends = Ends { code: 0, says: Vec::new(), never: Vec::new(), within: Duration::from_secs(15), peak: 400 };
+        let (env, flags, allowed) = (Vec::new(), Vec::new(), Vec::new());
+        let (scenario, config, limits) = (String::new(), String::new(), String::new());
+        Self { name, guest, env, scenario, config, limits, flags, allowed, ends, seen: None }
+    }
+
+    /// An attack of the journey `hostile`.
+    pub fn attack(name: &'static str, attack: &'static str) -> Self {
+        Self::new(name, Guest::Attack(attack))
+    }
+
+    /// An attack of the journey `hostile-wasi`.
+    pub fn wasi(name: &'static str, attack: &'static str) -> Self {
+        Self::new(name, Guest::Wasi(attack))
+    }
+
+    /// A component made for this.
+    pub fn made(name: &'static str, make: impl Fn(&Path) -> PathBuf + 'static) -> Self {
+        Self::new(name, Guest::Made(Box::new(make)))
+    }
+
+    /// Grants it a variable. `{url}` is its target's URL, `{port}` its port.
+    pub fn env(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.env.push((name, value.into()));
+        self
+    }
+
+    pub fn scenario(mut self, toml: &str) -> Self {
+        self.scenario.push_str(toml);
+        self
+    }
+
+    pub fn config(mut self, toml: &str) -> Self {
+        self.config.push_str(toml);
+        self
+    }
+
+    pub fn limits(mut self, toml: &str) -> Self {
+        self.limits.push_str(toml);
+        self
+    }
+
+    pub fn flag(mut self, flag: impl Into<String>) -> Self {
+        self.flags.push(flag.into());
+        self
+    }
+
+    pub fn allow(mut self, place: impl Into<String>) -> Self {
+        self.allowed.push(place.into());
+        self
+    }
+
+    pub fn code(mut self, code: i32) -> Self {
+        self.ends.code = code;
+        self
+    }
+
+    /// A line that says this of it.
+    pub fn says(mut self, text: &'static str) -> Self {
+        self.ends.says.push(text);
+        self
+    }
+
+    /// What nobody may ever read.
+    pub fn never(mut self, text: &'static str) -> Self {
+        self.ends.never.push(text);
+        self
+    }
+
+    pub fn within(mut self, seconds: u64) -> Self {
+        self.ends.within = Duration::from_secs(seconds);
+        self
+    }
+
+    pub fn peak(mut self, mebibytes: u64) -> Self {
+        self.ends.peak = mebibytes;
+        self
+    }
+
+    /// Asserts on what the target saw.
+    pub fn seen(mut self, check: fn(&Server)) -> Self {
+        self.seen = Some(check);
+        self
+    }
+
+    /// Its scenario's name.
+    fn key(&self) -> String {
+        self.name.chars().map(|char| if char.is_ascii_alphanumeric() { char } else { '-' }).collect()
+    }
+
+    fn scenario_toml(&self, start: Duration, server: &Server) -> String {
+        let key = self.key();
+        let mut toml = format!("[scenarios.{key}]\nstartTime = \"{}ms\"\ngracefulStop = \"0s\"\n", start.as_millis());
+        let has = |name: &str| self.scenario.contains(name);
+        if !has("executor") {
+            toml.push_str("executor = \"per-vu-iterations\"\nvus = 1\niterations = 1\nmaxDuration = \"12s\"\n");
+        }
+        toml.push_str(&self.scenario);
+        let _ = writeln!(toml, "[scenarios.{key}.env]");
+        if let Guest::Attack(attack) | Guest::Wasi(attack) = self.guest {
+            let _ = writeln!(toml, "ATTACK = \"{attack}\"");
+        }
+        for (name, value) in &self.env {
+            let _ = writeln!(toml, "{name} = '''{}'''", filled(value, server));
+        }
+        toml
+    }
+
+    /// Asserts on what a run said and left; `alone` if the exit code, time and memory are this guest's only.
+    #[track_caller]
+    pub fn check(&self, run: &Finished, server: &Server, alone: bool, since: Duration) {
+        if let Some(seen) = self.seen {
+            seen(server);
+        }
+        let of_it = format!("{} VU ", self.key());
+        let said = |text: &&str| {
+            let told = format!("{}\n{}", run.stderr, run.stdout);
+            match (&self.guest, alone) {
+                (Guest::Attack(_), false) => {
+                    run.stderr.lines().any(|line| line.contains(&of_it) && line.contains(*text))
+                }
+                _ => told.contains(*text),
+            }
+        };
+        let name = self.name;
+        let missing: Vec<_> = self.ends.says.iter().filter(|text| !said(text)).collect();
+        assert!(missing.is_empty(), "{name}: nobody said {missing:?}\n{run}");
+        for never in &self.ends.never {
+            assert!(!run.stderr.contains(never) && !run.stdout.contains(never), "{name}: `{never}` was said\n{run}");
+        }
+        assert!(!run.stderr.contains("internal error"), "{name}\n{run}");
+        if alone {
+            assert_eq!(run.code, Some(self.ends.code), "{name}: wrong exit code\n{run}");
+            let took = run.took.saturating_sub(since);
+            assert!(took < self.ends.within, "{name} took {took:?}\n{run}");
+            let peak = peak_mebibytes(run);
+            assert!(peak < self.ends.peak, "{name} took {peak} MiB\n{run}");
+        }
+    }
+}
+
+/// The most MiB that all processes of a run held.
+pub fn peak_mebibytes(run: &Finished) -> u64 {
+    (run.peak.unwrap_or_default() + run.children_peak) >> 10
+}
+
+fn filled(text: &str, server: &Server) -> String {
+    let url = server.url();
+    let port = url.rsplit(':').next().unwrap_or_default();
+    text.replace("{url}", &url).replace("{port}", port)
+}
+
+/// Whether this squall has a flag.
+fn knows(flag: &str) -> bool {
+    static HELP: OnceLock<String> = OnceLock::new();
+    HELP.get_or_init(|| squall(["run", "--help"]).finish().stdout).contains(flag)
+}
+
+/// The two scenarios of the user that behaves: alone for so long, and then for so long beside an attack.
+fn control(alone: Duration, beside: Duration) -> String {
+    let mut toml = String::new();
+    for (name, start, length) in [("before", Duration::ZERO, alone), ("control", alone, beside)] {
+        let (start, length) = (start.as_millis(), length.as_millis());
+        let _ = writeln!(
+            toml,
+            "[scenarios.{name}]\nexecutor = \"constant-arrival-rate\"\nexec = \"control\"\nrate = {RATE}\n\
+             startTime = \"{start}ms\"\nduration = \"{length}ms\"\npreAllocatedVUs = 60\nmaxVUs = 200\n"
+        );
+    }
+    toml
+}
+
+const HEAD: &str = "summaryTrendStats = [\"p(99)\", \"max\"]\nmaxFailedIterations = \"100%\"\n";
+const THRESHOLDS: &str = "[thresholds]\n\"http_req_duration{scenario:before}\" = [\"p(99)>=0\"]\n\
+    \"http_req_duration{scenario:control}\" = [\"p(99)>=0\"]\n\
+    \"http_reqs{scenario:control}\" = [\"count>0\"]\n\"iterations{scenario:control}\" = [\"count>0\"]\n";
+
+/// Runs guests of the journey `hostile` in one process with the user that behaves.
+pub fn run_together(rows: &[Row], server: &Server, alone: Duration, beside: Duration) -> Beside {
+    let folder = tempfile::tempdir().unwrap();
+    let config: String = rows.iter().map(|row| filled(&row.config, server)).collect();
+    let limits: String = rows.iter().map(|row| row.limits.as_str()).collect();
+    let scenarios: String = rows.iter().map(|row| row.scenario_toml(alone, server)).collect();
+    let limits = with_defaults(&limits);
+    let toml = format!("{HEAD}{config}\n[limits]\n{limits}\n{THRESHOLDS}{}{scenarios}", control(alone, beside));
+    let config = write(folder.path(), "squall.toml", toml);
+    let run = Squall::run(journey("hostile")).at(server, "").arg("--config").arg(config);
+    let run = rows.iter().fold(untrusted(run, server), |run, row| {
+        let run = row.allowed.iter().fold(run, |run, place| allowed(run, &filled(place, server)));
+        run.args(&row.flags)
+    });
+    measured(run.env("SQUALL_HOSTILE_SECRET", "leak").finish(), server, beside)
+}
+
+/// Runs a guest in a process of its own, and the user that behaves in another, which starts a while before.
+pub fn run_apart(row: &Row, server: &Server, alone: Duration, beside: Duration) -> (Finished, Beside) {
+    let folder = tempfile::tempdir().unwrap();
+    let toml = format!("{HEAD}{THRESHOLDS}{}", control(alone, beside));
+    let neighbour = Squall::run(journey("hostile")).at(server, "");
+    let neighbour = neighbour.arg("--config").arg(write(folder.path(), "squall.toml", toml)).start();
+    thread::sleep(alone);
+    let run = run_alone(row, server);
+    (run, measured(neighbour.finish(), server, beside))
+}
+
+/// Runs a guest in a process of its own.
+pub fn run_alone(row: &Row, server: &Server) -> Finished {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, own_config) = match &row.guest {
+        Guest::Attack(_) => (journey("hostile"), String::new()),
+        Guest::Wasi(_) => (journey("hostile-wasi"), String::new()),
+        Guest::Made(make) => (make(folder.path()), String::new()),
+    };
+    let limits = with_defaults(&row.limits);
+    let config = filled(&row.config, server);
+    let scenario = row.scenario_toml(Duration::ZERO, server);
+    let toml = format!("{HEAD}{config}{own_config}\n[limits]\n{limits}\n{scenario}");
+    let run = Squall::run(path).at(server, "").arg("--config").arg(write(folder.path(), "squall.toml", toml));
+    let run = row.allowed.iter().fold(untrusted(run, server), |run, place| allowed(run, &filled(place, server)));
+    run.args(&row.flags).env("SQUALL_HOSTILE_SECRET", "leak").finish()
+}
+
+/// The limits of these tests, but for those that a guest has its own of.
+fn with_defaults(limits: &str) -> String {
+    let name = |line: &str| line.split('=').next().unwrap_or_default().trim().to_owned();
+    let own: Vec<String> = limits.lines().map(name).collect();
+    let others = LIMITS.lines().filter(|line| !own.contains(&name(line)));
+    others.chain(limits.lines()).fold(String::new(), |toml, line| toml + line + "\n")
+}
+
+fn untrusted(run: Squall, server: &Server) -> Squall {
+    if knows("--allow-net") { allowed(run.arg("--untrusted"), &server.url()) } else { run }
+}
+
+fn allowed(run: Squall, place: &str) -> Squall {
+    if knows("--allow-net") { run.arg("--allow-net").arg(place) } else { run }
+}
+
+/// Asserts that the user that behaves lost nothing, and reads its percentiles.
+#[track_caller]
+fn measured(run: Finished, server: &Server, beside: Duration) -> Beside {
+    assert!(run.has_summary(), "no summary\n{run}");
+    let summary = run.summary();
+    let due = u64::from(RATE) * u64::try_from(beside.as_millis()).unwrap() / 1000;
+    let (iterations, requests) =
+        (summary.count("iterations{scenario:control}"), summary.count("http_reqs{scenario:control}"));
+    assert!(iterations >= due, "the neighbour lost iterations: {iterations} of {due}\n{run}");
+    assert_eq!(iterations, requests, "{run}");
+    assert_eq!(summary.check("control: status is 200").1, 0, "{run}");
+    let served = server.stats().by_route.get("/delay/{ms}").copied().unwrap_or_default();
+    assert!(served >= requests, "{served} of {requests} were served\n{run}");
+    let p99 = |name: &str| summary.value(&format!("http_req_duration{{scenario:{name}}}"), "p(99)");
+    let (before, meanwhile) = (p99("before"), p99("control"));
+    Beside { run, before, meanwhile }
+}
+
+/// A target that behaves.
+pub fn target() -> Server {
+    practice()
+}
