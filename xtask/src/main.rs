@@ -12,6 +12,7 @@ mod child;
 mod demo;
 mod deny;
 mod fuzz;
+mod hostile;
 mod journeys;
 mod layers;
 mod stage;
@@ -33,6 +34,7 @@ usage: cargo xtask COMMAND
                        which must see the same; `components` to load and inspect; `values` for the host's functions.
                        `--seed N` makes one case again
   bump [--dry-run]     the newest release of wasmtime's long-term branch, all its crates together
+  hostile [--release]  every hostile guest beside a user that behaves; writes the table in docs/security.md
   layers               which module uses which";
 
 fn main() -> ExitCode {
@@ -58,6 +60,7 @@ fn dispatch(arguments: &[String]) -> Result<ExitCode> {
         "bench" => bench::run(rest)?,
         "fuzz" => fuzz::run(rest)?,
         "bump" => bump::run(rest)?,
+        "hostile" => hostile::run(rest)?,
         "layers" => none(rest).and_then(|()| layers::run())?,
         "help" | "--help" | "-h" => println!("{HELP}"),
         other => bail!("unknown command `{other}`\n{HELP}"),

@@ -81,6 +81,7 @@ impl Feed {
     ) -> Result<Handle, IsolateError> {
         let Isolated { reader, writer, guard, words, confinement, .. } = isolated;
         let Order { plan, threads, summary, .. } = order;
+        let words = words.redacting(plan.redactor());
         let phases = [plan.setup_timeout, plan.teardown_timeout, Some(plan.summary_timeout)];
         let longest = phases.iter().flatten().fold(plan.max_length() + SLACK, |sum, limit| sum.saturating_add(*limit));
         guard.within(Some((longest, "run the plan")));
@@ -217,7 +218,7 @@ impl Feed {
         for line in self.words.take() {
             let message = format!("load process: {line}");
             let (level, scenario) = (NoticeLevel::Warn, "".into());
-            relay.tell(&Event::Notice(&Notice { level, scenario, vu: 0, message, from_host: true, detail: None }, 0));
+            relay.tell(&Event::Notice(&Notice { level, scenario, vu: 0, message, detail: None, from_host: true }, 0));
         }
     }
 

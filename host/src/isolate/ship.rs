@@ -13,7 +13,7 @@ use crate::aggregate::Group;
 use crate::metrics::{Metric, Registry, builtin};
 use crate::output::{Event, Output, OutputError, Second};
 use crate::verdict::Report;
-use crate::vu::Notice;
+use crate::vu::{Notice, NoticeLevel};
 
 /// Groups within groups that a report may hold; the deeper ones are left out.
 const DEEPEST: usize = 32;
@@ -89,14 +89,8 @@ impl Output for Ship {
     fn take_texts(&mut self, texts: Vec<(String, String)>) -> Vec<(String, String)> {
         if let Err(error) = self.0.send(&Sent::Texts(&texts)) {
             let message = format!("the journey's summary could not be handed over: {error}");
-            let notice = Notice {
-                level: crate::vu::NoticeLevel::Error,
-                scenario: "".into(),
-                vu: 0,
-                message,
-                from_host: true,
-                detail: None,
-            };
+            let (level, scenario) = (NoticeLevel::Error, "".into());
+            let notice = Notice { level, scenario, vu: 0, message, detail: None, from_host: true };
             // If this cannot be sent either, the parent is gone.
             let _ = self.0.send(&Sent::Notice(&notice, 0));
         }

@@ -69,13 +69,14 @@ impl Folder {
 
     /// Takes out what was held back: a message, and how many more there were like it.
     pub fn drain(&mut self) -> Vec<(Notice, u64)> {
-        let failures = std::mem::take(&mut self.failures).into_iter();
-        let mut held_back: Vec<_> = failures.map(|known| (known.notice, known.repeats)).collect();
-        let unseen = held_back.split_off(held_back.len().min(SHOWN));
-        held_back.retain(|(_, repeats)| *repeats > 0);
+        let mut known = std::mem::take(&mut self.failures);
+        let unseen = known.split_off(known.len().min(SHOWN));
+        // What was told of to the last one is not told of again.
+        known.retain(|known| known.repeats > known.told);
+        let mut held_back: Vec<_> = known.into_iter().map(|known| (known.notice, known.repeats)).collect();
         // Those that were never shown are told of in one line.
-        let unseen_total = unseen.iter().map(|(_, repeats)| repeats + 1).sum::<u64>() + std::mem::take(&mut self.more);
-        if let Some((first, _)) = unseen.into_iter().next() {
+        let unseen_total = unseen.iter().map(|known| known.repeats + 1).sum::<u64>() + std::mem::take(&mut self.more);
+        if let Some(Failure { notice: first, .. }) = unseen.into_iter().next() {
             let message = "other failures".to_owned();
             held_back.push((Notice { message, vu: 0, scenario: Arc::from(""), ..first }, unseen_total));
         }

@@ -14,37 +14,62 @@ mod traps;
 
 use std::time::Duration;
 
-use crate::support::Hostile;
-use row::{Row, run_alone, run_together, target};
+use crate::support::{Hostile, left_out};
+use row::{Beside, Row, Servers, knows, run_alone, run_together};
 
 /// How often a neighbour may be disturbed by something else on the machine.
 const ATTEMPTS: u32 = 4;
-/// What a percentile may move by on a machine that also runs other tests.
-const NOISE: f64 = 10.0;
+/// What a percentile may move by, in milliseconds, on a machine that also runs other tests; a host that is not optimised
+/// takes ten times as long to read what a guest passes it in one call.
+const NOISE: f64 = if cfg!(debug_assertions) { 300.0 } else { 20.0 };
+
+/// Guests of which one process tells apart how they ended: it shows the first five failures that differ.
+const AT_ONCE: usize = 5;
 
 /// Runs guests together and asserts on each, and on the user beside them.
 #[track_caller]
 fn together(rows: &[Row]) {
-    let (alone, beside) = (Duration::from_secs(1), Duration::from_secs(2));
-    let mut moved = Vec::new();
-    for _ in 0..ATTEMPTS {
-        let server = target();
-        let result = run_together(rows, &server, alone, beside);
-        rows.iter().for_each(|row| row.check(&result.run, &server, false, alone));
-        if result.meanwhile <= result.before * 1.1 + NOISE {
-            return;
-        }
-        moved.push((result.before, result.meanwhile));
-    }
-    panic!("the neighbour's 99th percentile moved every time, in ms: {moved:?}");
+    let faults: Vec<String> = rows.chunks(AT_ONCE).flat_map(few_together).collect();
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
+fn few_together(rows: &[Row]) -> Vec<String> {
+    let (alone, beside) = (Duration::from_secs(1), Duration::from_secs(2));
+    let mut moved = Vec::new();
+    for attempt in 1.. {
+        let servers = Servers::start();
+        let Beside { mut faults, run, before, meanwhile } = run_together(rows, &servers, alone, beside);
+        faults.extend(rows.iter().flat_map(|row| row.faults(&run, &servers.target, false)));
+        moved.push(format!("{before:.1} → {meanwhile:.1} ms"));
+        let has_moved = meanwhile > before * 1.1 + NOISE;
+        if has_moved && attempt < ATTEMPTS && faults.is_empty() {
+            continue;
+        }
+        if has_moved {
+            faults.push(format!("the neighbour's 99th percentile moved every time: {}", moved.join(", ")));
+        }
+        if !faults.is_empty() {
+            println!("{run}");
+        }
+        return faults;
+    }
+    unreachable!("the last attempt returns")
+}
+
+/// Runs each guest in a process of its own and asserts on it.
 #[track_caller]
 fn each_alone(rows: &[Row]) {
-    for row in rows {
-        let server = target();
-        row.check(&run_alone(row, &server), &server, true, Duration::ZERO);
-    }
+    let of_row = |row: &Row| {
+        let servers = Servers::start();
+        let run = run_alone(row, &servers.target);
+        let faults = row.faults(&run, &servers.target, true);
+        if !faults.is_empty() {
+            println!("{}\n{run}", row.name);
+        }
+        faults
+    };
+    let faults: Vec<String> = rows.iter().flat_map(of_row).collect();
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
 #[test]
@@ -84,6 +109,10 @@ fn answers_that_no_client_should_wait_for_are_refused() {
 
 #[test]
 fn hosts_that_were_not_granted_are_not_reached() {
+    if !knows("--allow-net") {
+        left_out("hosts that were not granted: this squall grants none");
+        return;
+    }
     let denied = Hostile::never_answers();
     together(&network::reach(&denied));
     assert_eq!(denied.connections(), 0);
@@ -92,6 +121,11 @@ fn hosts_that_were_not_granted_are_not_reached() {
 #[test]
 fn what_was_not_granted_cannot_be_reached() {
     together(&network::guarded());
+}
+
+#[test]
+fn what_wasi_would_give_is_not_given() {
+    each_alone(&network::wasi());
 }
 
 #[test]

@@ -14,7 +14,8 @@ use crate::support::{Finished, Squall, journey, practice, squall, write};
 const RATE: u32 = 200;
 /// Limits under which everything here ends soon. What a journey that is not trusted may use is more than a test has
 /// time for.
-const LIMITS: &str = "cpuTimeout = \"500ms\"\niterationTimeout = \"6s\"\n";
+const LIMITS: &str = "cpuTimeout = \"500ms\"\niterationCpu = \"1500ms\"\niterationTimeout = \"3s\"\n\
+    hostCallBytes = \"16MiB\"\nmaxTraps = \"none\"\n";
 
 /// A hostile guest and what must become of it.
 pub struct Row {
@@ -35,7 +36,7 @@ pub struct Row {
     allowed: Vec<String>,
     pub ends: Ends,
     /// What the target must have seen.
-    seen: Option<fn(&Server)>,
+    seen: Option<fn(&Server) -> Option<String>>,
 }
 
 /// Where the guest comes from.
@@ -52,7 +53,7 @@ pub enum Guest {
 pub struct Ends {
     pub code: i32,
     /// What is said of it.
-    pub says: Vec<&'static str>,
+    pub says: Vec<&'static [&'static str]>,
     /// What must not be anywhere in what was written.
     never: Vec<&'static str>,
     /// How long the process may take, without the time before the attack.
@@ -64,6 +65,7 @@ pub struct Ends {
 /// What a run beside a user that behaves came to.
 pub struct Beside {
     pub run: Finished,
+    pub faults: Vec<String>,
     /// The user's 99th percentile before the attack and meanwhile, in milliseconds.
     pub before: f64,
     pub meanwhile: f64,
@@ -129,8 +131,13 @@ impl Row {
     }
 
     /// A line that says this of it.
-    pub fn says(mut self, text: &'static str) -> Self {
-        self.ends.says.push(text);
+    pub fn says(self, text: &'static str) -> Self {
+        self.says_one_of(Box::leak(Box::new([text])))
+    }
+
+    /// A line that says one of these of it: how far it gets depends on the machine.
+    pub fn says_one_of(mut self, texts: &'static [&'static str]) -> Self {
+        self.ends.says.push(texts);
         self
     }
 
@@ -150,14 +157,21 @@ impl Row {
         self
     }
 
-    /// Asserts on what the target saw.
-    pub fn seen(mut self, check: fn(&Server)) -> Self {
+    /// Says what is wrong with what the target saw.
+    pub fn seen(mut self, check: fn(&Server) -> Option<String>) -> Self {
         self.seen = Some(check);
         self
     }
 
+    /// How long its iteration took.
+    pub fn duration(&self, run: &Finished) -> Option<Duration> {
+        let metric = format!("iteration_duration{{scenario:{}}}", self.key());
+        let longest = run.summary().metric(&metric)["max"].as_f64()?;
+        Some(Duration::from_secs_f64(longest / 1e3))
+    }
+
     /// Its scenario's name.
-    fn key(&self) -> String {
+    pub fn key(&self) -> String {
         self.name.chars().map(|char| if char.is_ascii_alphanumeric() { char } else { '-' }).collect()
     }
 
@@ -179,36 +193,43 @@ impl Row {
         toml
     }
 
-    /// Asserts on what a run said and left; `alone` if the exit code, time and memory are this guest's only.
-    #[track_caller]
-    pub fn check(&self, run: &Finished, server: &Server, alone: bool, since: Duration) {
-        if let Some(seen) = self.seen {
-            seen(server);
-        }
+    /// What is wrong with what a run said and left; `alone` if the exit code, time and memory are this guest's only.
+    pub fn faults(&self, run: &Finished, server: &Server, alone: bool) -> Vec<String> {
+        let mut faults: Vec<String> = self.seen.and_then(|seen| seen(server)).into_iter().collect();
         let of_it = format!("{} VU ", self.key());
-        let said = |text: &&str| {
-            let told = format!("{}\n{}", run.stderr, run.stdout);
-            match (&self.guest, alone) {
-                (Guest::Attack(_), false) => {
-                    run.stderr.lines().any(|line| line.contains(&of_it) && line.contains(*text))
-                }
-                _ => told.contains(*text),
-            }
+        let is_among_others = matches!(self.guest, Guest::Attack(_)) && !alone;
+        let lines = || run.stderr.lines().chain(run.stdout.lines());
+        let said = |text: &&'static str| {
+            lines().any(|line| line.contains(*text) && (!is_among_others || line.contains(&of_it)))
         };
-        let name = self.name;
-        let missing: Vec<_> = self.ends.says.iter().filter(|text| !said(text)).collect();
-        assert!(missing.is_empty(), "{name}: nobody said {missing:?}\n{run}");
-        for never in &self.ends.never {
-            assert!(!run.stderr.contains(never) && !run.stdout.contains(never), "{name}: `{never}` was said\n{run}");
+        for texts in &self.ends.says {
+            if !texts.iter().any(|text| said(text)) {
+                faults.push(format!("nobody said one of {texts:?}"));
+            }
         }
-        assert!(!run.stderr.contains("internal error"), "{name}\n{run}");
+        faults.extend(
+            self.ends
+                .never
+                .iter()
+                .filter(|never| lines().any(|line| line.contains(**never)))
+                .map(|never| format!("`{}` was said", never.escape_default())),
+        );
+        if run.stderr.contains("internal error") || run.code.is_none() {
+            faults.push(format!("squall broke: exit code {:?}", run.code));
+        }
         if alone {
-            assert_eq!(run.code, Some(self.ends.code), "{name}: wrong exit code\n{run}");
-            let took = run.took.saturating_sub(since);
-            assert!(took < self.ends.within, "{name} took {took:?}\n{run}");
+            if run.code != Some(self.ends.code) {
+                faults.push(format!("exit code {:?} instead of {}", run.code, self.ends.code));
+            }
+            if run.took > self.ends.within {
+                faults.push(format!("it took {:?}", run.took));
+            }
             let peak = peak_mebibytes(run);
-            assert!(peak < self.ends.peak, "{name} took {peak} MiB\n{run}");
+            if peak > self.ends.peak {
+                faults.push(format!("it held {peak} MiB"));
+            }
         }
+        faults.iter().map(|fault| format!("{}: {fault}", self.name)).collect()
     }
 }
 
@@ -224,7 +245,7 @@ fn filled(text: &str, server: &Server) -> String {
 }
 
 /// Whether this squall has a flag.
-fn knows(flag: &str) -> bool {
+pub fn knows(flag: &str) -> bool {
     static HELP: OnceLock<String> = OnceLock::new();
     HELP.get_or_init(|| squall(["run", "--help"]).finish().stdout).contains(flag)
 }
@@ -237,7 +258,7 @@ fn control(alone: Duration, beside: Duration) -> String {
         let _ = writeln!(
             toml,
             "[scenarios.{name}]\nexecutor = \"constant-arrival-rate\"\nexec = \"control\"\nrate = {RATE}\n\
-             startTime = \"{start}ms\"\nduration = \"{length}ms\"\npreAllocatedVUs = 60\nmaxVUs = 200\n"
+             startTime = \"{start}ms\"\nduration = \"{length}ms\"\npreAllocatedVUs = 200\nmaxVUs = 200\n"
         );
     }
     toml
@@ -248,46 +269,57 @@ const THRESHOLDS: &str = "[thresholds]\n\"http_req_duration{scenario:before}\" =
     \"http_req_duration{scenario:control}\" = [\"p(99)>=0\"]\n\
     \"http_reqs{scenario:control}\" = [\"count>0\"]\n\"iterations{scenario:control}\" = [\"count>0\"]\n";
 
+/// What the user that behaves asks, which nobody attacks: what becomes of a target under attack is not squall's matter.
+pub struct Servers {
+    pub target: Server,
+    pub quiet: Server,
+}
+
 /// Runs guests of the journey `hostile` in one process with the user that behaves.
-pub fn run_together(rows: &[Row], server: &Server, alone: Duration, beside: Duration) -> Beside {
+pub fn run_together(rows: &[Row], servers: &Servers, alone: Duration, beside: Duration) -> Beside {
+    let server = &servers.target;
     let folder = tempfile::tempdir().unwrap();
     let config: String = rows.iter().map(|row| filled(&row.config, server)).collect();
     let limits: String = rows.iter().map(|row| row.limits.as_str()).collect();
     let scenarios: String = rows.iter().map(|row| row.scenario_toml(alone, server)).collect();
     let limits = with_defaults(&limits);
-    let toml = format!("{HEAD}{config}\n[limits]\n{limits}\n{THRESHOLDS}{}{scenarios}", control(alone, beside));
+    let durations: String =
+        rows.iter().map(|row| format!("\"iteration_duration{{scenario:{}}}\" = [\"max>=0\"]\n", row.key())).collect();
+    let toml =
+        format!("{HEAD}{config}\n[limits]\n{limits}\n{THRESHOLDS}{durations}{}{scenarios}", control(alone, beside));
     let config = write(folder.path(), "squall.toml", toml);
     let run = Squall::run(journey("hostile")).at(server, "").arg("--config").arg(config);
+    let run = allowed(run.grant("CONTROL_URL", servers.quiet.url()), &servers.quiet.url());
     let run = rows.iter().fold(untrusted(run, server), |run, row| {
         let run = row.allowed.iter().fold(run, |run, place| allowed(run, &filled(place, server)));
         run.args(&row.flags)
     });
-    measured(run.env("SQUALL_HOSTILE_SECRET", "leak").finish(), server, beside)
+    measured(run.env("SQUALL_HOSTILE_SECRET", "leak").finish(), &servers.quiet, beside)
 }
 
 /// Runs a guest in a process of its own, and the user that behaves in another, which starts a while before.
-pub fn run_apart(row: &Row, server: &Server, alone: Duration, beside: Duration) -> (Finished, Beside) {
+pub fn run_apart(row: &Row, servers: &Servers, alone: Duration, beside: Duration) -> (Finished, Beside) {
     let folder = tempfile::tempdir().unwrap();
     let toml = format!("{HEAD}{THRESHOLDS}{}", control(alone, beside));
-    let neighbour = Squall::run(journey("hostile")).at(server, "");
+    let neighbour = Squall::run(journey("hostile")).at(&servers.quiet, "");
     let neighbour = neighbour.arg("--config").arg(write(folder.path(), "squall.toml", toml)).start();
     thread::sleep(alone);
-    let run = run_alone(row, server);
-    (run, measured(neighbour.finish(), server, beside))
+    let run = run_alone(row, &servers.target);
+    (run, measured(neighbour.finish(), &servers.quiet, beside))
 }
 
 /// Runs a guest in a process of its own.
 pub fn run_alone(row: &Row, server: &Server) -> Finished {
     let folder = tempfile::tempdir().unwrap();
-    let (path, own_config) = match &row.guest {
-        Guest::Attack(_) => (journey("hostile"), String::new()),
-        Guest::Wasi(_) => (journey("hostile-wasi"), String::new()),
-        Guest::Made(make) => (make(folder.path()), String::new()),
+    let path = match &row.guest {
+        Guest::Attack(_) => journey("hostile"),
+        Guest::Wasi(_) => journey("hostile-wasi"),
+        Guest::Made(make) => make(folder.path()),
     };
     let limits = with_defaults(&row.limits);
     let config = filled(&row.config, server);
     let scenario = row.scenario_toml(Duration::ZERO, server);
-    let toml = format!("{HEAD}{config}{own_config}\n[limits]\n{limits}\n{scenario}");
+    let toml = format!("{HEAD}{config}\n[limits]\n{limits}\n{scenario}");
     let run = Squall::run(path).at(server, "").arg("--config").arg(write(folder.path(), "squall.toml", toml));
     let run = row.allowed.iter().fold(untrusted(run, server), |run, place| allowed(run, &filled(place, server)));
     run.args(&row.flags).env("SQUALL_HOSTILE_SECRET", "leak").finish()
@@ -309,25 +341,31 @@ fn allowed(run: Squall, place: &str) -> Squall {
     if knows("--allow-net") { run.arg("--allow-net").arg(place) } else { run }
 }
 
-/// Asserts that the user that behaves lost nothing, and reads its percentiles.
-#[track_caller]
+/// Reads what became of the user that behaves, and what is wrong with that.
 fn measured(run: Finished, server: &Server, beside: Duration) -> Beside {
-    assert!(run.has_summary(), "no summary\n{run}");
+    if !run.has_summary() {
+        return Beside { faults: vec!["the neighbour has no summary".to_owned()], run, before: 1.0, meanwhile: 1e9 };
+    }
     let summary = run.summary();
     let due = u64::from(RATE) * u64::try_from(beside.as_millis()).unwrap() / 1000;
-    let (iterations, requests) =
-        (summary.count("iterations{scenario:control}"), summary.count("http_reqs{scenario:control}"));
-    assert!(iterations >= due, "the neighbour lost iterations: {iterations} of {due}\n{run}");
-    assert_eq!(iterations, requests, "{run}");
-    assert_eq!(summary.check("control: status is 200").1, 0, "{run}");
+    let count = |metric: &str| summary.count(&format!("{metric}{{scenario:control}}"));
+    let (iterations, requests) = (count("iterations"), count("http_reqs"));
+    let mut faults = Vec::new();
+    if iterations < due || requests != iterations {
+        faults.push(format!("the neighbour lost iterations: {iterations} of {due}, with {requests} requests"));
+    }
+    let failed = summary.check("control: status is 200").1;
     let served = server.stats().by_route.get("/delay/{ms}").copied().unwrap_or_default();
-    assert!(served >= requests, "{served} of {requests} were served\n{run}");
+    if failed > 0 || served < requests {
+        faults.push(format!("{failed} of the neighbour's requests failed, and {served} of {requests} were served"));
+    }
     let p99 = |name: &str| summary.value(&format!("http_req_duration{{scenario:{name}}}"), "p(99)");
     let (before, meanwhile) = (p99("before"), p99("control"));
-    Beside { run, before, meanwhile }
+    Beside { faults, run, before, meanwhile }
 }
 
-/// A target that behaves.
-pub fn target() -> Server {
-    practice()
+impl Servers {
+    pub fn start() -> Self {
+        Self { target: practice(), quiet: practice() }
+    }
 }

@@ -56,6 +56,8 @@ impl<'a> Payload<'a> {
             Some(http::Payload::Content(content)) => Some(vec![Cow::Borrowed(bytes_of(content, files)?)]),
             Some(http::Payload::Multipart(parts)) => {
                 let parts = parts.iter().map(|part| part_of(part, files)).collect::<Result<Vec<_>, _>>()?;
+                // A file may be in ten thousand parts, and each is searched for the boundary.
+                check_size(parts.iter().map(|part| part.content.len() as u64).sum(), most)?;
                 let mut numbers = random.fork(SALT);
                 let boundary = boundary(&parts, || numbers.next_u64());
                 content_type = Some(format!("multipart/form-data; boundary={boundary}"));
