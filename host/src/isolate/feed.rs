@@ -218,14 +218,18 @@ impl Feed {
         for line in self.words.take() {
             let message = format!("load process: {line}");
             let (level, scenario) = (NoticeLevel::Warn, "".into());
-            relay.tell(&Event::Notice(&Notice { level, scenario, vu: 0, message, detail: None, from_host: true }, 0));
+            relay.tell(&Event::Notice(&Notice { level, scenario, vu: 0, message, from_host: true, detail: None }, 0));
         }
     }
 
     fn finished(&mut self, mut report: Report) -> Result<Report, WireError> {
-        if matches!(self.outputs, Outputs::Waiting(_))
-            || !clean::report(&mut report, &self.plan, &self.registry.all(), &self.summary)
-        {
+        let measure = clean::Measure {
+            plan: &self.plan,
+            known: &self.registry.all(),
+            most_series: self.most_series,
+            summary: &self.summary,
+        };
+        if matches!(self.outputs, Outputs::Waiting(_)) || !clean::report(&mut report, &measure) {
             return Err(foul("a report that cannot be"));
         }
         Ok(report)
