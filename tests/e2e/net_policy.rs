@@ -241,10 +241,8 @@ fn a_unix_socket_is_the_operators_to_give_by_name() {
     let target = Plain::unix(&path);
     let config = format!("[hosts]\n\"*.test\" = \"unix:{}\"\n", path.display());
     let steps = json!([get("http://here.test/"), get("http://there.test/")]);
-    // The wall around an untrusted load lets no Unix socket through.
-    let config = format!("untrusted = true\n{config}");
-    let flags = ["--allow-net", "here.test", "--no-wall"];
-    let fetched = prepared(&config, &steps, |squall| squall.args(flags)).refused(1, "1111");
+    // The wall around an untrusted run lets no Unix socket through, whoever allows it.
+    let fetched = fetch_with(&config, "--allow-net here.test", &steps).refused(1, "1111");
     assert_eq!((fetched.count("by a file"), target.hosts()), (1, vec!["here.test".to_owned()]));
 }
 

@@ -7,7 +7,7 @@ use super::findings::Findings;
 use super::lower::Lowering;
 use super::node::{Node, Value};
 use super::values::{Bytes, Shown};
-use crate::plan::Limits;
+use crate::plan::{ComponentLimits, Limits};
 
 /// A page of linear memory, of which any journey has one.
 const LEAST_MEMORY: Bytes = Bytes(64 << 10);
