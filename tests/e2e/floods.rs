@@ -115,20 +115,20 @@ fn a_request_that_is_larger_than_it_may_be_is_not_sent() {
     let target = practice();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("squall.toml");
-    std::fs::write(&path, "[limits]\nrequestBytes = 100000\n").unwrap();
-    let (url, long) = (target.url() + "/echo", "x".repeat(300 << 10));
+    std::fs::write(&path, "[limits]\nrequestBytes = 10000\n").unwrap();
+    let (url, long) = (target.url() + "/echo", "x".repeat(20_000));
     let many: serde_json::Map<String, Value> = (0..1001).map(|number| (format!("h{number}"), json!("v"))).collect();
-    let pieces = ["x".repeat(60_000), "x".repeat(60_000)];
+    let pieces = ["x".repeat(6000), "x".repeat(6000)];
     let steps = json!([
-        { "url": url, "method": "POST", "body_size": 200_000 },
+        { "url": url, "method": "POST", "body_size": 20_000 },
         { "url": url, "headers": { "a": long } },
         { "url": url, "headers": many },
         { "url": url, "headers": { "content-length": "3" } },
         { "url": url, "headers": { "transfer-encoding": "chunked" } },
         { "url": url, "headers": { "a": "b\r\nc: d" } },
         { "url": url, "method": "GET /x HTTP/1.1\r\na: b\r\n\r\nGET" },
-        { "url": format!("{url}?{long}") },
-        { "url": url, "method": "POST", "upload": [], "upload_length": 200_000 },
+        { "url": format!("{url}?{}", "x".repeat(65_536)) },
+        { "url": url, "method": "POST", "upload": [], "upload_length": 20_000 },
     ]);
     let run = Squall::fetch(&steps).arg("--config").arg(&path).finish();
     let answers = run.answers();
@@ -156,10 +156,10 @@ fn a_vu_has_so_many_connections_and_requests_in_flight() {
     };
     let count =
         |run: &Finished, text: &str| run.answers().iter().filter(|answer| answer.to_string().contains(text)).count();
-    let few = run("connections = 2");
-    let refused = "too many connections: limit 2 (`limits.connections`)";
+    let few = run("maxConnections = 2");
+    let refused = "too many connections: limit 2 (`limits.maxConnections`)";
     assert_eq!((count(&few, refused), count(&few, "\"status\":200")), (4, 2), "{few}");
     assert_eq!(target.stats().requests, 2);
-    let all = run("connections = 2\nrequestsInFlight = 2");
+    let all = run("maxConnections = 2\nrequestsInFlight = 2");
     assert_eq!(count(&all, "\"status\":200"), 6, "{all}");
 }

@@ -124,8 +124,8 @@ fn visit(target: &Server, loopers: u32) -> (f64, u64) {
         "[scenarios.visitors]\nexecutor = \"constant-vus\"\nvus = 198\nduration = \"5s\"\nexec = \"visit\"\n"
             .to_owned();
     if loopers > 0 {
-        let scenario = "[scenarios.loopers]\nexecutor = \"constant-vus\"\nduration = \"5s\"\ngracefulStop = \"0s\"\n";
-        toml += &format!("{scenario}vus = {loopers}\n");
+        toml += "[scenarios.loopers]\nexecutor = \"constant-vus\"\nduration = \"5s\"\ngracefulStop = \"0s\"\nvus = ";
+        toml += &loopers.to_string();
     }
     let config = write(folder.path(), "squall.toml", &toml);
     let run = Squall::run(journey("spin")).at(target, "/delay/20").grant("SLEEP", "0.4").arg("--config").arg(config);

@@ -19,6 +19,7 @@ mod hostile_guests;
 mod http;
 mod http2;
 mod limits;
+mod manifest;
 mod net_policy;
 mod network;
 mod output;

@@ -241,7 +241,8 @@ fn a_unix_socket_is_the_operators_to_give_by_name() {
     let target = Plain::unix(&path);
     let config = format!("[hosts]\n\"*.test\" = \"unix:{}\"\n", path.display());
     let steps = json!([get("http://here.test/"), get("http://there.test/")]);
-    let fetched = untrusted(&config, &["here.test"], &steps).refused(1, "1111");
+    // The wall around an untrusted run lets no Unix socket through, whoever allows it.
+    let fetched = fetch_with(&config, "--allow-net here.test", &steps).refused(1, "1111");
     assert_eq!((fetched.count("by a file"), target.hosts()), (1, vec!["here.test".to_owned()]));
 }
 
@@ -322,6 +323,14 @@ fn every_way_to_send_goes_through_the_door() {
         untrusted(config, &["*"], &steps).refused(0, "1110");
     }
     assert_eq!(target.peers().len(), 0);
+}
+
+#[test]
+fn ever_new_names_are_counted_together() {
+    let steps: Value = (0..6).map(|number| get(format!("http://n{number}.test/"))).collect();
+    let fetched = prepared("untrusted = true\nlimits = { tagValues = 2 }\n", &steps, |squall| squall);
+    assert_eq!(fetched.run.summary().count("policy_denied"), 6);
+    fetched.run.says(&["6 requests were refused by the network policy: 1 to `n0.test`, 1 to `n1.test`, 4 to others"]);
 }
 
 #[test]

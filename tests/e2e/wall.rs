@@ -11,7 +11,7 @@ use crate::support::{Behaviour, Guest, Running, Squall, exit, journey, practice,
 
 /// Prepares an untrusted run of a journey against the target.
 fn untrusted(name: &str, target: &Server, path: &str) -> Squall {
-    Squall::run(journey(name)).at(target, path).arg("--untrusted")
+    Squall::run(journey(name)).at(target, path).args(["--untrusted", "--allow-net", &target.url()])
 }
 
 /// The process that squall has started.
@@ -106,8 +106,8 @@ fn metrics_groups_and_the_journeys_own_summary_cross_the_wall() {
 fn names_are_resolved_behind_the_wall() {
     let target = practice();
     let url = target.url().replace("127.0.0.1", "localhost");
-    let run = Squall::run(journey("quickstart")).grant("BASE_URL", url + "/").flags("--untrusted --iterations 2");
-    let run = run.finish().expect(exit::PASSED);
+    let run = Squall::run(journey("quickstart")).flags("--untrusted --iterations 2 --allow-net").arg(&url);
+    let run = run.grant("BASE_URL", url + "/").finish().expect(exit::PASSED);
     assert_eq!((target.stats().requests, run.summary().check("status is 200")), (2, (2, 0)));
 }
 
@@ -235,7 +235,7 @@ fn the_load_process_takes_orders_from_nobody_else() {
 /// Runs squall on a kernel that has no landlock: what this thread may not call, a process of its may not either.
 fn without_landlock(arguments: &[&str], journey: &Path, url: &str) -> crate::support::Finished {
     use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
-    let run = Squall::run(journey).grant("BASE_URL", url).args(arguments);
+    let run = Squall::run(journey).grant("BASE_URL", url).args(["--allow-net", "127.0.0.0/8"]).args(arguments);
     thread::scope(|scope| {
         let started = scope.spawn(|| {
             let calls = [libc::SYS_landlock_create_ruleset, libc::SYS_landlock_restrict_self];

@@ -13,6 +13,8 @@ use crate::wit::cookies;
 
 /// The most jars that an iteration makes.
 const MAX_JARS: usize = 1000;
+/// The most bytes that all jars of a VU take together; the oldest cookies of the jar that grows make room.
+const MAX_BYTES: usize = 8 << 20;
 
 /// The jars of a VU. One that has no cookies has no jar.
 #[derive(Debug)]
@@ -91,8 +93,13 @@ impl Jars {
     /// Calls back with a jar that may be changed.
     fn change<R>(&self, jar: u32, change: impl FnOnce(&mut Jar) -> R) -> Result<R, cookies::Error> {
         let mut set = self.set.borrow_mut();
-        let found = self.used(&mut set).get_mut(jar);
-        found.map(change).ok_or(cookies::Error::UnknownJar(jar))
+        let set = self.used(&mut set);
+        let changed = set.get_mut(jar).map(change).ok_or(cookies::Error::UnknownJar(jar))?;
+        let over = set.bytes().saturating_sub(MAX_BYTES);
+        if let Some(jar) = set.get_mut(jar).filter(|_| over > 0) {
+            jar.make_room(over);
+        }
+        Ok(changed)
     }
 
     fn used<'s>(&self, set: &'s mut Option<Box<Set>>) -> &'s mut Set {
@@ -102,6 +109,10 @@ impl Jars {
 }
 
 impl Set {
+    fn bytes(&self) -> usize {
+        self.own.bytes() + self.further.iter().map(Jar::bytes).sum::<usize>()
+    }
+
     fn get(&self, jar: u32) -> Option<&Jar> {
         match jar.checked_sub(1) {
             None => Some(&self.own),

@@ -42,6 +42,8 @@ pub struct Local {
     has_warned_of_redirects: Cell<bool>,
     /// A bit for each kind of excess that the journey was told of.
     has_told_of: Cell<u16>,
+    /// Where a tag is cut, in bytes.
+    longest: usize,
     /// What takes the run's secrets out of tags.
     redactor: Option<Arc<Redactor>>,
 }
@@ -134,14 +136,9 @@ impl Local {
             series: RefCell::default(),
             has_warned_of_redirects: Cell::new(false),
             has_told_of: Cell::new(0),
-            redactor: None,
+            longest: run.limits.name_bytes as usize,
+            redactor: run.secrets.as_ref().map(|secrets| Arc::clone(secrets.redactor())),
         }
-    }
-
-    /// Has the run's secrets taken out of every tag.
-    #[must_use]
-    pub fn redacting(self, redactor: Option<Arc<Redactor>>) -> Self {
-        Self { redactor, ..self }
     }
 
     /// How many bytes and combinations are kept.
@@ -269,7 +266,12 @@ impl Local {
 
     /// Counts a request that was refused because of where it would have gone.
     pub(super) fn add_denied(&self, scope: u32, group: u32, host: &str) {
-        self.recorder.record(builtin::POLICY_DENIED, &self.base(scope, group).with([("host", host)]), 1.0);
+        let tags = {
+            let names = &mut *self.names.borrow_mut();
+            let host = names.value("host", host);
+            self.base_of(names, scope, group).with([("host", host)])
+        };
+        self.recorder.add(self.new_series(builtin::POLICY_DENIED, &tags), 1.0);
     }
 
     fn in_group(&self, metric: MetricId, scope: u32, group: u32) -> SeriesId {
@@ -415,8 +417,9 @@ impl Local {
         match &self.redactor {
             None => self.recorder.series(metric, tags),
             Some(redactor) => {
-                let names = self.names.borrow();
-                let text = |text| if names.may_be_cut(text) { redactor.cut_text(text) } else { redactor.text(text) };
+                // A character has four bytes at most, so what was cut is as long as this.
+                let is_cut = |text: &str| text.len() + 3 >= self.longest;
+                let text = |text| if is_cut(text) { redactor.cut_text(text) } else { redactor.text(text) };
                 let redacted = tags.iter().map(|(name, value)| (text(name), text(value)));
                 self.recorder.series(metric, &redacted.collect())
             }

@@ -109,12 +109,6 @@ impl Names {
         &self.groups[group as usize]
     }
 
-    /// Whether a text is as long as one that was cut.
-    pub(super) fn may_be_cut(&self, text: &str) -> bool {
-        // A character has four bytes at most, of which the first would fit.
-        text.len() + 3 >= self.longest
-    }
-
     /// Numbers a check.
     pub(super) fn check(&mut self, name: &str) -> u32 {
         let name = self.cut(name);

@@ -147,9 +147,10 @@ impl secret::Host for Host {
             let name = shortened(&name);
             return Err(secret::Error::Unknown(format!("secret `{name}` is not granted to the run; granted: none")));
         };
-        match secrets.granted.contains_key(&name) {
-            true => Ok(format!("{BEGIN}{name}{END}")),
-            false => Err(secret::Error::Unknown(secrets.unknown(&name))),
+        if secrets.granted.contains_key(&name) {
+            Ok(format!("{BEGIN}{name}{END}"))
+        } else {
+            Err(secret::Error::Unknown(secrets.unknown(&name)))
         }
     }
 }

@@ -177,9 +177,14 @@ fn walled(
     let failed = |error: IsolateError| Failure::isolated(&journey.display().to_string(), &error);
     let bytes = read(journey, limits)?;
     let mut isolated = Isolated::spawn(this_program(), settings).map_err(failed)?;
-    let inspection = isolated.load(&bytes, limits, policy).map_err(failed)?;
+    let inspection = isolated.load(&bytes, &file_name(journey), limits, policy).map_err(failed)?;
     let options = isolated.options(config::granted(sources), log()).map_err(failed)?;
     Ok((Place::Walled(Box::new(isolated), Box::new(inspection)), options))
+}
+
+/// What a journey is called where its traps are shown.
+fn file_name(journey: &Path) -> String {
+    journey.file_name().unwrap_or(journey.as_os_str()).to_string_lossy().into_owned()
 }
 
 /// This very program, also when its file was replaced meanwhile.
@@ -199,8 +204,7 @@ fn compile(journey: &Path, (limits, policy): &(Limits, Policy), style: Style) ->
     let cache = Cache::of_user(|name| std::env::var(name).ok());
     let component =
         Component::load_within(bytes, cache, limits, policy).map_err(|error| Failure::load(&name, &error))?;
-    let file = journey.file_name().map_or_else(|| name.to_string(), |file| file.to_string_lossy().into_owned());
-    let component = component.named(file);
+    let component = component.named(file_name(journey));
     if let Some(error) = component.not_kept() {
         let message = format!("the compiled `{name}` was not kept for the next run: {error}");
         style.warning(&message, None, Some("make `$XDG_CACHE_HOME/squall` a folder that you may write to"));

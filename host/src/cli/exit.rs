@@ -37,8 +37,10 @@ pub const OUTPUT: u8 = 115;
 /// they say.
 pub fn of(report: &Report, max_failed: f64, allow_invalid: bool) -> u8 {
     match &report.ending {
-        Ending::SetupFailed { .. } | Ending::TeardownFailed { .. } | Ending::JourneyFailed { .. } => return JOURNEY,
-        Ending::TooManyTraps { .. } => return JOURNEY,
+        Ending::SetupFailed { .. }
+        | Ending::TeardownFailed { .. }
+        | Ending::JourneyFailed { .. }
+        | Ending::TooManyTraps { .. } => return JOURNEY,
         Ending::CpuUsedUp { .. } => return QUOTA,
         Ending::SetupTimedOut => return SETUP_TIMEOUT,
         Ending::TeardownTimedOut => return TEARDOWN_TIMEOUT,

@@ -12,6 +12,9 @@ const NAMED: usize = 3;
 /// Hosts that are counted each by itself. The recorders hold them to a limit of their own.
 const KEPT: usize = 10_000;
 
+/// What stands for hosts beyond the limits of tags and of series.
+const OTHER: &str = "_other";
+
 /// How often each host was refused.
 #[derive(Debug, Default)]
 pub(super) struct Denied {
@@ -27,10 +30,10 @@ impl Denied {
             let Value::Counter(count) = value else { continue };
             let count = count.round() as u64;
             self.total += count;
-            let host = series.tags.get("host").unwrap_or_default();
+            let host = series.tags.get("host").unwrap_or(OTHER);
             if let Some(known) = self.hosts.get_mut(host) {
                 *known += count;
-            } else if self.hosts.len() < KEPT {
+            } else if host != OTHER && self.hosts.len() < KEPT {
                 self.hosts.insert(host.to_owned(), count);
             }
         }

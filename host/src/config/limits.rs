@@ -50,33 +50,31 @@ pub(super) fn default_limits(untrusted: bool) -> Limits {
 
 impl Lowering<'_> {
     pub(super) fn limits(&mut self, untrusted: bool) -> Limits {
-        let limits = self.limits_of_the_sandbox(default_limits(untrusted));
-        let limits = self.limits_of_time(limits);
-        let limits = self.limits_of_requests(limits);
-        let limits = self.limits_of_names(limits);
-        self.limits_of_the_component(limits)
+        let mut limits = default_limits(untrusted);
+        self.limits_of_the_sandbox(&mut limits);
+        self.limits_of_time(&mut limits);
+        self.limits_of_requests(&mut limits);
+        self.limits_of_names(&mut limits);
+        self.limits_of_the_component(&mut limits.component);
+        limits
     }
 
-    fn limits_of_the_sandbox(&mut self, default: Limits) -> Limits {
+    fn limits_of_the_sandbox(&mut self, limits: &mut Limits) {
         let layer = self.layer;
-        let memory = Bytes(default.memory);
-        let memory = self.no_less("limits.memory", layer.memory.as_ref(), memory, LEAST_MEMORY).0;
-        let run_memory = default.run_memory.map(Bytes);
-        let run_memory = self.optional("limits.runMemory", layer.run_memory.as_ref(), run_memory, LEAST_MEMORY);
+        let memory = Bytes(limits.memory);
+        limits.memory = self.no_less("limits.memory", layer.memory.as_ref(), memory, LEAST_MEMORY).0;
+        let memory = limits.run_memory.map(Bytes);
+        let memory = self.optional("limits.runMemory", layer.run_memory.as_ref(), memory, LEAST_MEMORY);
+        limits.run_memory = memory.map(|bytes| bytes.0);
         let elements = layer.table_elements.as_ref();
-        let run_elements = layer.run_table_elements.as_ref();
-        let call = Bytes(default.host_call_bytes);
+        limits.table_elements = self.at_least_one("limits.tableElements", elements, limits.table_elements);
+        let elements = layer.run_table_elements.as_ref();
+        limits.run_table_elements = self.optional("limits.runTableElements", elements, limits.run_table_elements, 1);
+        limits.stack = self.stack(limits.stack);
+        let call = Bytes(limits.host_call_bytes);
         let call = self.no_less("limits.hostCallBytes", layer.host_call_bytes.as_ref(), call, LEAST_HOST_CALL);
-        Limits {
-            memory,
-            run_memory: run_memory.map(|bytes| bytes.0),
-            table_elements: self.at_least_one("limits.tableElements", elements, default.table_elements),
-            run_table_elements: self.optional("limits.runTableElements", run_elements, default.run_table_elements, 1),
-            stack: self.stack(default.stack),
-            host_call_bytes: call.0,
-            handles: self.no_less("limits.handles", layer.handles.as_ref(), default.handles, LEAST_HANDLES),
-            ..default
-        }
+        limits.host_call_bytes = call.0;
+        limits.handles = self.no_less("limits.handles", layer.handles.as_ref(), limits.handles, LEAST_HANDLES);
     }
 
     fn stack(&mut self, default: u32) -> u32 {
@@ -88,67 +86,50 @@ impl Lowering<'_> {
         u32::try_from(stack.0).unwrap_or(default)
     }
 
-    fn limits_of_time(&mut self, default: Limits) -> Limits {
-        let layer = self.layer;
-        let (iteration, run) = (layer.iteration_cpu.as_ref(), layer.run_cpu.as_ref());
-        Limits {
-            interrupt: self.pick("limits.interrupt", layer.interrupt.as_ref(), default.interrupt),
-            cpu_timeout: self.positive("limits.cpuTimeout", layer.cpu_timeout.as_ref(), default.cpu_timeout),
-            iteration_cpu: self.or_zero("limits.iterationCpu", iteration, default.iteration_cpu, Duration::ZERO),
-            run_cpu: self.or_zero("limits.runCpu", run, default.run_cpu, Duration::ZERO),
-            iteration_timeout: self.or_zero(
-                "limits.iterationTimeout",
-                layer.iteration_timeout.as_ref(),
-                default.iteration_timeout,
-                Duration::ZERO,
-            ),
-            max_traps: self.or_zero("limits.maxTraps", layer.max_traps.as_ref(), default.max_traps, 0),
-            ..default
-        }
+    fn limits_of_time(&mut self, limits: &mut Limits) {
+        let (layer, zero) = (self.layer, Duration::ZERO);
+        limits.interrupt = self.pick("limits.interrupt", layer.interrupt.as_ref(), limits.interrupt);
+        limits.cpu_timeout = self.positive("limits.cpuTimeout", layer.cpu_timeout.as_ref(), limits.cpu_timeout);
+        let iteration = layer.iteration_cpu.as_ref();
+        limits.iteration_cpu = self.or_zero("limits.iterationCpu", iteration, limits.iteration_cpu, zero);
+        limits.run_cpu = self.or_zero("limits.runCpu", layer.run_cpu.as_ref(), limits.run_cpu, zero);
+        let iteration = layer.iteration_timeout.as_ref();
+        limits.iteration_timeout = self.or_zero("limits.iterationTimeout", iteration, limits.iteration_timeout, zero);
+        limits.max_traps = self.or_zero("limits.maxTraps", layer.max_traps.as_ref(), limits.max_traps, 0);
     }
 
-    fn limits_of_requests(&mut self, default: Limits) -> Limits {
+    fn limits_of_requests(&mut self, limits: &mut Limits) {
         let layer = self.layer;
         let in_flight = layer.requests_in_flight.as_ref();
-        let (vu, run) = (layer.vu_connections.as_ref(), layer.run_connections.as_ref());
-        let (request, response) = (Bytes(default.request_bytes), Bytes(default.response_bytes));
-        Limits {
-            requests_in_flight: self.at_least_one("limits.requestsInFlight", in_flight, default.requests_in_flight),
-            connections: self.at_least_one("limits.maxConnections", vu, default.connections),
-            run_connections: self.optional("limits.runConnections", run, default.run_connections, 1),
-            request_bytes: self.no_less("limits.requestBytes", layer.request_bytes.as_ref(), request, LEAST_MESSAGE).0,
-            response_bytes: self
-                .no_less("limits.responseBytes", layer.response_bytes.as_ref(), response, LEAST_MESSAGE)
-                .0,
-            ..default
-        }
+        limits.requests_in_flight = self.at_least_one("limits.requestsInFlight", in_flight, limits.requests_in_flight);
+        let connections = layer.vu_connections.as_ref();
+        limits.connections = self.at_least_one("limits.maxConnections", connections, limits.connections);
+        let connections = layer.run_connections.as_ref();
+        limits.run_connections = self.optional("limits.runConnections", connections, limits.run_connections, 1);
+        let (request, response) = (Bytes(limits.request_bytes), Bytes(limits.response_bytes));
+        let request = self.no_less("limits.requestBytes", layer.request_bytes.as_ref(), request, LEAST_MESSAGE);
+        let response = self.no_less("limits.responseBytes", layer.response_bytes.as_ref(), response, LEAST_MESSAGE);
+        (limits.request_bytes, limits.response_bytes) = (request.0, response.0);
     }
 
-    fn limits_of_names(&mut self, default: Limits) -> Limits {
+    fn limits_of_names(&mut self, limits: &mut Limits) {
         let layer = self.layer;
-        Limits {
-            // 0 is silence, and a journey without metrics of its own.
-            log_bytes: self.pick("limits.logBytes", layer.log_bytes.as_ref(), Bytes(default.log_bytes)).0,
-            metrics: self.pick("limits.metrics", layer.metrics.as_ref(), default.metrics),
-            series: self.at_least_one("limits.series", layer.series.as_ref(), default.series),
-            tag_values: self.at_least_one("limits.tagValues", layer.tag_values.as_ref(), default.tag_values),
-            name_bytes: self.no_less("limits.nameBytes", layer.name_bytes.as_ref(), default.name_bytes, LEAST_NAME),
-            names: self.at_least_one("limits.names", layer.names.as_ref(), default.names),
-            ..default
-        }
+        // 0 is silence, and a journey without metrics of its own.
+        limits.log_bytes = self.pick("limits.logBytes", layer.log_bytes.as_ref(), Bytes(limits.log_bytes)).0;
+        limits.metrics = self.pick("limits.metrics", layer.metrics.as_ref(), limits.metrics);
+        limits.series = self.at_least_one("limits.series", layer.series.as_ref(), limits.series);
+        limits.tag_values = self.at_least_one("limits.tagValues", layer.tag_values.as_ref(), limits.tag_values);
+        limits.name_bytes = self.no_less("limits.nameBytes", layer.name_bytes.as_ref(), limits.name_bytes, LEAST_NAME);
+        limits.names = self.at_least_one("limits.names", layer.names.as_ref(), limits.names);
     }
 
-    fn limits_of_the_component(&mut self, default: Limits) -> Limits {
-        let (layer, component) = (self.layer, default.component.clone());
-        let (bytes, function) = (Bytes(component.bytes), Bytes(component.function_bytes.into()));
+    fn limits_of_the_component(&mut self, limits: &mut ComponentLimits) {
+        let layer = self.layer;
+        limits.bytes = self.pick("limits.componentBytes", layer.component_bytes.as_ref(), Bytes(limits.bytes)).0;
+        limits.functions = self.at_least_one("limits.functions", layer.functions.as_ref(), limits.functions);
+        let function = Bytes(limits.function_bytes.into());
         let function = self.pick("limits.functionBytes", layer.function_bytes.as_ref(), function);
-        let component = ComponentLimits {
-            bytes: self.pick("limits.componentBytes", layer.component_bytes.as_ref(), bytes).0,
-            functions: self.at_least_one("limits.functions", layer.functions.as_ref(), component.functions),
-            function_bytes: u32::try_from(function.0).unwrap_or(u32::MAX),
-            ..component
-        };
-        Limits { component, ..default }
+        limits.function_bytes = u32::try_from(function.0).unwrap_or(u32::MAX);
     }
 
     /// A limit that must not be lower than `least`.

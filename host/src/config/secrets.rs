@@ -103,20 +103,17 @@ fn secret(name: &str, node: &Node, findings: &mut Findings) -> Option<(String, S
         return None;
     }
     let spot = node.spot.clone();
-    let option = match &node.value {
-        Value::Table(_) => {
-            let before = findings.errors.len();
-            let mut fields = Fields::open(node, findings)?;
-            let from = fields.take("from", findings);
-            let hosts = fields.take("hosts", findings);
-            fields.finish(findings, |_| None);
-            (findings.errors.len() == before).then_some(SecretOption { spot, from, hosts })?
-        }
-        _ => {
-            let value = Source::decode(node, findings)?;
-            let from = Some(Given { value, spot: spot.clone() });
-            SecretOption { spot, from, hosts: None }
-        }
+    let option = if matches!(node.value, Value::Table(_)) {
+        let before = findings.errors.len();
+        let mut fields = Fields::open(node, findings)?;
+        let from = fields.take("from", findings);
+        let hosts = fields.take("hosts", findings);
+        fields.finish(findings, |_| None);
+        (findings.errors.len() == before).then_some(SecretOption { spot, from, hosts })?
+    } else {
+        let value = Source::decode(node, findings)?;
+        let from = Some(Given { value, spot: spot.clone() });
+        SecretOption { spot, from, hosts: None }
     };
     Some((name.to_owned(), option))
 }

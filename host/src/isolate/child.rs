@@ -75,7 +75,7 @@ impl Served {
         }
         loop {
             match self.reader.next() {
-                Ok(Down::Component(length, bounds)) => self.load(length as usize, &bounds)?,
+                Ok(Down::Component(length, name, bounds)) => self.load(length as usize, name, &bounds)?,
                 Ok(Down::Options(env)) => {
                     let options = self.options(env)?;
                     self.writer.send(&Up::Options(options))?;
@@ -90,11 +90,11 @@ impl Served {
         }
     }
 
-    fn load(&mut self, length: usize, (limits, policy): &(Limits, Policy)) -> Result<(), Box<dyn Error>> {
+    fn load(&mut self, length: usize, name: String, (limits, policy): &(Limits, Policy)) -> Result<(), Box<dyn Error>> {
         let bytes = self.reader.bytes(length)?;
         // Nothing is cached: this process can write no file, and the next one must not run what this one compiled.
         let answer = match Component::load_within(bytes, None, limits, policy) {
-            Ok(component) => Up::Loaded(Box::new(self.component.insert(component).inspect())),
+            Ok(component) => Up::Loaded(Box::new(self.component.insert(component.named(name)).inspect())),
             Err(error) => refused(error),
         };
         Ok(self.writer.send(&answer)?)

@@ -6,11 +6,14 @@ use crate::aggregate::{Group, Value, Window};
 use crate::metrics::Metric;
 use crate::output::Second;
 use crate::plan::Plan;
-use crate::verdict::{Report, SummaryOptions};
+use crate::verdict::{Report, SummaryOptions, Warning};
 
 /// No run lasts as long, and no run counts as far.
 const LONGEST: Duration = Duration::from_hours(24 * 366 * 10);
 const MOST_COUNTED: u64 = 1 << 48;
+/// Warnings that are shown, and the bytes of one.
+const MOST_WARNINGS: usize = 100;
+const LONGEST_TEXT: usize = 8 << 10;
 
 /// A second. What the plan says of its scenarios is the plan's to say. Returns whether it can be.
 pub(super) fn second(second: &mut Second, plan: &Plan) -> bool {
@@ -41,12 +44,26 @@ fn value(value: &Value) -> bool {
     }
 }
 
+/// What a report is measured by.
+pub(super) struct Measure<'a> {
+    pub plan: &'a Plan,
+    pub known: &'a [Metric],
+    /// Series that an honest process has at most; groups and checks are made of them.
+    pub most_series: usize,
+    pub summary: &'a SummaryOptions,
+}
+
 /// A report. What the plan and this process know better is theirs. Returns whether it can be.
-pub(super) fn report(report: &mut Report, plan: &Plan, known: &[Metric], summary: &SummaryOptions) -> bool {
+pub(super) fn report(report: &mut Report, measure: &Measure<'_>) -> bool {
+    let Measure { plan, known, most_series, summary } = *measure;
     report.summary = summary.clone();
     report.seed = plan.seed;
     report.output_errors.clear();
-    group(&mut report.root_group);
+    report.warnings.truncate(MOST_WARNINGS);
+    for Warning { message, hint } in report.warnings.iter_mut().chain(&mut report.config_errors) {
+        std::iter::once(message).chain(hint).for_each(shorten);
+    }
+    let parts = group(&mut report.root_group);
     for (totals, scenario) in report.scenarios.iter_mut().zip(&plan.scenarios) {
         totals.name = scenario.name.clone();
     }
@@ -56,7 +73,12 @@ pub(super) fn report(report: &mut Report, plan: &Plan, known: &[Metric], summary
         let mut named = known.iter().filter(|known| *known.name == *metric.selector.metric);
         named.any(|known| known.kind == metric.kind && known.contains == metric.contains) && value(&metric.value)
     };
+    // A part of a metric has a threshold, or is that of the expected answers.
+    let whole = report.metrics.len() <= known.len() + plan.thresholds.len() + 1
+        && report.config_errors.len() <= plan.thresholds.len()
+        && parts <= most_series.saturating_mul(2);
     thresholds
+        && whole
         && report.scenarios.len() == plan.scenarios.len()
         && report.duration <= LONGEST
         && report.started_at <= LONGEST * 100
@@ -64,11 +86,17 @@ pub(super) fn report(report: &mut Report, plan: &Plan, known: &[Metric], summary
         && report.metrics.iter().all(is_known)
 }
 
-fn group(group: &mut Group) {
+/// Bounds the counts, and returns how many groups and checks there are.
+fn group(group: &mut Group) -> usize {
     for check in &mut group.checks {
         (check.passes, check.fails) = (check.passes.min(MOST_COUNTED), check.fails.min(MOST_COUNTED));
     }
-    group.groups.iter_mut().for_each(self::group);
+    let inner: usize = group.groups.iter_mut().map(self::group).sum();
+    1 + group.checks.len() + inner
+}
+
+fn shorten(text: &mut String) {
+    text.truncate(text.floor_char_boundary(LONGEST_TEXT));
 }
 
 #[cfg(test)]
@@ -83,20 +111,25 @@ mod tests {
         let mut plan = Plan::new(Vec::new());
         let mut honest = hand_made();
         plan.thresholds = honest.thresholds.iter().map(|result| result.threshold.clone()).collect();
-        let metrics = || registry.all();
-        assert!(
-            !report(&mut honest.clone(), &plan, &metrics(), &SummaryOptions::default()),
-            "`errors` was not declared"
-        );
+        let possible = |told: &mut Report, plan: &Plan| {
+            report(
+                told,
+                &Measure { plan, known: &registry.all(), most_series: 100, summary: &SummaryOptions::default() },
+            )
+        };
+        assert!(!possible(&mut honest.clone(), &plan), "`errors` was not declared");
         registry.declare("errors", crate::metrics::Kind::Rate, crate::metrics::Contains::Default).unwrap();
-        assert!(report(&mut honest, &plan, &metrics(), &SummaryOptions::default()));
+        assert!(possible(&mut honest, &plan));
+        let mut chatty = honest.clone();
+        (0..300).for_each(|number| chatty.root_group.count(&number.to_string(), 1, 0));
+        assert!(!possible(&mut chatty, &plan), "there are more checks than series");
         honest.root_group.at("::x").count("y", u64::MAX, 1);
         honest.duration = Duration::MAX;
-        assert!(!report(&mut honest, &plan, &metrics(), &SummaryOptions::default()));
+        assert!(!possible(&mut honest, &plan));
         let check = &honest.root_group.groups.last().unwrap().checks[0];
         assert_eq!(check.passes, MOST_COUNTED);
         let mut milder = hand_made();
         milder.thresholds[0].threshold.expression.bound = 1e9;
-        assert!(!report(&mut milder, &plan, &metrics(), &SummaryOptions::default()), "the threshold is not the plan's");
+        assert!(!possible(&mut milder, &plan), "the threshold is not the plan's");
     }
 }

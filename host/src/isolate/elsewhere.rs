@@ -40,7 +40,7 @@ impl Isolated {
     }
 
     /// Checks and compiles the component.
-    pub fn load(&mut self, _: &[u8], _: &Limits, _: &Policy) -> Result<Inspection, IsolateError> {
+    pub fn load(&mut self, _: &[u8], _: &str, _: &Limits, _: &Policy) -> Result<Inspection, IsolateError> {
         match self.0 {}
     }
 

@@ -81,6 +81,7 @@ impl Feed {
     ) -> Result<Handle, IsolateError> {
         let Isolated { reader, writer, guard, words, confinement, .. } = isolated;
         let Order { plan, threads, summary, .. } = order;
+        let words = words.redacting(plan.redactor());
         let phases = [plan.setup_timeout, plan.teardown_timeout, Some(plan.summary_timeout)];
         let longest = phases.iter().flatten().fold(plan.max_length() + SLACK, |sum, limit| sum.saturating_add(*limit));
         guard.within(Some((longest, "run the plan")));
@@ -217,14 +218,18 @@ impl Feed {
         for line in self.words.take() {
             let message = format!("load process: {line}");
             let (level, scenario) = (NoticeLevel::Warn, "".into());
-            relay.tell(&Event::Notice(&Notice { level, scenario, vu: 0, message, detail: None, from_host: true }, 0));
+            relay.tell(&Event::Notice(&Notice { level, scenario, vu: 0, message, from_host: true, detail: None }, 0));
         }
     }
 
     fn finished(&mut self, mut report: Report) -> Result<Report, WireError> {
-        if matches!(self.outputs, Outputs::Waiting(_))
-            || !clean::report(&mut report, &self.plan, &self.registry.all(), &self.summary)
-        {
+        let measure = clean::Measure {
+            plan: &self.plan,
+            known: &self.registry.all(),
+            most_series: self.most_series,
+            summary: &self.summary,
+        };
+        if matches!(self.outputs, Outputs::Waiting(_)) || !clean::report(&mut report, &measure) {
             return Err(foul("a report that cannot be"));
         }
         Ok(report)

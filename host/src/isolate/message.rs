@@ -21,8 +21,8 @@ use crate::vu::Notice;
 pub(super) enum Down {
     /// The first of all: what to build.
     Walls(Walls),
-    /// A component of so many bytes, which follow, and what it may be and use.
-    Component(u64, Box<(Limits, Policy)>),
+    /// A component of so many bytes, which follow, its name, and what it may be and use.
+    Component(u64, String, Box<(Limits, Policy)>),
     /// Asks the component for its options; it may see these variables.
     Options(BTreeMap<String, String>),
     /// Runs the component.

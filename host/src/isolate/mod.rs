@@ -21,7 +21,8 @@
 //! command.arg("load");
 //! let mut isolated = Isolated::spawn(command, Settings::default())?;
 //! let bytes = std::fs::read("journey.wasm")?;
-//! let inspection = isolated.load(&bytes, &Limits::untrusted(), &Policy { untrusted: true, ..Policy::default() })?;
+//! let policy = Policy { untrusted: true, ..Policy::default() };
+//! let inspection = isolated.load(&bytes, "journey.wasm", &Limits::untrusted(), &policy)?;
 //! println!("{inspection:?}");
 //! # Ok(())
 //! # }

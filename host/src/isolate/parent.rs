@@ -82,10 +82,17 @@ impl Isolated {
         self.guard.id
     }
 
-    /// Lets the process check and compile a component.
-    pub fn load(&mut self, component: &[u8], limits: &Limits, policy: &Policy) -> Result<Inspection, IsolateError> {
+    /// Lets the process check and compile a component, which has this name where its traps are shown.
+    pub fn load(
+        &mut self,
+        component: &[u8],
+        name: &str,
+        limits: &Limits,
+        policy: &Policy,
+    ) -> Result<Inspection, IsolateError> {
         self.guard.within(Some((self.settings.compile_time, "compile the component")));
-        let order = Down::Component(component.len() as u64, Box::new((limits.clone(), policy.clone())));
+        let order =
+            Down::Component(component.len() as u64, name.to_owned(), Box::new((limits.clone(), policy.clone())));
         let sent = send(&self.writer, &order, Some(component));
         let answer = match sent {
             Ok(()) => self.hear(),

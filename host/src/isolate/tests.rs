@@ -49,7 +49,7 @@ impl Child {
     }
 
     fn take_component(&mut self) {
-        let Down::Component(length, _) = self.reader.next().unwrap() else { panic!("no component") };
+        let Down::Component(length, ..) = self.reader.next().unwrap() else { panic!("no component") };
         self.reader.bytes(length as usize).unwrap();
     }
 
@@ -123,7 +123,7 @@ fn spawn(name: &str) -> Result<Isolated, IsolateError> {
 }
 
 fn load(isolated: &mut Isolated) -> Result<Inspection, IsolateError> {
-    isolated.load(b"component", &Limits::untrusted(), &Policy::default())
+    isolated.load(b"component", "c.wasm", &Limits::untrusted(), &Policy::default())
 }
 
 /// Runs against a child, and returns what came of it and what the outputs heard.
@@ -204,7 +204,7 @@ fn child_floods() {
     let Some(mut child) = Child::until_the_run() else { return };
     let message = "\x1b[31m".repeat(1000);
     let notice =
-        Notice { level: NoticeLevel::Error, scenario: "forged".into(), vu: 1, message, detail: None, from_host: false };
+        Notice { level: NoticeLevel::Error, scenario: "forged".into(), vu: 1, message, from_host: false, detail: None };
     loop {
         child.say(&Up::Notice(notice.clone(), 0));
     }

@@ -5,13 +5,18 @@ use std::process::ChildStderr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
+use crate::redact::Redactor;
+
 /// Lines that wait to be shown, and the bytes of one; the rest is dropped.
 const MOST_LINES: usize = 100;
 const LONGEST: usize = 2 << 10;
 
 /// Lines that nobody has shown yet.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Words(Arc<Mutex<Vec<String>>>);
+pub(super) struct Words {
+    lines: Arc<Mutex<Vec<String>>>,
+    redactor: Option<Redactor>,
+}
 
 impl Words {
     /// Reads until the process closes its end.
@@ -37,13 +42,23 @@ impl Words {
         words
     }
 
+    /// Has the run's secrets, which the process knows, taken out of what is shown.
+    pub(super) fn redacting(self, redactor: Option<Redactor>) -> Self {
+        Self { redactor, ..self }
+    }
+
     /// Takes what there is. What moves a cursor is escaped where it is shown.
     pub(super) fn take(&self) -> Vec<String> {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        let lines = std::mem::take(&mut *self.lines.lock().unwrap_or_else(PoisonError::into_inner));
+        match &self.redactor {
+            None => lines,
+            // A long line was cut.
+            Some(redactor) => lines.iter().map(|line| redactor.cut_text(line).into_owned()).collect(),
+        }
     }
 
     fn push(&self, line: &[u8]) {
-        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         if !line.is_empty() && lines.len() < MOST_LINES {
             lines.push(String::from_utf8_lossy(line).into_owned());
         }

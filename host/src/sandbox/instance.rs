@@ -89,7 +89,6 @@ impl Journey for Sandbox {
             policy: Arc::clone(&self.policy),
         };
         let local = Local::new(recorder.clone(), &run, self.system_tags.clone());
-        let local = local.redacting(context.redactor().cloned());
         SandboxWorker {
             engine: self.engine.clone(),
             pre: self.pre.clone(),

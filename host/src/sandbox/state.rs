@@ -80,9 +80,10 @@ impl State {
         self.member.join();
     }
 
-    /// A new iteration begins: what was computed before counts for another.
+    /// A new iteration begins: what was computed and refused before counts for another.
     pub(super) fn begin(&mut self) {
         self.ticks = 0;
+        self.refused = None;
         self.member.rest();
     }
 

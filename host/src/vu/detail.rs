@@ -37,7 +37,7 @@ impl PartialEq for Detail {
 
 impl Eq for Detail {}
 
-/// Whoever is in another process gets the text itself: what makes it stays here.
+/// Another process is told the text itself.
 impl Serialize for Detail {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.text())

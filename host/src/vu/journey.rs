@@ -205,12 +205,6 @@ impl Context {
         }
     }
 
-    /// What takes the run's secrets out of texts, if it has any.
-    #[must_use]
-    pub fn redactor(&self) -> Option<&Arc<Redactor>> {
-        self.redactor.as_ref()
-    }
-
     /// Ends the run by the journey's will.
     pub fn abort(&self, reason: &str) {
         self.control.abort(&self.redacted(reason.to_owned()));
@@ -347,12 +341,6 @@ impl Control {
         self.wishes().fail.get_or_insert_with(|| reason.to_owned());
     }
 
-    /// Why the run is to end, if it is.
-    #[must_use]
-    pub fn aborted(&self) -> Option<String> {
-        self.wishes().abort.clone()
-    }
-
     /// Why the run was marked as failed, if it was.
     #[must_use]
     pub fn failed(&self) -> Option<String> {
@@ -362,14 +350,19 @@ impl Control {
     /// Waits until the run is to end. Only one task may wait.
     pub async fn wait_for_end(&self) -> End {
         loop {
-            let wishes = self.wishes();
-            let exhausted = wishes.exhausted.map(End::Exhausted);
-            if let Some(end) = exhausted.or_else(|| wishes.abort.clone().map(End::Aborted)) {
+            if let Some(end) = self.end() {
                 return end;
             }
-            drop(wishes);
             self.changed.notified().await;
         }
+    }
+
+    /// Why the run is to end, if it is.
+    #[must_use]
+    pub fn end(&self) -> Option<End> {
+        let wishes = self.wishes();
+        let exhausted = wishes.exhausted.map(End::Exhausted);
+        exhausted.or_else(|| wishes.abort.clone().map(End::Aborted))
     }
 
     // Both fields are whole at every moment, so a panic of another thread leaves nothing half-done.

@@ -17,6 +17,7 @@ pub const MAY_USE: &[(&str, &[&str])] = &[
             "output",
             "plan",
             "platform",
+            "redact",
             "verdict",
             "aggregate",
             "metrics",

@@ -61,10 +61,7 @@ impl Sender<'_> {
     async fn hops(&self, asked: Asked<'_>, mut open: Option<&mut Opened>) -> Result<Answer, Error> {
         let request = asked.request;
         let refuse = |error| self.refuse(request, &request.method, error);
-        let filled = match &self.run.secrets {
-            None => None,
-            Some(secrets) => Filled::new(secrets, asked).map_err(refuse)?,
-        };
+        let filled = self.fill(asked).map_err(refuse)?;
         let filled = filled.as_deref();
         let payload = match asked.options {
             Some(options) if Payload::is_asked(options) => {
@@ -164,6 +161,14 @@ impl Sender<'_> {
                     return Ok(Answer { response, timings, peer, redirects, target });
                 }
             }
+        }
+    }
+
+    /// The parts of a request that name secrets, with their values.
+    pub(super) fn fill(&self, asked: Asked<'_>) -> Result<Option<Box<Filled<'_>>>, Error> {
+        match &self.run.secrets {
+            None => Ok(None),
+            Some(secrets) => Filled::new(secrets, asked),
         }
     }
 

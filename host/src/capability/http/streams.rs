@@ -11,7 +11,6 @@ use tokio::time::Instant;
 use super::super::Host;
 use super::super::local::Label;
 use super::super::secret::Secrets;
-use super::filled::Filled;
 use super::responses::Answer;
 use super::sender::{Asked, LONGEST_TIMEOUT, Sender, check_size};
 use super::watch;
@@ -270,10 +269,7 @@ impl Sender<'_> {
         let request = asked.request;
         let refuse = |error| self.refuse(request, &request.method, error);
         let begun = Instant::now();
-        let filled = match &self.run.secrets {
-            None => None,
-            Some(secrets) => Filled::new(secrets, asked).map_err(refuse)?,
-        };
+        let filled = self.fill(asked).map_err(refuse)?;
         let (mut hop, deadline) = self.first_hop(asked, filled.as_deref(), None).map_err(refuse)?;
         if let Some(filled) = &filled {
             filled.check(&hop).map_err(refuse)?;

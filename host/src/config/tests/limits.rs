@@ -90,9 +90,9 @@ fn limits_that_nothing_could_live_with_are_refused() {
         "`limits.memory` must be a number of bytes like `64MiB`, but is the text `none`\n  at squall.toml:11\n\
          `limits.max-traps` must be a whole number, 0 or more, but is the text `some`\n  at squall.toml:10\n\
          `limits.run-memory` is 1B, but must be at least 64KiB\n  at squall.toml:2\n  hint: write `none` for no limit\n\
-         `limits.host-call-bytes` is 1KiB, but must be at least 64KiB\n  at squall.toml:6\n\
          `limits.table-elements` is 0, but must be at least 1\n  at squall.toml:3\n\
          `limits.stack` is 1KiB, but must be at least 64KiB\n  at squall.toml:5\n\
+         `limits.host-call-bytes` is 1KiB, but must be at least 64KiB\n  at squall.toml:6\n\
          `limits.handles` is 1, but must be at least 16\n  at squall.toml:7\n\
          `limits.run-connections` is 0, but must be at least 1\n  at squall.toml:4\n  hint: write `none` for no limit\n\
          `limits.response-bytes` is 0B, but must be at least 1KiB\n  at squall.toml:8\n\

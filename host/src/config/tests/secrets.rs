@@ -101,3 +101,13 @@ fn a_journey_gets_no_secret_by_another_way() {
     assert!(found.contains("the variable `A`, which the journey may read, holds the secret `key`"), "{found}");
     assert!(!found.contains("sesame"), "{found}");
 }
+
+#[test]
+fn a_secret_without_hosts_is_for_those_that_the_policy_allows_by_name() {
+    let toml = "[secrets]\nkey = \"env:KEY\"\n[policy.net]\nallow = [\"https://api.shop.test\", \"10.0.0.0/8\", \"*\"]";
+    let lowered = Typed::file(toml).and_variables(&[("KEY", "sesame99")]).lower();
+    let hosts: Vec<String> = lowered.plan.secrets["key"].hosts.iter().map(ToString::to_string).collect();
+    assert_eq!(hosts, ["https://api.shop.test"]);
+    let found = problems("[secrets]\nkey = \"env:KEY\"\n[policy.net]\nallow = [\"*\"]", &[("KEY", "sesame99")]);
+    assert!(found.contains("no host is said that the secret `key` may go to"), "{found}");
+}

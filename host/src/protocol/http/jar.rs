@@ -14,6 +14,8 @@ use super::Target;
 const MAX_COOKIES: usize = 1000;
 /// The most bytes of a cookie's name and value together, as in browsers.
 const MAX_LENGTH: usize = 4096;
+/// The most bytes of its path, as in browsers.
+const MAX_PATH: usize = 1024;
 /// The last moment a cookie can expire at: the end of the year 9999, in milliseconds since 1970.
 const LAST_EXPIRY: f64 = 253_402_300_799_000.0;
 
@@ -51,6 +53,8 @@ pub struct CookieRefused {
 pub struct Jar {
     /// In the order of their first arrival.
     kept: Vec<Kept<'static>>,
+    /// What they take, in bytes.
+    bytes: usize,
 }
 
 impl Cookie {
@@ -138,12 +142,36 @@ impl Jar {
 
     /// Takes out the cookies of this name that go to a URL.
     pub fn delete(&mut self, to: &Target, name: &str) {
-        self.kept.retain(|kept| kept.name() != name || !goes_to(kept, to));
+        self.retain(|kept| kept.name() != name || !goes_to(kept, to));
     }
 
     /// Takes out all cookies that go to a URL.
     pub fn clear(&mut self, to: &Target) {
-        self.kept.retain(|kept| !goes_to(kept, to));
+        self.retain(|kept| !goes_to(kept, to));
+    }
+
+    /// How much memory its cookies take, in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Forgets its oldest cookies until so many bytes are free, or none is left.
+    pub fn make_room(&mut self, bytes: usize) {
+        let mut freed = 0;
+        let oldest = self.kept.iter().take_while(|kept| {
+            let goes = freed < bytes;
+            freed += if goes { size(kept) } else { 0 };
+            goes
+        });
+        let count = oldest.count();
+        self.kept.drain(..count);
+        self.bytes -= freed;
+    }
+
+    fn retain(&mut self, keep: impl Fn(&Kept<'_>) -> bool) {
+        self.kept.retain(keep);
+        self.bytes = self.kept.iter().map(size).sum();
     }
 
     fn matching(&self, to: &Target) -> Vec<&Kept<'static>> {
@@ -156,6 +184,9 @@ impl Jar {
     fn take(&mut self, mut cookie: Kept<'static>, from: &Target) -> Result<(), &'static str> {
         if cookie.name().len() + cookie.value().len() > MAX_LENGTH {
             return Err("it is longer than 4096 bytes");
+        }
+        if cookie.path.len() > MAX_PATH {
+            return Err("its path is longer than 1024 bytes");
         }
         if let CookieDomain::Suffix(domain) = &cookie.domain
             && !domain.contains('.')
@@ -172,18 +203,28 @@ impl Jar {
         };
         let before = self.kept.iter().position(same);
         match (before, cookie.is_expired()) {
-            (Some(at), true) => drop(self.kept.remove(at)),
-            (Some(at), false) => self.kept[at] = cookie,
+            (Some(at), true) => self.bytes -= size(&self.kept.remove(at)),
+            (Some(at), false) => {
+                self.bytes += size(&cookie);
+                self.bytes -= size(&std::mem::replace(&mut self.kept[at], cookie));
+            }
             (None, true) => {}
             (None, false) => {
                 if self.kept.len() >= MAX_COOKIES {
-                    self.kept.remove(0);
+                    self.bytes -= size(&self.kept.remove(0));
                 }
+                self.bytes += size(&cookie);
                 self.kept.push(cookie);
             }
         }
         Ok(())
     }
+}
+
+/// What a cookie takes, in bytes.
+fn size(kept: &Kept<'_>) -> usize {
+    let domain = kept.domain.as_cow().map_or(0, |domain| domain.len());
+    size_of::<Kept<'_>>() + kept.name().len() + kept.value().len() + kept.path.len() + domain
 }
 
 /// Whether a cookie is sent to a URL.
@@ -333,6 +374,31 @@ mod tests {
         let sent_then = sent("http://h.test/", &many, "http://h.test/");
         assert_eq!((sent_then.split("; ").count(), sent_then.starts_with("c1=")), (MAX_COOKIES, true));
         assert_eq!(sent("http://h.test/", &[&format!("k={}", "x".repeat(MAX_LENGTH))], "http://h.test/"), "");
+    }
+
+    #[test]
+    fn a_jar_knows_what_it_takes_and_makes_room() {
+        let at = target("http://h.test/");
+        let mut jar = Jar::default();
+        for number in 0..10 {
+            jar.receive(&format!("c{number}={}", "x".repeat(1000)), &at);
+        }
+        let each = jar.bytes() / 10;
+        assert!((1000..3000).contains(&each), "{each}");
+        jar.receive("c3=short", &at);
+        jar.receive("c4=; Max-Age=0", &at);
+        jar.delete(&at, "c5");
+        assert_eq!(jar.bytes(), jar.kept.iter().map(size).sum::<usize>());
+        jar.make_room(2 * each);
+        let left: Vec<&str> = jar.kept.iter().map(|kept| kept.name()).collect();
+        assert_eq!(
+            (left, jar.bytes()),
+            (vec!["c2", "c3", "c6", "c7", "c8", "c9"], jar.kept.iter().map(size).sum::<usize>())
+        );
+        jar.make_room(usize::MAX);
+        assert_eq!((jar.kept.len(), jar.bytes()), (0, 0));
+        jar.receive(&format!("k=v; Path=/{}", "x".repeat(2000)), &at);
+        assert_eq!(jar.bytes(), 0);
     }
 
     #[test]

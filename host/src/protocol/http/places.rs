@@ -49,7 +49,7 @@ impl Places {
     /// Takes a place, if there is one.
     pub(super) fn take(self: &Arc<Self>) -> Result<Place, Error> {
         if !take(&self.taken, self.limit) {
-            return Err(Error::TooManyConnections { limit: self.limit, key: "limits.connections" });
+            return Err(Error::TooManyConnections { limit: self.limit, key: "limits.maxConnections" });
         }
         if !take(&self.run.taken, self.run.limit) {
             self.taken.fetch_sub(1, Ordering::Relaxed);
@@ -80,7 +80,7 @@ mod tests {
         let run = Arc::new(RunPlaces::new(Some(3)));
         let [one, other] = [2, 2].map(|limit| Arc::new(Places::new(limit, Arc::clone(&run))));
         let held = [one.take().unwrap(), one.take().unwrap()];
-        assert_eq!(one.take().unwrap_err().to_string(), "too many connections: limit 2 (`limits.connections`)");
+        assert_eq!(one.take().unwrap_err().to_string(), "too many connections: limit 2 (`limits.maxConnections`)");
         let third = other.take().unwrap();
         for _ in 0..10 {
             assert_eq!(

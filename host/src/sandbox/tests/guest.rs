@@ -173,6 +173,6 @@ impl SandboxInstance {
 pub(super) fn block_on<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     tokio::task::LocalSet::new().block_on(&runtime, async {
-        tokio::time::timeout(Duration::from_secs(60), future).await.expect("it ends in time")
+        tokio::time::timeout(Duration::from_mins(1), future).await.expect("it ends in time")
     })
 }

@@ -9,7 +9,7 @@ use guest::{Guest, LOOP, block_on, seat};
 
 use crate::metrics::Recorder;
 use crate::plan::Limits;
-use crate::vu::{Control, End, Exhausted, Journey as _, Lifecycle as _, Outcome, Worker as _};
+use crate::vu::{End, Exhausted, Journey as _, Lifecycle as _, Outcome, Worker as _};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -27,10 +27,6 @@ fn overrun(outcome: Result<Outcome, String>) -> String {
         Ok(Outcome::TimedOut { message }) => message,
         other => panic!("{other:?}"),
     }
-}
-
-fn has_ended(control: &Control) -> Option<End> {
-    block_on(async { tokio::time::timeout(MS, control.wait_for_end()).await.ok() })
 }
 
 #[test]
@@ -190,6 +186,36 @@ fn a_guest_that_computes_without_end_is_ended_wherever_it_does_so() {
     assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", begin.elapsed());
 }
 
+// The ticks of earlier iterations once counted, so that a journey that never calls the host was ended after some time.
+#[test]
+fn what_one_iteration_computes_does_not_count_for_the_next() {
+    let guest = Guest::iterating(
+        "(local.set $n (i32.const 20000000))
+        (loop $more (br_if $more (local.tee $n (i32.sub (local.get $n) (i32.const 1))))) (call $return)",
+    );
+    let run = guest.run(Limits { cpu_timeout: 200 * MS, ..Limits::default() });
+    block_on(async {
+        let mut instance = run.instance(1).await.unwrap();
+        let begin = Instant::now();
+        while begin.elapsed() < 600 * MS {
+            assert_eq!(instance.go().await, Outcome::Completed);
+        }
+    });
+}
+
+#[test]
+fn a_guest_that_computes_for_long_pauses_where_others_are() {
+    let limits = Limits { cpu_timeout: 300 * MS, ..Limits::default() };
+    let begin = Instant::now();
+    let run = Guest::iterating(LOOP).run(limits);
+    block_on(async {
+        let (mut looper, _other) = (run.instance(1).await.unwrap(), run.instance(2).await.unwrap());
+        assert!(matches!(looper.go().await, Outcome::TimedOut { .. }));
+    });
+    // 160 ticks with a pause of 1 ms after each, and 400 with 2 ms.
+    assert!(begin.elapsed() > 900 * MS, "{:?}", begin.elapsed());
+}
+
 /// Calls the host again and again, so that it never computes for long without.
 const CALLS: &str = "(loop $for_ever (call $sleep (f64.const 0)) (br $for_ever)) unreachable";
 
@@ -222,10 +248,10 @@ fn the_computing_time_of_a_run_is_that_of_all_its_iterations() {
             }
         }
     });
-    assert_eq!(has_ended(&run.context.control), Some(End::Exhausted(Exhausted::Cpu { limit: 50 * MS })));
+    assert_eq!(run.context.control.end(), Some(End::Exhausted(Exhausted::Cpu { limit: 50 * MS })));
     let run = guest.run(Limits { run_cpu: Some(Duration::from_secs(100)), ..Limits::default() });
     block_on(async { run.instance(1).await.unwrap().go().await });
-    assert_eq!(has_ended(&run.context.control), None);
+    assert_eq!(run.context.control.end(), None);
 }
 
 #[test]

@@ -80,7 +80,7 @@ async fn connections_are_counted_for_the_vu_and_for_the_run_and_idle_ones_make_r
         let mut refused: Vec<Error> =
             futures_util::future::join_all(at_once).await.into_iter().filter_map(|sent| sent.result.err()).collect();
         assert!((1..=2).contains(&refused.len()), "{refused:?}");
-        let expected = Error::TooManyConnections { limit: 2, key: "limits.connections" };
+        let expected = Error::TooManyConnections { limit: 2, key: "limits.maxConnections" };
         assert_eq!((refused.pop(), expected.code()), (Some(expected), 1210));
         assert!(send(&other, "GET", &urls[0]).await.result.is_ok());
         let full = send(&third, "GET", &urls[0]).await.result.unwrap_err();
