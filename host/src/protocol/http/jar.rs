@@ -391,7 +391,10 @@ mod tests {
         assert_eq!(jar.bytes(), jar.kept.iter().map(size).sum::<usize>());
         jar.make_room(2 * each);
         let left: Vec<&str> = jar.kept.iter().map(|kept| kept.name()).collect();
-        assert_eq!((left, jar.bytes()), (vec!["c2", "c3", "c6", "c7", "c8", "c9"], jar.kept.iter().map(size).sum::<usize>()));
+        assert_eq!(
+            (left, jar.bytes()),
+            (vec!["c2", "c3", "c6", "c7", "c8", "c9"], jar.kept.iter().map(size).sum::<usize>())
+        );
         jar.make_room(usize::MAX);
         assert_eq!((jar.kept.len(), jar.bytes()), (0, 0));
         jar.receive(&format!("k=v; Path=/{}", "x".repeat(2000)), &at);
