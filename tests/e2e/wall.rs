@@ -21,8 +21,8 @@ fn load_process(run: &Running) -> Option<u32> {
         let parent = stat.rsplit_once(") ").and_then(|(_, rest)| rest.split(' ').nth(1)?.parse().ok());
         parent == Some(run.id())
     };
-    let ids = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    ids.filter(is_child).next()
+    let mut ids = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    ids.find(is_child)
 }
 
 /// Starts a run of ten minutes and waits until the target has seen both VUs.

@@ -121,13 +121,12 @@ pub fn load(args: &RunArgs, style: Style) -> Result<Loaded, Failure> {
     // Neither is the journey's to set, so they are known before it is asked for its options.
     let bounds = config::bounds(&sources);
     let wall = args.wall().filter(|_| bounds.1.untrusted);
-    let (component, options) = match wall {
-        Some(settings) => walled(journey, settings, &bounds, &sources)?,
-        None => {
-            let component = compile(journey, &bounds, style)?;
-            let options = options(&component, &sources, journey)?;
-            (Place::Here(Box::new(component)), options)
-        }
+    let (component, options) = if let Some(settings) = wall {
+        walled(journey, settings, &bounds, &sources)?
+    } else {
+        let component = compile(journey, &bounds, style)?;
+        let options = options(&component, &sources, journey)?;
+        (Place::Here(Box::new(component)), options)
     };
     let sources = Sources {
         journey_options: Some(&options).filter(|text| !text.trim().is_empty()).map(String::as_str),

@@ -125,7 +125,7 @@ impl Feed {
                     Ok(())
                 }
                 Ok(Up::Refused(refusal)) => return Err(IsolateError::Refused(refusal)),
-                Ok(Up::Ended(failed)) => break failed.map(Err).unwrap_or(Ok(())),
+                Ok(Up::Ended(failed)) => break failed.map_or(Ok(()), Err),
                 Ok(message) => self.take_in(message),
                 Err(error) => Err(error),
             };
@@ -218,7 +218,7 @@ impl Feed {
         for line in self.words.take() {
             let message = format!("load process: {line}");
             let (level, scenario) = (NoticeLevel::Warn, "".into());
-            relay.tell(&Event::Notice(&Notice { level, scenario, vu: 0, message, from_host: true, detail: None }, 0));
+            relay.tell(&Event::Notice(&Notice { level, scenario, vu: 0, message, detail: None, from_host: true }, 0));
         }
     }
 

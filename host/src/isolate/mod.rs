@@ -51,7 +51,8 @@ mod wire;
 #[cfg(unix)]
 mod words;
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests;
 
 #[cfg(not(unix))]

@@ -96,7 +96,7 @@ impl Isolated {
         let sent = send(&self.writer, &order, Some(component));
         let answer = match sent {
             Ok(()) => self.hear(),
-            Err(error) => Err(self.lost(error.into())),
+            Err(error) => Err(self.lost(&error.into())),
         };
         self.guard.within(None);
         match answer? {
@@ -147,7 +147,7 @@ impl Isolated {
         };
         let down = Down::Run(Box::new(order));
         if let Err(error) = send(&self.writer, &down, None) {
-            return Err(self.lost(error.into()));
+            return Err(self.lost(&error.into()));
         }
         let Down::Run(order) = down else { unreachable!("it was just made") };
         Feed::start(self, *order, registry, outputs)
@@ -157,24 +157,24 @@ impl Isolated {
     fn ask(&mut self, order: &Down, limit: Option<(Duration, &'static str)>) -> Result<Up, IsolateError> {
         self.guard.within(limit);
         if let Err(error) = send(&self.writer, order, None) {
-            return Err(self.lost(error.into()));
+            return Err(self.lost(&error.into()));
         }
         self.hear()
     }
 
     fn hear(&mut self) -> Result<Up, IsolateError> {
-        self.reader.next().map_err(|error| self.lost(error))
+        self.reader.next().map_err(|error| self.lost(&error))
     }
 
     /// The process has said what it may not say here.
     fn foul(&mut self) -> IsolateError {
-        self.lost(WireError::Foul("an answer to a question that was not asked".to_owned()))
+        self.lost(&WireError::Foul("an answer to a question that was not asked".to_owned()))
     }
 
     /// Why nothing more comes: how the process ended. It is ended if it has not.
-    fn lost(&mut self, error: WireError) -> IsolateError {
+    fn lost(&mut self, error: &WireError) -> IsolateError {
         let end = self.guard.end(matches!(error, WireError::Closed | WireError::Io(_)));
-        ended(&error, end.as_ref(), &self.words.take())
+        ended(error, end.as_ref(), &self.words.take())
     }
 }
 

@@ -68,6 +68,7 @@ impl Child {
     /// Stays until it is killed.
     fn stay(self) -> ! {
         sleep(Duration::from_mins(1));
+        drop(self);
         exit(0)
     }
 }
@@ -204,7 +205,7 @@ fn child_floods() {
     let Some(mut child) = Child::until_the_run() else { return };
     let message = "\x1b[31m".repeat(1000);
     let notice =
-        Notice { level: NoticeLevel::Error, scenario: "forged".into(), vu: 1, message, from_host: false, detail: None };
+        Notice { level: NoticeLevel::Error, scenario: "forged".into(), vu: 1, message, detail: None, from_host: false };
     loop {
         child.say(&Up::Notice(notice.clone(), 0));
     }

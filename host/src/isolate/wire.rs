@@ -1,4 +1,4 @@
-//! Messages over a socket: four bytes of length, then MessagePack.
+//! Messages over a socket: four bytes of length, then `MessagePack`.
 
 use std::io::{self, Read, Write as _};
 use std::os::unix::net::UnixStream;

@@ -37,7 +37,7 @@ impl PartialEq for Detail {
 
 impl Eq for Detail {}
 
-/// Another process is told the text itself.
+/// Whoever is in another process gets the text itself: what makes it stays here.
 impl Serialize for Detail {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.text())

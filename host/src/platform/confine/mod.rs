@@ -13,7 +13,8 @@ mod files;
 mod linux;
 #[cfg(not(target_os = "linux"))]
 mod missing;
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests;
 
 use std::fmt;

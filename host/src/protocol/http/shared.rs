@@ -53,15 +53,15 @@ impl Shared {
         }
     }
 
+    /// Reads the system's roots now, for a process that will not be able to later.
+    pub fn read_system_roots() {
+        tls::read_system_roots();
+    }
+
     /// Lets each VU have so many connections open, and all VUs of the run so many as it has places.
     #[must_use]
     pub fn with_places(self, connections: u32, run_places: Arc<RunPlaces>) -> Self {
         Self { connections, run_places, ..self }
-    }
-
-    /// Reads the system's roots now, for a process that will not be able to later.
-    pub fn read_system_roots() {
-        tls::read_system_roots();
     }
 
     /// Finds what is wrong with the settings, before anything depends on them.
