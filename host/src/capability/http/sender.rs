@@ -61,15 +61,12 @@ impl Sender<'_> {
     async fn hops(&self, asked: Asked<'_>, mut open: Option<&mut Opened>) -> Result<Answer, Error> {
         let request = asked.request;
         let refuse = |error| self.refuse(request, &request.method, error);
-        let filled = match &self.run.secrets {
-            None => None,
-            Some(secrets) => Filled::new(secrets, asked).map_err(refuse)?,
-        };
+        let filled = self.run.secrets.as_ref().map(|secrets| Filled::new(secrets, asked)).transpose();
+        let filled = filled.map_err(refuse)?.flatten();
         let filled = filled.as_deref();
         let payload = match asked.options {
             Some(options) if Payload::is_asked(options) => {
-                let (files, most) = (&self.run.files, self.run.limits.request_bytes);
-                let payload = apart(|| Payload::new(request, options, filled, files, self.random, most));
+                let payload = apart(|| Payload::new(request, options, filled, self.run, self.random));
                 Some(Box::new(SendWrapper::new(payload).await.map_err(refuse)?))
             }
             _ => None,
