@@ -89,8 +89,8 @@ pub(super) fn host(limits: Limits, policy: Policy) -> (Host, Rc<Recorded>, Arc<H
         places: Arc::default(),
         policy: Arc::new(policy),
     };
-    let recorder = Recorder::new(Rc::<Recorded>::clone(&recorded));
-    let local = Rc::new(Local::new(recorder, &run, SystemTags::default()));
+    let sample_to = Recorder::new(Rc::<Recorded>::clone(&recorded));
+    let local = Rc::new(Local::new(sample_to, &run, SystemTags::default()));
     let identity = Identity {
         vu: 1,
         instance: 1,

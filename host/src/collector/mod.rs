@@ -197,6 +197,7 @@ impl WorkerSender {
     /// Passes a window on. Never waits, but for a worker's last window: that worker has nothing else to do.
     ///
     /// A window that there is no room for comes back. The worker keeps it and merges its next one into it.
+    #[expect(clippy::result_large_err, reason = "what comes back is what was given, and rarely does")]
     pub fn send(&self, from: FromWorker) -> Result<(), FromWorker> {
         let wait = from.last;
         let message = Message::Window(Box::new(from));

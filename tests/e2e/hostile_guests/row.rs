@@ -15,7 +15,7 @@ const RATE: u32 = 200;
 /// Limits under which everything here ends soon. What a journey that is not trusted may use is more than a test has
 /// time for.
 const LIMITS: &str = "cpuTimeout = \"500ms\"\niterationCpu = \"1500ms\"\niterationTimeout = \"3s\"\n\
-    hostCallBytes = \"16MiB\"\nmaxTraps = \"none\"\n";
+    hostCallBytes = \"4MiB\"\nmaxTraps = \"none\"\n";
 
 /// A hostile guest and what must become of it.
 pub struct Row {

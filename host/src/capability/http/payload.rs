@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use rand_xoshiro::rand_core::Rng as _;
 
+use super::super::Run;
 use super::super::random::Random;
 use super::filled::Filled;
 use super::sender::check_size;
@@ -41,10 +42,10 @@ impl<'a> Payload<'a> {
         request: &'a http::Request,
         options: &'a http::RequestOptions,
         filled: Option<&'a Filled<'_>>,
-        files: &'a Files,
+        run: &'a Run,
         random: &Random,
-        most: u64,
     ) -> Result<Self, Error> {
+        let (files, most) = (&*run.files, run.limits.request_bytes);
         if options.compression.len() > MOST_CODINGS {
             return Err(Error::InvalidRequest(format!("a body may have {MOST_CODINGS} codings and no more")));
         }
@@ -56,7 +57,7 @@ impl<'a> Payload<'a> {
             Some(http::Payload::Content(content)) => Some(vec![Cow::Borrowed(bytes_of(content, files)?)]),
             Some(http::Payload::Multipart(parts)) => {
                 let parts = parts.iter().map(|part| part_of(part, files)).collect::<Result<Vec<_>, _>>()?;
-                // A file may be in ten thousand parts, and each is searched for the boundary.
+                // A file may be in many parts of a form and costs nothing there, but whoever looks through them all.
                 check_size(parts.iter().map(|part| part.content.len() as u64).sum(), most)?;
                 let mut numbers = random.fork(SALT);
                 let boundary = boundary(&parts, || numbers.next_u64());
@@ -66,7 +67,6 @@ impl<'a> Payload<'a> {
         };
         let mut content_encoding = None;
         if let Some(plain) = pieces.as_mut().filter(|_| !options.compression.is_empty()) {
-            // A file may be in many parts of a form, and costs nothing until it is encoded.
             check_size(plain.iter().map(|piece| piece.len() as u64).sum(), most)?;
             let codings: Vec<Coding> = options.compression.iter().map(|&coding| coding_of(coding)).collect();
             content_encoding = Some(codings.iter().map(|coding| coding.name()).collect::<Vec<_>>().join(", "));

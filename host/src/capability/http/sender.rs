@@ -65,8 +65,7 @@ impl Sender<'_> {
         let filled = filled.as_deref();
         let payload = match asked.options {
             Some(options) if Payload::is_asked(options) => {
-                let (files, most) = (&self.run.files, self.run.limits.request_bytes);
-                let payload = apart(|| Payload::new(request, options, filled, files, self.random, most));
+                let payload = apart(|| Payload::new(request, options, filled, self.run, self.random));
                 Some(Box::new(SendWrapper::new(payload).await.map_err(refuse)?))
             }
             _ => None,

@@ -170,7 +170,7 @@ fn a_guest_that_computes_without_end_is_ended_wherever_it_does_so() {
     let limits = Limits { cpu_timeout: 100 * MS, ..Limits::default() };
     let begin = Instant::now();
     let message = overrun(Guest::iterating(LOOP).iterate(limits.clone()));
-    assert_eq!(message, "the guest computed for 100ms without calling the host (`cpu-timeout`)");
+    assert!(message.starts_with("the guest computed for 100ms without calling the host (`cpu-timeout`)"), "{message}");
     let at_start = Guest { start: LOOP, ..Guest::default() }.iterate(limits.clone()).unwrap_err();
     assert!(at_start.starts_with("the journey could not be instantiated: the guest computed for 100ms"), "{at_start}");
     let run = Guest { setup: LOOP, ..Guest::default() }.run(limits.clone());

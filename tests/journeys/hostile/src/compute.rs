@@ -16,8 +16,8 @@ pub fn attack(name: &str) -> Option<Attempt> {
         "recursion" => Ok(format!("{}", recurse(1))),
         "grow" => grow(),
         "grow-by-hand" => Ok(grow_by_hand()),
-        "panic" => look_for(&[]),
-        "wait-for-ever" => wait_for_ever(),
+        "panic" => Ok(look_for(&[])),
+        "wait-for-ever" => Ok(wait_for_ever()),
         "sleep-flood" => Ok(sleep_flood()),
         _ => return None,
     })
@@ -85,14 +85,14 @@ fn grow_by_hand() -> String {
 }
 
 #[inline(never)]
-fn look_for(items: &[u32]) -> Attempt {
+fn look_for(items: &[u32]) -> String {
     let item = items.iter().find(|item| **item == black_box(7)).expect("item 7 is in the \x1b[31mcart\x1b[0m");
-    Ok(item.to_string())
+    item.to_string()
 }
 
-fn wait_for_ever() -> Attempt {
+fn wait_for_ever() -> String {
     sleep(Duration::from_secs(u64::MAX / 1000));
-    Ok("woke up".to_owned())
+    "woke up".to_owned()
 }
 
 fn sleep_flood() -> String {

@@ -39,6 +39,8 @@ const TIGHT: &[&str] = &[
     "--names=500",
     "--metrics=100",
     "--max-traps=1000",
+    "--component-bytes=32MB",
+    "--function-bytes=1MiB",
 ];
 
 /// The quickstart with the walls on and off, each alone and all together.
