@@ -145,17 +145,6 @@ pub fn bombs() -> Vec<Row> {
         })
         .code(107)
         .says("type"),
-        text("10^9 instances of components", || {
-            let mut all = "(component $c0 (core module $m) (core instance (instantiate $m)))".to_owned();
-            for level in 1..=9 {
-                let below = level - 1;
-                let inner = format!("(instance (instantiate $c{below}))").repeat(10);
-                all = format!("(component $c{level} {all} {inner})");
-            }
-            Guest::idle().imports(&format!("{all} (instance (instantiate $c9))")).text()
-        })
-        .code(107)
-        .says("instances"),
         text("components 60 deep", || {
             let (open, close) = ("(component ".repeat(60), ")".repeat(60));
             Guest::idle().imports(&format!("{open}{close}")).text()
@@ -165,13 +154,30 @@ pub fn bombs() -> Vec<Row> {
     ]
 }
 
-/// What is within every limit of size, and takes so long to compile that only the clock ends it.
+/// What is within every limit of size, and takes so long or so much to compile that only the wall around it ends it. Too
+/// much for the tests; they are in the table.
 pub fn slow() -> Vec<Row> {
     let deep = || {
         let depth = 100_000;
         Guest::idle().core(&format!("(func {} {})", "block ".repeat(depth), "end ".repeat(depth))).text()
     };
-    vec![text("blocks 100,000 deep", deep).code(107).says("took longer than 60s to compile").within(100).peak(2000)]
+    let multiplied = || {
+        let mut all = "(component $c0 (core module $m) (core instance (instantiate $m)))".to_owned();
+        for level in 1..=9 {
+            let below = level - 1;
+            let inner = format!("(instance (instantiate $c{below}))").repeat(10);
+            all = format!("(component $c{level} {all} {inner})");
+        }
+        Guest::idle().imports(&format!("{all} (instance (instantiate $c9))")).text()
+    };
+    vec![
+        text("blocks 100,000 deep", deep).code(107).says("took longer than 60s to compile").within(100).peak(4500),
+        text("10^9 instances of components", multiplied)
+            .code(107)
+            .says_one_of(&["instances", "the load process was ended"])
+            .within(100)
+            .peak(4500),
+    ]
 }
 
 fn nested_types(depth: u32) -> String {
