@@ -1,6 +1,7 @@
 //! Instances of a component, as the scheduler drives them.
 
 use std::collections::{BTreeMap, HashMap};
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -153,7 +154,7 @@ impl SandboxWorker {
         let making = self.pre.instantiate_async(&mut store);
         let journey = match watch {
             None => making.await,
-            Some(watch) => Box::pin(watch.over(making)).await,
+            Some(watch) => watch.over(pin!(making)).await,
         };
         let journey = journey.map_err(|error| JourneyError::Instantiate { message: Trap::of(&error).summary() })?;
         store.data_mut().is_made();
@@ -164,7 +165,7 @@ impl SandboxWorker {
     async fn call_once<T>(&self, call: impl Future<Output = wasmtime::Result<T>>) -> wasmtime::Result<T> {
         match &self.once {
             None => call.await,
-            Some(watch) => watch.over(call).await,
+            Some(watch) => watch.over(pin!(call)).await,
         }
     }
 
@@ -240,8 +241,7 @@ impl Instance for SandboxInstance {
         let call = self.journey.call_iterate(&mut self.store, &self.exec, &self.data);
         let returned = match &self.watch {
             None => call.await,
-            // Boxed for what copying it into another future would cost.
-            Some(watch) => Box::pin(watch.over(call)).await,
+            Some(watch) => watch.over(pin!(call)).await,
         };
         let thrown = self.store.data_mut().host.end();
         match returned.map(|returned| unless_thrown(returned, thrown)) {
@@ -319,7 +319,7 @@ pub(super) async fn options(
     let called = async {
         match Watch::of_once(&limits) {
             None => called.await,
-            Some(watch) => watch.over(async { Ok(called.await) }).await.unwrap_or_else(|error| {
+            Some(watch) => watch.over(pin!(async { Ok(called.await) })).await.unwrap_or_else(|error| {
                 Err(JourneyError::Trapped { function: "options", message: Trap::of(&error).summary() })
             }),
         }

@@ -4,14 +4,16 @@
 //! waits. A guest that computes gives way at every tick of the engine's clock, so that no poll is long, and this is looked
 //! at after each.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::Poll;
+use std::task::{self, Poll, ready};
 use std::time::{Duration, Instant};
+
+use tokio::time::{Instant as Moment, Sleep, sleep_until};
 
 use crate::plan::Limits;
 use crate::vu::{Context, Exhausted};
@@ -59,7 +61,11 @@ pub(super) struct Watch {
     run: Option<(Arc<RunCpu>, Arc<Context>)>,
     /// Nanoseconds that this thread spent and did not tell the run.
     unsaid: Cell<u64>,
+    /// Timers that nobody uses.
+    spare: RefCell<Vec<Timer>>,
 }
+
+type Timer = Pin<Box<Sleep>>;
 
 impl Watch {
     /// That of iterations; `None` where there is nothing to watch, which then costs nothing.
@@ -83,39 +89,55 @@ impl Watch {
         run: Option<(Arc<RunCpu>, Arc<Context>)>,
     ) -> Option<Rc<Self>> {
         let is_needed = wall.is_some() || cpu.is_some() || run.is_some();
-        is_needed.then(|| Rc::new(Self { wall, cpu, run, unsaid: Cell::new(0) }))
+        is_needed.then(|| Rc::new(Self { wall, cpu, run, unsaid: Cell::new(0), spare: RefCell::default() }))
     }
 
-    /// Returns what the future comes to, unless it runs past a limit. Then it is dropped, and the store with which it
-    /// worked must be dropped as well.
-    pub(super) async fn over<T>(&self, future: impl Future<Output = wasmtime::Result<T>>) -> wasmtime::Result<T> {
-        match self.wall {
-            None => self.metered(future).await,
-            Some(wall) => match tokio::time::timeout(wall, self.metered(future)).await {
-                Ok(output) => output,
-                Err(_) => Err(Overrun::Took(wall).into()),
-            },
-        }
-    }
-
-    async fn metered<T>(&self, future: impl Future<Output = wasmtime::Result<T>>) -> wasmtime::Result<T> {
-        let mut future = pin!(future);
-        if self.cpu.is_none() && self.run.is_none() {
-            return future.await;
-        }
-        let mut spent = Duration::ZERO;
-        poll_fn(|context| {
+    /// Returns what the future comes to, unless it runs past a limit. Then the store with which it worked must be dropped,
+    /// and the future before.
+    pub(super) async fn over<T, F>(&self, mut future: Pin<&mut F>) -> wasmtime::Result<T>
+    where
+        F: Future<Output = wasmtime::Result<T>>,
+    {
+        let (mut spent, mut deadline, mut timer) = (Duration::ZERO, None, None);
+        let output = poll_fn(|context| {
             let begin = Instant::now();
+            let deadline = *deadline.get_or_insert_with(|| self.wall.map(|wall| (begin + wall, wall)));
             let poll = future.as_mut().poll(context);
-            let took = begin.elapsed();
-            self.spend(took);
-            spent += took;
-            match self.cpu {
-                Some(limit) if spent > limit => Poll::Ready(Err(Overrun::InAll(limit).into())),
-                _ => poll,
+            if self.cpu.is_some() || self.run.is_some() {
+                let took = begin.elapsed();
+                self.spend(took);
+                spent += took;
             }
+            if let Some(limit) = self.cpu.filter(|&limit| spent > limit) {
+                return Poll::Ready(Err(Overrun::InAll(limit).into()));
+            }
+            let (Poll::Pending, Some((deadline, wall))) = (&poll, deadline) else { return poll };
+            ready!(self.ring(&mut timer, deadline.into(), context));
+            Poll::Ready(Err(Overrun::Took(wall).into()))
         })
-        .await
+        .await;
+        // One that has rung is of no more use.
+        self.spare.borrow_mut().extend(timer.filter(|timer| !timer.is_elapsed()));
+        output
+    }
+
+    /// Waits for a moment, with a timer that may be set to an earlier one: nearly every iteration ends long before its
+    /// deadline, and setting a timer anew for each of them would cost more than one that now and then rings too early.
+    fn ring(&self, timer: &mut Option<Timer>, deadline: Moment, context: &mut task::Context<'_>) -> Poll<()> {
+        let timer = timer.get_or_insert_with(|| {
+            let spare = self.spare.borrow_mut().pop();
+            spare.unwrap_or_else(|| Box::pin(sleep_until(deadline)))
+        });
+        if timer.deadline() > deadline {
+            timer.as_mut().reset(deadline);
+        }
+        loop {
+            ready!(timer.as_mut().poll(context));
+            if timer.deadline() >= deadline {
+                return Poll::Ready(());
+            }
+            timer.as_mut().reset(deadline);
+        }
     }
 
     fn spend(&self, took: Duration) {
