@@ -287,7 +287,7 @@ proptest! {
         let (address, [a, b, c, d]) = (Ipv4Addr::from(bits), bits.to_be_bytes());
         let policy = allowing(&["*"]);
         let alone = leads(&policy, "https://a.test", &address.to_string());
-        let sixto4 = format!("2002:{:02x}{:02x}:{:02x}{:02x}::1", a, b, c, d);
+        let sixto4 = format!("2002:{a:02x}{b:02x}:{c:02x}{d:02x}::1");
         for form in [format!("::ffff:{address}"), format!("64:ff9b::{address}"), sixto4] {
             prop_assert_eq!(&leads(&policy, "https://a.test", &form), &alone, "{}", form);
         }

@@ -35,8 +35,11 @@ fn the_last_words_and_the_journey_stand_below_the_stack() {
 fn component(sections: &[(&str, Vec<u8>)]) -> Arc<Vec<u8>> {
     let mut custom = String::new();
     for (name, bytes) in sections {
-        let bytes: String = bytes.iter().map(|byte| format!("\\{byte:02x}")).collect();
-        let _ = write!(custom, "(@custom \"{name}\" \"{bytes}\")");
+        let _ = write!(custom, "(@custom \"{name}\" \"");
+        for byte in bytes {
+            let _ = write!(custom, "\\{byte:02x}");
+        }
+        custom.push_str("\")");
     }
     Arc::new(wat::parse_str(format!("(component (core module (func) {custom}))")).unwrap())
 }
