@@ -16,6 +16,16 @@ fn nothing_injected(server: &Server) -> Option<String> {
     evil.map(|request| format!("the target saw {request:?}"))
 }
 
+/// The target may have seen the name of a secret, but not its value.
+fn no_secret(server: &Server) -> Option<String> {
+    let has = |text: &str| text.contains("leaked-secret");
+    let told = server
+        .recorded()
+        .into_iter()
+        .find(|request| has(&request.target) || request.headers.iter().any(|(_, value)| has(value)));
+    told.map(|request| format!("the target saw {request:?}"))
+}
+
 pub fn rows() -> Vec<Row> {
     vec![
         Row::attack("300,000 headers", "headers").says_one_of(&[
@@ -129,6 +139,13 @@ pub fn guarded() -> Vec<Row> {
     vec![
         Row::attack("../../etc/passwd as a file's name", "files").says("result files: 8 of 8 refused").never("root:"),
         Row::attack("variables of the process", "environment").says("result environment: 0 found, 0 leaked"),
+        Row::attack("secrets of others, or for other hosts", "secrets")
+            .flag("--secret")
+            .flag("own=env:SQUALL_HOSTILE_OWN")
+            .config("secrets.own.hosts = [\"https://other.test\"]\n")
+            .says("result secrets: unknown false, elsewhere false")
+            .seen(no_secret)
+            .never("leaked-secret"),
         Row::attack("key that takes a year to open", "certificate")
             .env("CERT", CERTIFICATE)
             .env("KEY", SLOW_KEY)

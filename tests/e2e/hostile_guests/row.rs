@@ -294,7 +294,11 @@ pub fn run_together(rows: &[Row], servers: &Servers, alone: Duration, beside: Du
         let run = row.allowed.iter().fold(run, |run, place| allowed(run, &filled(place, server)));
         run.args(&row.flags)
     });
-    measured(run.env("SQUALL_HOSTILE_SECRET", "leak").finish(), &servers.quiet, beside)
+    measured(
+        run.env("SQUALL_HOSTILE_SECRET", "leak").env("SQUALL_HOSTILE_OWN", "leaked-secret").finish(),
+        &servers.quiet,
+        beside,
+    )
 }
 
 /// Runs a guest in a process of its own, and the user that behaves in another, which starts a while before.
@@ -322,7 +326,7 @@ pub fn run_alone(row: &Row, server: &Server) -> Finished {
     let toml = format!("{HEAD}{config}\n[limits]\n{limits}\n{scenario}");
     let run = Squall::run(path).at(server, "").arg("--config").arg(write(folder.path(), "squall.toml", toml));
     let run = row.allowed.iter().fold(untrusted(run, server), |run, place| allowed(run, &filled(place, server)));
-    run.args(&row.flags).env("SQUALL_HOSTILE_SECRET", "leak").finish()
+    run.args(&row.flags).env("SQUALL_HOSTILE_SECRET", "leak").env("SQUALL_HOSTILE_OWN", "leaked-secret").finish()
 }
 
 /// The limits of these tests, but for those that a guest has its own of.

