@@ -66,13 +66,13 @@ fn read(arguments: &[String]) -> Result<Wanted<'static>> {
         match argument.as_str() {
             "--seconds" => wanted.seconds = u32::try_from(number()?).context("that is more than a century")?,
             "--seed" => wanted.seed = Some(number()?),
-            name => match TARGETS.iter().find(|(known, _)| *known == name) {
-                Some(target) => wanted.targets.push(*target),
-                None => {
+            name => {
+                let Some(target) = TARGETS.iter().find(|(known, _)| *known == name) else {
                     let known: Vec<_> = TARGETS.iter().map(|(known, _)| *known).collect();
                     bail!("there is no target `{name}`\n  hint: the targets are `{}`", known.join("`, `"));
-                }
-            },
+                };
+                wanted.targets.push(*target);
+            }
         }
     }
     if wanted.targets.is_empty() {

@@ -88,9 +88,11 @@ fn markdown(results: &Results, subjects: &[&str]) -> String {
                      |---|---|---|---|---|\n"
         .to_owned();
     for subject in subjects {
-        table += &format!("| {subject} |");
+        table.push_str("| ");
+        table.push_str(subject);
+        table.push_str(" |");
         for measure in [TOTAL, USER_INSTRUCTIONS] {
-            table += &match (results.get(ROW, subject, measure), results.get(ROW, BASE, measure)) {
+            let cells = match (results.get(ROW, subject, measure), results.get(ROW, BASE, measure)) {
                 (Some(measured), Some(base)) => {
                     let digits = if measure == TOTAL { 2 } else { 0 };
                     let more = (measured.over(base).median() - 1.0) * 100.0;
@@ -98,6 +100,7 @@ fn markdown(results: &Results, subjects: &[&str]) -> String {
                 }
                 _ => " – | – |".to_owned(),
             };
+            table.push_str(&cells);
         }
         table.push('\n');
     }
