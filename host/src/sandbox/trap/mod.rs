@@ -47,7 +47,7 @@ impl Trap {
     /// Reads what wasmtime says of it.
     pub(super) fn of(error: &wasmtime::Error) -> Self {
         let backtrace = error.downcast_ref::<wasmtime::WasmBacktrace>();
-        let frames = backtrace.into_iter().flat_map(|backtrace| backtrace.frames()).take(SHOWN).map(|frame| {
+        let frames = backtrace.into_iter().flat_map(wasmtime::WasmBacktrace::frames).take(SHOWN).map(|frame| {
             let name = frame.func_name().map_or_else(|| format!("<function {}>", frame.func_index()), readable);
             Frame { name, offset: frame.module_offset() }
         });
@@ -79,9 +79,9 @@ impl Trap {
         }
         if !said.is_empty() {
             text.push_str("\n  it had logged:");
-            said.iter().for_each(|line| {
+            for line in said {
                 let _ = write!(text, "\n    {}", plain(line));
-            });
+            }
         }
         text
     }

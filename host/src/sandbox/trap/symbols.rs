@@ -57,17 +57,13 @@ impl Symbols {
             let _ = sender.send(read(&bytes, &offsets));
         });
         let Ok(reader) = reader else { return Vec::new() };
-        match receiver.recv_timeout(PATIENCE) {
-            Ok(places) => {
-                let _ = reader.join();
-                places
-            }
+        let Ok(places) = receiver.recv_timeout(PATIENCE) else {
             // It cannot be stopped; it ends with the process, and is the only one.
-            Err(_) => {
-                self.gave_up.store(true, Ordering::Relaxed);
-                Vec::new()
-            }
-        }
+            self.gave_up.store(true, Ordering::Relaxed);
+            return Vec::new();
+        };
+        let _ = reader.join();
+        places
     }
 }
 
