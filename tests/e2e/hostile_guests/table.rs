@@ -94,6 +94,12 @@ fn outcome(row: &Row, run: &Finished) -> String {
     let line = found.unwrap_or("completed");
     let line = ends.iter().find_map(|end| line.find(end).map(|at| &line[at..])).unwrap_or(line);
     let line = line.find("result ").map_or(line, |at| &line[at + "result ".len()..]);
+    // Names of files without the folders of this machine.
+    let words = line.split(' ').map(|word| match word.strip_prefix("`/") {
+        Some(path) => format!("`{}", path.rsplit('/').next().unwrap_or_default()),
+        None => word.to_owned(),
+    });
+    let line = words.collect::<Vec<_>>().join(" ");
     let short: String = line.chars().take(110).filter(|char| !char.is_control()).collect();
     short.replace('|', "\\|").replace('<', "&lt;").trim().to_owned()
 }
