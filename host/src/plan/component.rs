@@ -28,6 +28,10 @@ pub struct ComponentLimits {
     pub modules: u32,
     /// Instances of modules and of components.
     pub instances: u32,
+    /// Instances that there will be, those that components inside make of their own counted each time.
+    pub all_instances: u32,
+    /// How deep blocks lie in each other in one function.
+    pub blocks: u32,
     /// Memories.
     pub memories: u32,
     /// Tables.
@@ -48,6 +52,8 @@ impl Default for ComponentLimits {
             items: 500_000,
             modules: 500,
             instances: 1_000,
+            all_instances: 20_000,
+            blocks: 10_000,
             memories: 50,
             tables: 100,
         }
@@ -68,6 +74,8 @@ impl ComponentLimits {
             items: 200_000,
             modules: 100,
             instances: 200,
+            all_instances: 5_000,
+            blocks: 5_000,
             memories: 10,
             tables: 20,
             ..Self::default()

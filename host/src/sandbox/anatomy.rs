@@ -1,11 +1,11 @@
 //! What a component is made of: counted in one walk over its bytes, before anything is compiled or believed.
 //!
-//! The walk reads headings, not code, and never recurses into what it reads, so that neither a large nor a deeply nested
-//! component costs more than its bytes.
+//! The walk reads headings and the code of very large functions only, and never recurses into what it reads, so that
+//! neither a large nor a deeply nested component costs more than its bytes.
 
 use wasmparser::{
     BinaryReader, ComponentAlias, ComponentExternalKind, ComponentImport, ComponentOuterAliasKind, ComponentType,
-    ComponentTypeDeclaration, ComponentTypeRef, Encoding, InstanceTypeDeclaration, Parser, Payload,
+    ComponentTypeDeclaration, ComponentTypeRef, Encoding, InstanceTypeDeclaration, Operator, Parser, Payload,
 };
 
 use super::LoadError;
@@ -113,6 +113,13 @@ struct Counts {
     tables: u64,
 }
 
+/// The instances that a component makes when it is itself made an instance.
+#[derive(Default)]
+struct Instances {
+    of_modules: u64,
+    of_components: u64,
+}
+
 /// The walk over the sections.
 struct Walk<'a> {
     bytes: &'a [u8],
@@ -121,6 +128,10 @@ struct Walk<'a> {
     counts: Counts,
     /// How many modules and components the walk is in.
     depth: u32,
+    /// What each of these has instances of, so far.
+    open: Vec<Instances>,
+    /// The instances that come of the component with the most.
+    most_instances: u64,
     /// The outermost component's types: what an instance of the type exports, where it is one of an instance.
     types: Vec<Option<Vec<String>>>,
 }
@@ -128,7 +139,7 @@ struct Walk<'a> {
 impl<'a> Walk<'a> {
     fn new(bytes: &'a [u8], limits: &'a ComponentLimits) -> Self {
         let (anatomy, counts) = (Anatomy::default(), Counts::default());
-        Self { bytes, limits, anatomy, counts, depth: 0, types: Vec::new() }
+        Self { bytes, limits, anatomy, counts, depth: 0, open: Vec::new(), most_instances: 0, types: Vec::new() }
     }
 
     fn step(&mut self, payload: &Payload<'_>) -> Result<(), Wrong> {
@@ -139,10 +150,14 @@ impl<'a> Walk<'a> {
                     return Err(LoadError::CoreModule.into());
                 }
                 self.depth += 1;
+                self.open.push(Instances::default());
                 at_most(self.depth, limits.nesting, |depth| format!("components nested {depth} deep"), None)?;
                 count(&mut counts.modules, 1, limits.modules, "modules and components", None)?;
             }
-            Payload::End(_) => self.depth = self.depth.saturating_sub(1),
+            Payload::End(_) => {
+                self.depth = self.depth.saturating_sub(1);
+                self.close()?;
+            }
             Payload::CodeSectionStart { count: more, .. } => {
                 count(&mut counts.functions, *more, limits.functions, "functions", Some("limits.functions"))?;
             }
@@ -164,9 +179,15 @@ impl<'a> Walk<'a> {
             }
             Payload::InstanceSection(section) => {
                 count(&mut counts.instances, section.count(), limits.instances, "instances", None)?;
+                if let Some(open) = self.open.last_mut() {
+                    open.of_modules += u64::from(section.count());
+                }
             }
             Payload::ComponentInstanceSection(section) => {
                 count(&mut counts.instances, section.count(), limits.instances, "instances", None)?;
+                if let Some(open) = self.open.last_mut() {
+                    open.of_components += u64::from(section.count());
+                }
             }
             Payload::TypeSection(section) => count(&mut counts.types, section.count(), limits.types, "types", None)?,
             Payload::CoreTypeSection(section) => {
@@ -178,6 +199,43 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
+    /// Counts what comes of a component whose end was reached. It can make instances of what was defined before alone, and
+    /// none of that has more than the component with the most.
+    fn close(&mut self) -> Result<(), Wrong> {
+        let Some(open) = self.open.pop() else { return Ok(()) };
+        let of_components = open.of_components.saturating_mul(self.most_instances.saturating_add(1));
+        let all = open.of_modules.saturating_add(of_components);
+        self.most_instances = self.most_instances.max(all);
+        Ok(at_most(
+            all,
+            self.limits.all_instances,
+            |all| format!("up to {all} instances, those inside others counted"),
+            None,
+        )?)
+    }
+
+    /// Compiling takes time that grows with the square of how deep blocks lie in each other.
+    fn blocks(&self, body: &wasmparser::FunctionBody<'_>) -> Result<(), Wrong> {
+        // A block takes three bytes at least: in a shorter function there is nothing to count.
+        if body.range().len() / 3 <= self.limits.blocks as usize {
+            return Ok(());
+        }
+        let (mut operators, mut depth) = (body.get_operators_reader()?, 0_u32);
+        while !operators.eof() {
+            match operators.read()? {
+                Operator::Block { .. }
+                | Operator::Loop { .. }
+                | Operator::If { .. }
+                | Operator::Try { .. }
+                | Operator::TryTable { .. } => depth += 1,
+                Operator::End => depth = depth.saturating_sub(1),
+                _ => continue,
+            }
+            at_most(depth, self.limits.blocks, |depth| format!("blocks nested {depth} deep in a function"), None)?;
+        }
+        Ok(())
+    }
+
     fn function(&self, body: &wasmparser::FunctionBody<'_>) -> Result<(), Wrong> {
         let size = |bytes| format!("a function of {bytes} bytes");
         at_most(body.range().len(), self.limits.function_bytes, size, Some("limits.functionBytes"))?;
@@ -185,6 +243,7 @@ impl<'a> Walk<'a> {
         for local in body.get_locals_reader()? {
             locals += u64::from(local?.0);
         }
+        self.blocks(body)?;
         Ok(at_most(locals, self.limits.locals, |locals| format!("a function with {locals} local variables"), None)?)
     }
 
@@ -204,8 +263,16 @@ impl<'a> Walk<'a> {
                 section.count()
             }
             Payload::ComponentImportSection(section) => {
-                for import in section.clone().into_iter().filter(|_| outermost) {
-                    self.import(&import?);
+                for import in section.clone() {
+                    let import = import?;
+                    // How many instances would come of it depends on who passes what, and no tool makes such components.
+                    if matches!(import.ty, ComponentTypeRef::Component(_)) {
+                        let message = format!("it takes another component, `{}`, as an argument", import.name.name);
+                        return Err(LoadError::Unfit { message }.into());
+                    }
+                    if outermost {
+                        self.import(&import);
+                    }
                 }
                 section.count()
             }
@@ -322,6 +389,31 @@ mod tests {
 
     fn anatomy(text: &str) -> Result<Anatomy, LoadError> {
         Anatomy::of(&wat::parse_str(text).unwrap(), &ComponentLimits::default())
+    }
+
+    #[test]
+    fn instances_multiply_and_are_counted_as_they_do() {
+        let leaf = "(component $c0 (core module $m) (core instance (instantiate $m)))";
+        let text = (1..=6).fold(leaf.to_owned(), |inner, at| {
+            let ten = format!("(instance (instantiate $c{}))", at - 1).repeat(10);
+            format!("(component $c{at} {inner} {ten})")
+        });
+        let error = anatomy(&text.replacen("$c6", "", 1)).unwrap_err().to_string();
+        assert_eq!(error, "has up to 21110 instances, those inside others counted, but may have at most 20000");
+        let taking = "(component (component (import \"c\" (component))))";
+        assert!(anatomy(taking).unwrap_err().to_string().contains("takes another component, `c`"));
+    }
+
+    #[test]
+    fn blocks_that_lie_too_deep_in_each_other_are_counted_in_large_functions() {
+        let nested = |depth: usize| {
+            format!("(component (core module (func {}{})))", "block ".repeat(depth), "end ".repeat(depth))
+        };
+        let limits = ComponentLimits { blocks: 100, ..ComponentLimits::default() };
+        assert!(Anatomy::of(&wat::parse_str(nested(100)).unwrap(), &limits).is_ok());
+        assert_eq!(within(&limits, &nested(101)), "has blocks nested 101 deep in a function, but may have at most 100");
+        let beside = format!("(component (core module (func {})))", "block end ".repeat(1000));
+        assert!(Anatomy::of(&wat::parse_str(beside).unwrap(), &limits).is_ok());
     }
 
     fn within(limits: &ComponentLimits, text: &str) -> String {

@@ -67,10 +67,10 @@ pub fn alone() -> Vec<Row> {
             .flag("--env")
             .flag("SUMMARY_ATTACK=outside")
             .says("4 files of the journey's summary were not written"),
-        Row::attack("100,000 summary texts", "nothing")
-            .flag("--env")
-            .flag("SUMMARY_ATTACK=flood")
-            .says("100000 files of the journey's summary were not written"),
+        Row::attack("100,000 summary texts", "nothing").flag("--env").flag("SUMMARY_ATTACK=flood").says_one_of(&[
+            "100000 files of the journey's summary were not written",
+            "`handle-summary` trapped: too much data",
+        ]),
         Row::attack("ANSI in the summary", "nothing")
             .flag("--env")
             .flag("SUMMARY_ATTACK=terminal")

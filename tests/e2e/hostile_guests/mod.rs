@@ -35,19 +35,18 @@ fn together(rows: &[Row]) {
 
 fn few_together(rows: &[Row]) -> Vec<String> {
     let (alone, beside) = (Duration::from_secs(1), Duration::from_secs(2));
-    let mut moved = Vec::new();
     for attempt in 1.. {
         let servers = Servers::start();
-        let Beside { mut faults, run, before, meanwhile } = run_together(rows, &servers, alone, beside);
-        faults.extend(rows.iter().flat_map(|row| row.faults(&run, &servers.target, false)));
-        moved.push(format!("{before:.1} → {meanwhile:.1} ms"));
-        let has_moved = meanwhile > before * 1.1 + NOISE;
-        if has_moved && attempt < ATTEMPTS && faults.is_empty() {
+        let Beside { faults: mut disturbed, run, before, meanwhile } = run_together(rows, &servers, alone, beside);
+        if meanwhile > before * 1.1 + NOISE {
+            disturbed.push(format!("the neighbour's 99th percentile moved: {before:.1} → {meanwhile:.1} ms"));
+        }
+        let mut faults: Vec<_> = rows.iter().flat_map(|row| row.faults(&run, &servers.target, false)).collect();
+        // What else runs on the machine may disturb a neighbour, but not every time.
+        if !disturbed.is_empty() && attempt < ATTEMPTS && faults.is_empty() {
             continue;
         }
-        if has_moved {
-            faults.push(format!("the neighbour's 99th percentile moved every time: {}", moved.join(", ")));
-        }
+        faults.extend(disturbed);
         if !faults.is_empty() {
             println!("{run}");
         }

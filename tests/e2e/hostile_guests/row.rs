@@ -58,9 +58,10 @@ pub struct Ends {
     never: Vec<&'static str>,
     /// How long the process may take, without the time before the attack.
     pub within: Duration,
-    /// The most MiB that all processes of the run may hold.
-    pub peak: u64,
 }
+
+/// The most MiB that all processes of a run may hold.
+const PEAK: u64 = 400;
 
 /// What a run beside a user that behaves came to.
 pub struct Beside {
@@ -73,7 +74,7 @@ pub struct Beside {
 
 impl Row {
     fn new(name: &'static str, guest: Guest) -> Self {
-        let ends = Ends { code: 0, says: Vec::new(), never: Vec::new(), within: Duration::from_secs(15), peak: 400 };
+        let ends = Ends { code: 0, says: Vec::new(), never: Vec::new(), within: Duration::from_secs(40) };
         let (env, flags, allowed) = (Vec::new(), Vec::new(), Vec::new());
         let (scenario, config, limits) = (String::new(), String::new(), String::new());
         Self { name, guest, env, scenario, config, limits, flags, allowed, ends, seen: None }
@@ -152,11 +153,6 @@ impl Row {
         self
     }
 
-    pub fn peak(mut self, mebibytes: u64) -> Self {
-        self.ends.peak = mebibytes;
-        self
-    }
-
     /// Says what is wrong with what the target saw.
     pub fn seen(mut self, check: fn(&Server) -> Option<String>) -> Self {
         self.seen = Some(check);
@@ -203,7 +199,7 @@ impl Row {
             lines().any(|line| line.contains(*text) && (!is_among_others || line.contains(&of_it)))
         };
         for texts in &self.ends.says {
-            if !texts.iter().any(|text| said(text)) {
+            if !texts.iter().any(said) {
                 faults.push(format!("nobody said one of {texts:?}"));
             }
         }
@@ -225,7 +221,7 @@ impl Row {
                 faults.push(format!("it took {:?}", run.took));
             }
             let peak = peak_mebibytes(run);
-            if peak > self.ends.peak {
+            if peak > PEAK {
                 faults.push(format!("it held {peak} MiB"));
             }
         }
@@ -283,8 +279,10 @@ pub fn run_together(rows: &[Row], servers: &Servers, alone: Duration, beside: Du
     let limits: String = rows.iter().map(|row| row.limits.as_str()).collect();
     let scenarios: String = rows.iter().map(|row| row.scenario_toml(alone, server)).collect();
     let limits = with_defaults(&limits);
-    let durations: String =
-        rows.iter().map(|row| format!("\"iteration_duration{{scenario:{}}}\" = [\"max>=0\"]\n", row.key())).collect();
+    let durations = rows.iter().fold(String::new(), |mut toml, row| {
+        let _ = writeln!(toml, "\"iteration_duration{{scenario:{}}}\" = [\"max>=0\"]", row.key());
+        toml
+    });
     let toml =
         format!("{HEAD}{config}\n[limits]\n{limits}\n{THRESHOLDS}{durations}{}{scenarios}", control(alone, beside));
     let config = write(folder.path(), "squall.toml", toml);
@@ -359,13 +357,13 @@ fn measured(run: Finished, server: &Server, beside: Duration) -> Beside {
         faults.push(format!("the neighbour lost iterations: {iterations} of {due}, with {requests} requests"));
     }
     let failed = summary.check("control: status is 200").1;
-    let served = server.stats().by_route.get("/delay/{ms}").copied().unwrap_or_default();
-    if failed > 0 || served < requests {
-        faults.push(format!("{failed} of the neighbour's requests failed, and {served} of {requests} were served"));
+    let answered = server.stats().by_route.get("/delay/{ms}").copied().unwrap_or_default();
+    if failed > 0 || answered < requests {
+        faults.push(format!("{failed} of the neighbour's requests failed, and {answered} of {requests} were served"));
     }
     let p99 = |name: &str| summary.value(&format!("http_req_duration{{scenario:{name}}}"), "p(99)");
     let (before, meanwhile) = (p99("before"), p99("control"));
-    Beside { faults, run, before, meanwhile }
+    Beside { run, faults, before, meanwhile }
 }
 
 impl Servers {

@@ -57,13 +57,13 @@ impl Symbols {
             let _ = sender.send(read(&bytes, &offsets));
         });
         let Ok(reader) = reader else { return Vec::new() };
-        if let Ok(places) = receiver.recv_timeout(PATIENCE) {
-            let _ = reader.join();
-            return places;
-        }
-        // It cannot be stopped; it ends with the process, and is the only one.
-        self.gave_up.store(true, Ordering::Relaxed);
-        Vec::new()
+        let Ok(places) = receiver.recv_timeout(PATIENCE) else {
+            // It cannot be stopped; it ends with the process, and is the only one.
+            self.gave_up.store(true, Ordering::Relaxed);
+            return Vec::new();
+        };
+        let _ = reader.join();
+        places
     }
 }
 
