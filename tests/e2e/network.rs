@@ -397,7 +397,8 @@ fn too_many_open_files_are_named_with_the_limit_and_a_way_out() {
     let target = practice();
     let folder = tempfile::tempdir().unwrap();
     let points = folder.path().join("points.json");
-    let run = Squall::run(journey("quickstart")).at(&target, "/").flags("--vus 100 --iterations 300");
+    // Each keeps its connection for as long as the others try.
+    let run = Squall::run(journey("quickstart")).at(&target, "/delay/500").flags("--vus 100 --iterations 100");
     let run = run.arg("--out").arg(format!("json={}", points.display())).with_files(70).finish().expect(exit::JOURNEY);
     let text = std::fs::read_to_string(&points).unwrap_or_else(|error| panic!("no points: {error}\n{run}"));
     let expected = r#""error":"dial failed: all 70 files that may be open are open; raise the limit with `ulimit -n`","error_code":"1210""#;
