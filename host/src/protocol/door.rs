@@ -1,7 +1,7 @@
 //! The one door: every connection that a journey causes goes out through it.
 //!
-//! Whoever dials asks the [`Door`] twice: [`ask`](Door::ask) before the host is looked up, and [`admit`](Door::admit)
-//! with the addresses that came of it. Only what was admitted can be connected to, because that takes an [`Admitted`],
+//! Whoever dials asks the [`Door`] twice: `ask` before the host is looked up, and `admit`
+//! with the addresses that came of it. Only what was admitted can be connected to, because that takes an `Admitted`,
 //! and only the door makes one. A connection that is kept was admitted when it was opened, for the origin that it is kept
 //! for. What is behind it is the plan's [`NetPolicy`].
 
