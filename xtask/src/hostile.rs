@@ -28,7 +28,7 @@ pub fn run(arguments: &[String]) -> Result<()> {
     if release {
         command.arg("--release");
     }
-    command.args([TEST, "--", "--ignored", "--nocapture"]);
+    command.args([TEST, "--", "--nocapture"]);
     call(command.env("SQUALL_HOSTILE_TABLE", &file))?;
     let table = fs::read_to_string(&file).with_context(|| format!("`{}` was not written", file.display()))?;
     print!("{table}");

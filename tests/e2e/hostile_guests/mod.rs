@@ -14,8 +14,8 @@ mod traps;
 
 use std::time::Duration;
 
-use crate::support::{Hostile, left_out};
-use row::{Beside, Row, Servers, knows, run_alone, run_together};
+use crate::support::Hostile;
+use row::{Beside, Row, Servers, run_alone, run_together};
 
 /// How often a neighbour may be disturbed by something else on the machine.
 const ATTEMPTS: u32 = 4;
@@ -108,10 +108,6 @@ fn answers_that_no_client_should_wait_for_are_refused() {
 
 #[test]
 fn hosts_that_were_not_granted_are_not_reached() {
-    if !knows("--allow-net") {
-        left_out("hosts that were not granted: this squall grants none");
-        return;
-    }
     let denied = Hostile::never_answers();
     together(&network::reach(&denied));
     assert_eq!(denied.connections(), 0);

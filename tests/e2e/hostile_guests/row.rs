@@ -2,13 +2,12 @@
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 use std::thread;
 use std::time::Duration;
 
 use squall::practice::Server;
 
-use crate::support::{Finished, Squall, journey, practice, squall, write};
+use crate::support::{Finished, Squall, journey, practice, write};
 
 /// Iterations per second of the user that behaves.
 const RATE: u32 = 200;
@@ -240,12 +239,6 @@ fn filled(text: &str, server: &Server) -> String {
     text.replace("{url}", &url).replace("{port}", port)
 }
 
-/// Whether this squall has a flag.
-pub fn knows(flag: &str) -> bool {
-    static HELP: OnceLock<String> = OnceLock::new();
-    HELP.get_or_init(|| squall(["run", "--help"]).finish().stdout).contains(flag)
-}
-
 /// The two scenarios of the user that behaves: alone for so long, and then for so long beside an attack.
 fn control(alone: Duration, beside: Duration) -> String {
     let mut toml = String::new();
@@ -336,11 +329,11 @@ fn with_defaults(limits: &str) -> String {
 }
 
 fn untrusted(run: Squall, server: &Server) -> Squall {
-    if knows("--allow-net") { allowed(run.arg("--untrusted"), &server.url()) } else { run }
+    allowed(run.arg("--untrusted"), &server.url())
 }
 
 fn allowed(run: Squall, place: &str) -> Squall {
-    if knows("--allow-net") { run.arg("--allow-net").arg(place) } else { run }
+    run.arg("--allow-net").arg(place)
 }
 
 /// Reads what became of the user that behaves, and what is wrong with that.
