@@ -1,4 +1,4 @@
-//! The contract as Rust types: the only `bindgen!`.
+//! The contract as Rust types: the only place with `bindgen!`.
 
 #![allow(missing_docs, reason = "generated; `wit/` documents every item")]
 
@@ -19,6 +19,20 @@ wasmtime::component::bindgen!({
     },
     exports: { default: async },
 });
+
+/// The protocols beyond HTTP. Each is a package of its own, which a component imports or not.
+pub mod protocols {
+    wasmtime::component::bindgen!({
+        inline: "
+            package squall:host;
+            world protocols {
+            }
+        ",
+        path: "../wit",
+        imports: {
+        },
+    });
+}
 
 pub use self::squall::journey::{
     check, cookies, env, extract, group, http, log, metric, secret, streams, test, tls, vu,

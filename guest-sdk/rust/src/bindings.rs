@@ -10,8 +10,14 @@
 )]
 
 wit_bindgen::generate!({
+    inline: "
+        package squall:sdk;
+        world sdk {
+            include squall:journey/journey@0.1.1;
+        }
+    ",
     path: "../../wit",
-    world: "journey",
+    generate_all,
     // Requests borrow: sending one copies no string into a record of the guest's own.
     ownership: Borrowing { duplicate_if_necessary: true },
     pub_export_macro: true,

@@ -8,7 +8,8 @@ use send_wrapper::SendWrapper;
 use super::Host;
 use super::secret::Secrets;
 use crate::metrics::Excess;
-use crate::protocol::http::{Cookie, Error, Jar, Response, Target};
+use crate::protocol::Error;
+use crate::protocol::http::{Cookie, Jar, Response, Target};
 use crate::wit::cookies;
 
 /// The most jars that an iteration makes.

@@ -3,6 +3,8 @@
 //! A sample's tags are put together once, when the combination is first seen; after that it is a look-up of a few
 //! integers, or of one hash for a request.
 
+mod sessions;
+
 use std::cell::{Cell, RefCell};
 use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
@@ -15,6 +17,7 @@ use super::Run;
 use super::extract::Kept;
 use super::names::Names;
 use crate::metrics::{Excess, MetricId, Recorder, Registry, SeriesId, SystemTags, Tags, builtin};
+use crate::protocol::Network;
 use crate::protocol::door::Door;
 use crate::protocol::http::{Exchange, Peer, Protocol, Shared};
 use crate::redact::Redactor;
@@ -123,13 +126,13 @@ impl Local {
     #[must_use]
     pub fn new(recorder: Recorder, run: &Run, system: SystemTags) -> Self {
         let names = Names::new(recorder.clone(), &run.limits);
-        let http = Shared::new(Arc::clone(&run.http), Door::new(&run.policy));
+        let network = Network::new(&run.http, Door::new(&run.policy));
         Self {
             with_ip: system.has("ip"),
             recorder,
             registry: Arc::clone(&run.registry),
             system,
-            http: Rc::new(http.with_places(run.limits.connections, Arc::clone(&run.places))),
+            http: Rc::new(Shared::new(network.with_places(run.limits.connections, Arc::clone(&run.places)))),
             extract: Kept::default(),
             hosts: Cell::new(0),
             names: RefCell::new(names),
@@ -249,9 +252,9 @@ impl Local {
             (series.failed, f64::from(u8::from(!label.expected))),
             (series.duration, milliseconds(timings.duration())),
             (series.blocked, milliseconds(timings.blocked)),
-            (series.looking_up, milliseconds(timings.looking_up)),
-            (series.connecting, milliseconds(timings.connecting)),
-            (series.tls_handshaking, milliseconds(timings.tls_handshaking)),
+            (series.looking_up, milliseconds(timings.opening.looking_up)),
+            (series.connecting, milliseconds(timings.opening.connecting)),
+            (series.tls_handshaking, milliseconds(timings.opening.tls_handshaking)),
             (series.sending, milliseconds(timings.sending)),
             (series.waiting, milliseconds(timings.waiting)),
             (series.receiving, milliseconds(timings.receiving)),
@@ -453,7 +456,7 @@ impl Series {
 }
 
 /// Status, k6's error code (0 for none) and the words for it.
-fn outcome(exchange: &Exchange) -> (u16, u16, Option<&crate::protocol::http::Error>) {
+fn outcome(exchange: &Exchange) -> (u16, u16, Option<&crate::protocol::Error>) {
     match &exchange.result {
         Ok(response) if response.status >= 400 => (response.status, 1000 + response.status, None),
         Ok(response) => (response.status, 0, None),

@@ -11,7 +11,8 @@ use memchr::memmem;
 
 use super::{Host, to_guest};
 use crate::plan::{Destination, GrantedSecret, Plan, Scheme};
-use crate::protocol::http::{Error, Target};
+use crate::protocol::Error;
+use crate::protocol::http::Target;
 use crate::redact::Redactor;
 use crate::wit::{http, secret};
 

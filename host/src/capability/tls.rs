@@ -1,7 +1,7 @@
 //! `tls`: who a VU is to servers that ask.
 
 use super::Host;
-use crate::protocol::http::IdentityError;
+use crate::protocol::IdentityError;
 use crate::wit::tls;
 
 impl tls::Host for Host {

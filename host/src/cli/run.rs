@@ -8,7 +8,7 @@ use squall::isolate::{IsolateError, Isolated};
 use squall::metrics::Registry;
 use squall::output::{self, Notices, Output, OutputError, Progress, Screen, Summary, SummaryExport, plain};
 use squall::plan::{Plan, duration};
-use squall::protocol::http::Shared;
+use squall::protocol::Network;
 use squall::run::{self, RunOptions};
 use squall::sandbox::Component;
 use squall::verdict::{Ending, GeneratorVerdict, Report, SummaryOptions};
@@ -33,7 +33,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<u8> {
         return Ok(exit::PASSED);
     }
     let style = Style::detect(lowered.presentation.no_color);
-    if let Err(error) = Shared::check(&lowered.plan.http) {
+    if let Err(error) = Network::check(&lowered.plan.http) {
         let problem = Problem { message: error.to_string(), place: None, hint: None };
         return Ok(Failure::configuration(vec![problem]).report(style));
     }

@@ -19,7 +19,7 @@ use crate::metrics::Registry;
 use crate::output::Output;
 use crate::plan::{Limits, Policy};
 use crate::platform::confine::{self, ConfineError};
-use crate::protocol::http::Shared;
+use crate::protocol::Network;
 use crate::run::{self, RunOptions, Stopper};
 use crate::sandbox::{Component, LoadError};
 
@@ -65,7 +65,7 @@ impl Served {
         let Down::Walls(walls) = self.reader.next()? else { return Err("the first message is not the first".into()) };
         // Everything that needs the doors open: nothing untrusted is here yet.
         leave_signals_to_the_parent()?;
-        Shared::read_system_roots();
+        Network::read_system_roots();
         match prepared.and_then(|()| confine::enter(walls)) {
             Ok(confinement) => self.writer.send(&Up::Confined(confinement))?,
             Err(error) => {

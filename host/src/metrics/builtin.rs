@@ -64,6 +64,46 @@ builtin! {
     HTTP_REQ_RETRIES = 23, "http_req_retries", Counter, Default;
     /// squall's own: requests refused by the network policy, by `host`.
     POLICY_DENIED = 24, "policy_denied", Counter, Default;
+    /// WebSocket connections that were asked for.
+    WS_SESSIONS = 25, "ws_sessions", Counter, Default;
+    /// From asking for a WebSocket to being able to use it: looking up, connecting, TLS handshake and upgrade.
+    WS_CONNECTING = 26, "ws_connecting", Trend, Time;
+    /// From an open WebSocket to its end.
+    WS_SESSION_DURATION = 27, "ws_session_duration", Trend, Time;
+    /// Messages sent on WebSockets.
+    WS_MSGS_SENT = 28, "ws_msgs_sent", Counter, Default;
+    /// Messages received on WebSockets.
+    WS_MSGS_RECEIVED = 29, "ws_msgs_received", Counter, Default;
+    /// From a WebSocket ping to its pong.
+    WS_PING = 30, "ws_ping", Trend, Time;
+    /// From the first byte of a unary gRPC call to the end of its answer.
+    GRPC_REQ_DURATION = 31, "grpc_req_duration", Trend, Time;
+    /// gRPC streams that were begun.
+    GRPC_STREAMS = 32, "grpc_streams", Counter, Default;
+    /// Messages sent on gRPC streams.
+    GRPC_STREAMS_MSGS_SENT = 33, "grpc_streams_msgs_sent", Counter, Default;
+    /// Messages received on gRPC streams.
+    GRPC_STREAMS_MSGS_RECEIVED = 34, "grpc_streams_msgs_received", Counter, Default;
+    /// squall's own: events of an answer that streams: server-sent events, lines of JSON.
+    STREAM_EVENTS = 35, "stream_events", Counter, Default;
+    /// squall's own: from the request's last byte to the first event's arrival.
+    STREAM_TIME_TO_FIRST_EVENT = 36, "stream_time_to_first_event", Trend, Time;
+    /// squall's own: streams of events that were taken up again after their end.
+    STREAM_RECONNECTS = 37, "stream_reconnects", Counter, Default;
+    /// squall's own: tokens of a language model's answer.
+    LLM_TOKENS = 38, "llm_tokens", Counter, Default;
+    /// squall's own: from the request's last byte to the first token's arrival.
+    LLM_TIME_TO_FIRST_TOKEN = 39, "llm_time_to_first_token", Trend, Time;
+    /// squall's own: from one token's arrival to the next one's.
+    LLM_INTER_TOKEN_LATENCY = 40, "llm_inter_token_latency", Trend, Time;
+    /// squall's own: of one answer, tokens after the first by the seconds from the first to the last.
+    LLM_TOKENS_PER_SECOND = 41, "llm_tokens_per_second", Trend, Default;
+    /// squall's own: TCP connections and UDP sockets that were asked for.
+    SOCKET_SESSIONS = 42, "socket_sessions", Counter, Default;
+    /// squall's own: from asking for a TCP connection to being able to use it.
+    SOCKET_CONNECTING = 43, "socket_connecting", Trend, Time;
+    /// squall's own: from an open socket to its end.
+    SOCKET_SESSION_DURATION = 44, "socket_session_duration", Trend, Time;
 }
 
 #[cfg(test)]

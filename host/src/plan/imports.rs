@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// What a journey may import that is not trusted, unless it is said otherwise: the interfaces of squall, which look at
 /// the policy themselves, and those of WASI that give it nothing but time, random numbers and a place to write.
 pub const UNTRUSTED_IMPORTS: &[&str] =
-    &["squall:journey/*", "wasi:cli/*", "wasi:clocks/*", "wasi:io/*", "wasi:random/*", "wasi:filesystem/*"];
+    &["squall:*", "wasi:cli/*", "wasi:clocks/*", "wasi:io/*", "wasi:random/*", "wasi:filesystem/*"];
 
 /// Imports by their name: `wasi:clocks/monotonic-clock` in any version, `wasi:http/types@0.2.6` in this one,
 /// `wasi:clocks/*` for a package, `wasi:*` for a namespace, `*` for all.

@@ -1,4 +1,20 @@
 //! Talking to the network. Knows no guest.
+//!
+//! A protocol is a module. What all of them are built on is beside them: the [`door`], the dialler behind it, TLS, and
+//! [`Connector`], which brings them together.
 
+mod apart;
+mod connector;
+mod dial;
 pub mod door;
+mod error;
 pub mod http;
+mod places;
+mod stream;
+mod tls;
+
+pub use apart::{Apart, apart};
+pub use connector::{Connector, Network, Opening};
+pub use error::Error;
+pub use places::RunPlaces;
+pub use tls::IdentityError;

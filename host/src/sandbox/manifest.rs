@@ -9,7 +9,8 @@ use super::anatomy::{Anatomy, Import};
 use crate::plan::{ComponentLimits, Policy};
 
 /// The packages whose interfaces squall provides.
-const PACKAGES: &[&str] = &["squall:journey/", "wasi:"];
+const PACKAGES: &[&str] =
+    &["squall:journey/", "squall:websocket/", "squall:grpc/", "squall:events/", "squall:socket/", "wasi:"];
 
 /// Everything that a component can do.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -8,7 +8,8 @@ use futures_util::stream::FuturesUnordered;
 
 use super::responses::Answer;
 use super::sender::{Asked, Sender};
-use crate::protocol::http::{Error, Target};
+use crate::protocol::Error;
+use crate::protocol::http::Target;
 
 /// Sends several requests at once, so many in all and so many to one host, and returns the answers in order.
 ///

@@ -135,7 +135,8 @@ fn masked_url(url: &str) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::http::{Body, Error, Header, Peer, Target, Timings};
+    use crate::protocol::Error;
+    use crate::protocol::http::{Body, Header, Peer, Target, Timings};
 
     fn exchange(result: Result<Response, Error>) -> Exchange {
         let timings = Timings::default();

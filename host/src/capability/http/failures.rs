@@ -1,6 +1,7 @@
 //! Requests without an answer: those of the last call, and the one that fails its iteration.
 
-use crate::protocol::http::{Error, without_userinfo};
+use crate::protocol::Error;
+use crate::protocol::http::without_userinfo;
 use crate::wit::http;
 
 /// What is remembered of requests without an answer. A VU that has all its answers has none of it.

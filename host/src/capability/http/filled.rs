@@ -5,7 +5,7 @@
 use super::super::secret::Secrets;
 use super::hop::Hop;
 use super::sender::Asked;
-use crate::protocol::http::Error;
+use crate::protocol::Error;
 use crate::wit::http;
 
 /// The parts of a request that name secrets, with their values. What names none is `None`.

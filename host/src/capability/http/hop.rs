@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::session::Session;
-use crate::protocol::http::{Body, Error, Header, Response, Target};
+use crate::protocol::Error;
+use crate::protocol::http::{Body, Header, Response, Target};
 
 /// One hop.
 pub(super) struct Hop<'a> {

@@ -17,7 +17,8 @@ use std::pin::{Pin, pin};
 
 use super::Host;
 use super::extract::find_pointer;
-use crate::protocol::http::{Error, Protocol};
+use crate::protocol::Error;
+use crate::protocol::http::Protocol;
 use crate::wit::http;
 use batch::batch;
 pub(super) use failures::Failures;
@@ -62,9 +63,9 @@ impl http::Host for Host {
         let milliseconds = |time| self.clock.milliseconds(time);
         Ok(http::Timings {
             blocked: milliseconds(timings.blocked),
-            looking_up: milliseconds(timings.looking_up),
-            connecting: milliseconds(timings.connecting),
-            tls_handshaking: milliseconds(timings.tls_handshaking),
+            looking_up: milliseconds(timings.opening.looking_up),
+            connecting: milliseconds(timings.opening.connecting),
+            tls_handshaking: milliseconds(timings.opening.tls_handshaking),
             sending: milliseconds(timings.sending),
             waiting: milliseconds(timings.waiting),
             receiving: milliseconds(timings.receiving),

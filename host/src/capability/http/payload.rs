@@ -10,7 +10,8 @@ use super::super::Run;
 use super::super::random::Random;
 use super::filled::Filled;
 use super::sender::check_size;
-use crate::protocol::http::{Body, Coding, Error, Header, Part, boundary, encode, multipart};
+use crate::protocol::Error;
+use crate::protocol::http::{Body, Coding, Header, Part, boundary, encode, multipart};
 use crate::wit::http;
 
 /// Keeps the random numbers of boundaries apart from those of others.

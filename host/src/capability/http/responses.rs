@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::protocol::http::{Error, Peer, Response, Target, Timings};
+use crate::protocol::Error;
+use crate::protocol::http::{Peer, Response, Target, Timings};
 use crate::wit::http;
 
 /// Bytes that are kept of an answer beside its head, its body and its URL.

@@ -18,7 +18,8 @@ use super::payload::Payload;
 use super::responses::Answer;
 use super::session::Session;
 use super::streams::Opened;
-use crate::protocol::http::{Body, Client, Error, Exchange, Header, Request, apart, without_userinfo};
+use crate::protocol::http::{Body, Client, Exchange, Header, Request, without_userinfo};
+use crate::protocol::{Error, apart};
 use crate::wit::http;
 use crate::wit::log::Level;
 

@@ -3,7 +3,8 @@
 use super::super::cookies::Jars;
 use super::filled::Filled;
 use super::hop::{Hop, Own};
-use crate::protocol::http::{Credentials, Error, Response, basic, digest};
+use crate::protocol::Error;
+use crate::protocol::http::{Credentials, Response, basic, digest};
 use crate::wit::http;
 
 /// What a request brings of its session. It is for the origin of the first hop.

@@ -14,7 +14,8 @@ use super::super::secret::Secrets;
 use super::responses::Answer;
 use super::sender::{Asked, LONGEST_TIMEOUT, Sender, check_size};
 use super::watch;
-use crate::protocol::http::{Body, Client, Error, Exchange, Request, Streaming, Target, Upload};
+use crate::protocol::Error;
+use crate::protocol::http::{Body, Client, Exchange, Request, Streaming, Target, Upload};
 use crate::wit::{http, streams};
 
 /// Streams and uploads that a VU may have open.

@@ -14,10 +14,15 @@ use format::{Paint, Style};
 use table::{Cells, Row, Table};
 
 /// k6's sections, and the built-in metrics shown in each. Custom metrics come first.
-const SECTIONS: [(&str, IsIn); 3] = [
+const SECTIONS: [(&str, IsIn); 7] = [
     ("HTTP", |name| name.starts_with("http_")),
     ("EXECUTION", |name| name.starts_with("vus") || name.starts_with("iteration") || name == "dropped_iterations"),
     ("NETWORK", |name| name.starts_with("data_") || name == "policy_denied"),
+    // k6 has no such section; its own order goes on after it.
+    ("STREAMS", |name| name.starts_with("stream_") || name.starts_with("llm_")),
+    ("SOCKETS", |name| name.starts_with("socket_")),
+    ("GRPC", |name| name.starts_with("grpc_")),
+    ("WEBSOCKET", |name| name.starts_with("ws_")),
 ];
 /// Whether a section has a metric of this name.
 type IsIn = fn(&str) -> bool;

@@ -12,14 +12,14 @@ use std::time::{Duration, Instant};
 use send_wrapper::SendWrapper;
 
 use super::alarm::Alarm;
-use super::apart;
 use super::h1::Decoder;
-use super::places::{Place, Places};
 use super::pool::{GivenUp, Idle, Pool, Turn};
 use super::shared::Shared;
-use super::stream::Stream;
-use super::{Error, Exchange, IdentityError, Peer, Progress, Protocol, Request, Response, Target, h1, h2, tls};
+use super::{Exchange, Peer, Progress, Protocol, Request, Response, Target, h1, h2};
 use crate::plan::http::{Connections, Version};
+use crate::protocol::apart;
+use crate::protocol::places::Place;
+use crate::protocol::{Connector, Error, IdentityError, tls};
 
 /// A response buffer up to this size serves the VU's next exchange.
 const KEPT_BUFFER: usize = 4 << 10;
@@ -40,13 +40,12 @@ pub struct Owner {
 #[derive(Debug)]
 pub struct Client {
     owner: Owner,
+    connector: Connector,
     shared: SendWrapper<Rc<Shared>>,
     // A VU lives on one thread; the wrappers exist because wasmtime wants a store's data to be `Send`.
     connections: SendWrapper<Held>,
-    places: Arc<Places>,
     spare: SendWrapper<RefCell<Vec<u8>>>,
     alarm: Alarm,
-    tls: tls::Own,
 }
 
 /// Whose connections a VU uses.
@@ -76,12 +75,11 @@ impl Client {
         };
         Self {
             owner,
+            connector: Connector::new(shared.network(), owner.vu),
             shared: SendWrapper::new(Rc::clone(shared)),
             connections: SendWrapper::new(held),
-            places: Arc::new(shared.places()),
             spare: SendWrapper::new(RefCell::default()),
             alarm: Alarm::default(),
-            tls: tls::Own::default(),
         }
     }
 
@@ -89,6 +87,12 @@ impl Client {
     #[must_use]
     pub fn shared(&self) -> &Shared {
         &self.shared
+    }
+
+    /// How its VU opens connections, for other protocols.
+    #[must_use]
+    pub fn connector(&self) -> &Connector {
+        &self.connector
     }
 
     /// Closes all connections.
@@ -108,15 +112,15 @@ impl Client {
         if let Held::Shared(_) = *self.connections {
             return Err(IdentityError::Shared);
         }
-        self.tls.add(certificate, key, password, domains)?;
+        self.connector.own().add(certificate, key, password, domains)?;
         self.close_all();
         Ok(())
     }
 
     /// Forgets the certificates of `use_certificate` and closes the connections that were opened with them.
     pub fn clear_certificates(&self) {
-        if self.tls.has_identities() {
-            self.tls.clear();
+        if self.connector.own().has_identities() {
+            self.connector.own().clear();
             self.close_all();
         }
     }
@@ -206,29 +210,25 @@ impl Client {
     /// Connects to a target, shakes hands, and finds out which HTTP is spoken there: HTTP/2 only where
     /// [`may_multiplex`](Self::may_multiplex) says so.
     async fn open(&self, target: &Arc<Target>, progress: &mut Progress) -> Result<Idle, Error> {
-        let place = match self.places.take() {
+        let place = match self.connector.place() {
             Ok(place) => place,
             Err(_) => apart(|| self.make_place()).await?,
         };
-        let dialled = self.shared.dialler().dial(&target.destination(), self.owner.vu, progress).await?;
-        let only_http2 = self.shared.settings().version == Version::Http2;
-        let mut peer = Peer { remote: dialled.remote, ..Peer::default() };
-        let stream = if target.is_tls() {
-            let started = Instant::now();
-            // Boxed, so that requests without TLS do not carry a handshake's state.
-            let secured = apart(|| self.shared.tls().connect(&self.tls, target.host(), dialled.socket)).await?;
-            progress.timings.tls_handshaking = started.elapsed();
-            peer.protocol = secured.protocol;
-            peer.tls_version = Some(secured.version);
-            peer.tls_cipher = secured.cipher;
-            Stream::Tls(secured.stream)
-        } else {
-            if only_http2 {
-                peer.protocol = Protocol::Http2;
-            }
-            Stream::Plain(dialled.socket)
+        let opening = &mut progress.timings.opening;
+        let security = target.is_tls().then_some(tls::Alpn::Http);
+        let opened = self.connector.open(place, &target.destination(), security, opening).await?;
+        let is_http2 = match &opened.tls {
+            Some(agreed) => agreed.is_http2,
+            None => self.shared.settings().version == Version::Http2,
         };
-        let http = h1::Connection::new(stream, dialled.via, place);
+        let peer = Peer {
+            remote: opened.remote,
+            protocol: if is_http2 { Protocol::Http2 } else { Protocol::Http1 },
+            tls_version: opened.tls.map(|agreed| agreed.version),
+            tls_cipher: opened.tls.and_then(|agreed| agreed.cipher),
+            reused: false,
+        };
+        let http = h1::Connection::new(opened.stream, opened.via, opened.place);
         Ok(Idle { target: Arc::clone(target), peer, since: Instant::now(), http })
     }
 
@@ -236,7 +236,7 @@ impl Client {
     async fn make_place(&self) -> Result<Place, Error> {
         let mut looks = 0;
         loop {
-            let full = match self.places.take() {
+            let full = match self.connector.place() {
                 Ok(place) => return Ok(place),
                 Err(full) => full,
             };

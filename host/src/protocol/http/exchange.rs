@@ -3,19 +3,16 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::{Error, Response};
+use super::Response;
+use crate::protocol::{Error, Opening};
 
 /// How long each phase of an exchange took.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Timings {
     /// Getting a connection: looking up, connecting and the handshake included.
     pub blocked: Duration,
-    /// Resolving the name.
-    pub looking_up: Duration,
-    /// Opening the TCP connection.
-    pub connecting: Duration,
-    /// The TLS handshake.
-    pub tls_handshaking: Duration,
+    /// The phases of that, if a connection was opened.
+    pub opening: Opening,
     /// Writing the request.
     pub sending: Duration,
     /// From the last byte written to the first received.

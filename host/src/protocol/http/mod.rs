@@ -6,43 +6,33 @@
 //! `capability::http` does both.
 
 mod alarm;
-mod apart;
 mod auth;
 mod client;
 mod coding;
-mod dial;
-mod error;
 mod exchange;
 mod h1;
 mod h2;
 mod jar;
 mod multipart;
-mod places;
 mod pool;
 mod request;
 mod response;
 mod shared;
-mod stream;
 mod streaming;
 mod target;
-mod tls;
 mod upload;
 
-pub use apart::{Apart, apart};
 pub use auth::{Credentials, basic, digest};
 pub use client::{Client, Owner};
 pub use coding::{Coding, encode};
-pub use error::Error;
 pub use exchange::{Exchange, Peer, Protocol, Timings};
 pub use jar::{Cookie, CookieRefused, Jar};
 pub use multipart::{Part, boundary, multipart};
-pub use places::RunPlaces;
 pub use request::{Body, Header, Request};
 pub use response::Response;
 pub use shared::Shared;
 pub use streaming::Streaming;
 pub use target::{Target, without_userinfo};
-pub use tls::IdentityError;
 pub use upload::Upload;
 
 use exchange::Progress;

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use rustc_hash::FxHashMap;
 use tokio::sync::Notify;
 
-use super::{Error, Peer, Target, h1, h2};
+use super::{Peer, Target, h1, h2};
+use crate::protocol::Error;
 
 /// Open connections.
 #[derive(Debug, Default)]

@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 
-use super::dial::Via;
-use super::{Error, Target};
+use super::Target;
 use crate::plan::Http;
 use crate::plan::http::Connections;
+use crate::protocol::Error;
+use crate::protocol::dial::Via;
 
 /// One header.
 #[derive(Debug, Clone, Copy)]

@@ -7,13 +7,10 @@ use std::sync::Arc;
 use rustc_hash::{FxHashMap, FxHashSet};
 use send_wrapper::SendWrapper;
 
-use super::dial::Dialler;
-use super::places::{Places, RunPlaces};
+use super::Target;
 use super::pool::{Groups, Pool};
-use super::tls::{self, Tls};
-use super::{Error, Target};
 use crate::plan::Http;
-use crate::protocol::door::Door;
+use crate::protocol::{Error, Network};
 
 /// How many parsed URLs a worker keeps. Journeys ask for the same few again and again.
 const KEPT_TARGETS: usize = 1024;
@@ -23,12 +20,7 @@ const LONGEST_KEPT: usize = 8 << 10;
 /// What all clients of a worker thread share.
 #[derive(Debug)]
 pub struct Shared {
-    settings: Arc<Http>,
-    tls: Tls,
-    dialler: Dialler,
-    /// How many connections a VU may have open, and all VUs of the run.
-    connections: u32,
-    run_places: Arc<RunPlaces>,
+    network: Rc<Network>,
     targets: SendWrapper<RefCell<FxHashMap<Box<str>, Arc<Target>>>>,
     groups: SendWrapper<RefCell<Groups>>,
     /// Where TLS did not agree on HTTP/2 when it was last asked.
@@ -36,37 +28,15 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// Makes a worker's part. All its connections are opened through the door.
+    /// Makes a worker's part, with connections of its own.
     #[must_use]
-    pub fn new(settings: Arc<Http>, door: Door) -> Self {
-        let tls = Tls::new(&settings);
-        let dialler = Dialler::new(&settings, door);
+    pub fn new(network: Network) -> Self {
         Self {
-            settings,
-            tls,
-            dialler,
-            connections: u32::MAX,
-            run_places: Arc::default(),
+            network: Rc::new(network),
             targets: SendWrapper::new(RefCell::default()),
             groups: SendWrapper::new(RefCell::default()),
             http1: SendWrapper::new(RefCell::default()),
         }
-    }
-
-    /// Reads the system's roots now, for a process that will not be able to later.
-    pub fn read_system_roots() {
-        tls::read_system_roots();
-    }
-
-    /// Lets each VU have so many connections open, and all VUs of the run so many as it has places.
-    #[must_use]
-    pub fn with_places(self, connections: u32, run_places: Arc<RunPlaces>) -> Self {
-        Self { connections, run_places, ..self }
-    }
-
-    /// Finds what is wrong with the settings, before anything depends on them.
-    pub fn check(settings: &Http) -> Result<(), Error> {
-        tls::check(settings)
     }
 
     /// Takes a URL apart, or finds it taken apart already.
@@ -90,20 +60,11 @@ impl Shared {
     /// How requests are made.
     #[must_use]
     pub fn settings(&self) -> &Http {
-        &self.settings
+        self.network.settings()
     }
 
-    pub(super) fn tls(&self) -> &Tls {
-        &self.tls
-    }
-
-    /// The places of a VU's connections.
-    pub(super) fn places(&self) -> Places {
-        Places::new(self.connections, Arc::clone(&self.run_places))
-    }
-
-    pub(super) fn dialler(&self) -> &Dialler {
-        &self.dialler
+    pub(super) fn network(&self) -> &Rc<Network> {
+        &self.network
     }
 
     /// The connections that a VU shares with others of its scenario, so many together.

@@ -12,7 +12,8 @@ use super::coding;
 use super::h1::Decoder;
 use super::h2::Incoming;
 use super::pool::Idle;
-use super::{Client, Error, Exchange, Progress, Request, Response, Target};
+use super::{Client, Exchange, Progress, Request, Response, Target};
+use crate::protocol::Error;
 
 /// Decoded bytes that are made at once.
 const PIECE: usize = 64 << 10;

@@ -6,8 +6,8 @@ use std::sync::OnceLock;
 use http::Uri;
 use url::Url;
 
-use super::Error;
 use crate::plan::{Destination, Scheme};
+use crate::protocol::Error;
 
 /// The longest URL, in bytes. Servers take a few thousand.
 const LONGEST: usize = 64 << 10;

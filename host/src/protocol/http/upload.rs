@@ -10,7 +10,8 @@ use super::client::Way;
 use super::h1::Decoder;
 use super::h2::Outgoing;
 use super::pool::Idle;
-use super::{Body, Client, Error, Exchange, Progress, Request, Response, Target};
+use super::{Body, Client, Exchange, Progress, Request, Response, Target};
+use crate::protocol::Error;
 
 /// A request on its way: its head is sent. Dropping it gives it up.
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use tokio::task::{LocalSet, spawn_local};
 use super::*;
 use crate::plan::Http;
 use crate::protocol::door::Door;
-use crate::protocol::http::RunPlaces;
+use crate::protocol::{Network, RunPlaces};
 
 /// Starts a server whose connections answer so many requests each and close on the next; returns its URL and counts its
 /// connections.
@@ -43,7 +43,7 @@ async fn send(client: &Client, method: &str, url: &str) -> Exchange {
 }
 
 fn clients(connections: Connections) -> [Client; 3] {
-    let shared = Rc::new(Shared::new(Arc::new(Http::default()), Door::default()));
+    let shared = Rc::new(Shared::new(Network::new(&Arc::new(Http::default()), Door::default())));
     [1, 2, 3].map(|vu| Client::new(&shared, Owner { vu, connections }, "test"))
 }
 
@@ -70,7 +70,7 @@ async fn connections_are_counted_for_the_vu_and_for_the_run_and_idle_ones_make_r
             urls.push(serve(100).await.0);
         }
         let run = Arc::new(RunPlaces::new(Some(3)));
-        let shared = Shared::new(Arc::new(Http::default()), Door::default()).with_places(2, run);
+        let shared = Shared::new(Network::new(&Arc::new(Http::default()), Door::default()).with_places(2, run));
         let (shared, connections) = (Rc::new(shared), Connections::PerVu);
         let [one, other, third] = [1, 2, 3].map(|vu| Client::new(&shared, Owner { vu, connections }, "test"));
         for url in urls.iter().chain(&urls) {
@@ -99,7 +99,8 @@ async fn connections_are_counted_for_the_vu_and_for_the_run_and_idle_ones_make_r
 async fn connections_of_one_request_each_are_given_back() {
     let test = async {
         let (url, _) = serve(1).await;
-        let shared = Shared::new(Arc::new(Http::default()), Door::default()).with_places(1, Arc::default());
+        let network = Network::new(&Arc::new(Http::default()), Door::default());
+        let shared = Shared::new(network.with_places(1, Arc::default()));
         let owner = Owner { vu: 1, connections: Connections::PerRequest };
         let client = Client::new(&Rc::new(shared), owner, "test");
         for _ in 0..20 {

@@ -9,7 +9,8 @@ mod encode;
 mod gzip;
 mod zstd;
 
-use super::{Error, Response};
+use super::Response;
+use crate::protocol::Error;
 use brotli::Brotli;
 use deflate::Deflate;
 pub use encode::encode;

@@ -18,11 +18,12 @@ use tokio::time::{Sleep, sleep};
 
 pub(super) use decode::{Decoder, MAX_HEADERS};
 
-use super::dial::Via;
-use super::places::Place;
-use super::stream::Stream;
-use super::{Error, Progress, Request};
+use super::{Progress, Request};
 use crate::plan::Http;
+use crate::protocol::Error;
+use crate::protocol::dial::Via;
+use crate::protocol::places::Place;
+use crate::protocol::stream::Stream;
 use silence::Silence;
 use unsent::Unsent;
 

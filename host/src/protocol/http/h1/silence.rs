@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep};
 
-use crate::protocol::http::Error;
+use crate::protocol::Error;
 
 /// The limit, and how much of it is left.
 #[derive(Debug)]

@@ -6,10 +6,11 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::AsyncWrite as _;
 
-use super::super::dial::Via;
-use super::super::stream::Stream;
-use super::super::{Body, Error, Request};
+use super::super::{Body, Request};
 use crate::plan::Http;
+use crate::protocol::Error;
+use crate::protocol::dial::Via;
+use crate::protocol::stream::Stream;
 
 thread_local! {
     /// What is being written now, on this thread. What the first write leaves over takes the buffer along.

@@ -8,9 +8,9 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::State;
-use crate::protocol::http::Error;
-use crate::protocol::http::places::Place;
-use crate::protocol::http::stream::Stream;
+use crate::protocol::Error;
+use crate::protocol::places::Place;
+use crate::protocol::stream::Stream;
 
 /// A stream that counts its bytes.
 #[derive(Debug)]

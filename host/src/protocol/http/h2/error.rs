@@ -6,7 +6,8 @@ use ::h2::Reason;
 use ::h2::client::SendRequest;
 use bytes::Bytes;
 
-use crate::protocol::http::{Error, Progress, Request};
+use crate::protocol::Error;
+use crate::protocol::http::{Progress, Request};
 
 /// k6's codes (`lib/netext/httpext/error_codes.go`): the first of each kind stands for a reason that HTTP/2 does not
 /// define, the defined ones follow.

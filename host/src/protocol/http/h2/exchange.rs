@@ -13,7 +13,8 @@ use tokio::time::{Sleep, sleep};
 
 use super::{Failure, Incoming, Slot, error, head};
 use crate::plan::Http;
-use crate::protocol::http::{Body, Error, Peer, Progress, Request, Response};
+use crate::protocol::Error;
+use crate::protocol::http::{Body, Peer, Progress, Request, Response};
 
 /// The most that is asked for at once when a body is sent; the window and the buffer allow less anyway.
 const MOST_ASKED: usize = 1 << 30;

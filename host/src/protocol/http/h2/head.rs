@@ -4,8 +4,9 @@ use http::header::{CONTENT_LENGTH, USER_AGENT};
 use http::{HeaderName, HeaderValue, Method, Response};
 
 use crate::plan::Http;
+use crate::protocol::Error;
 use crate::protocol::http::h1::MAX_HEADERS;
-use crate::protocol::http::{Error, Header, Request};
+use crate::protocol::http::{Header, Request};
 
 /// Headers about a connection of HTTP/1.1, which HTTP/2 does not have (RFC 9113, 8.2.2). The others belong to the client
 /// in both versions and cannot be given at all.

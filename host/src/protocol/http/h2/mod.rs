@@ -25,10 +25,11 @@ use tokio::sync::Notify;
 pub(super) use error::unspoken;
 pub(super) use pieces::{Incoming, Outgoing};
 
-use super::places::Place;
-use super::stream::Stream;
-use super::{Error, Peer};
+use super::Peer;
 use crate::plan::Http;
+use crate::protocol::Error;
+use crate::protocol::places::Place;
+use crate::protocol::stream::Stream;
 use counted::Counted;
 use driver::Driver;
 use error::Failure;

@@ -11,7 +11,8 @@ use http::header::{CONTENT_ENCODING, SET_COOKIE};
 
 use super::{Slot, error, head};
 use crate::plan::Http;
-use crate::protocol::http::{Error, Peer, Progress, Request, Response};
+use crate::protocol::Error;
+use crate::protocol::http::{Peer, Progress, Request, Response};
 
 /// An answer whose head has come. Dropping it resets the stream.
 #[derive(Debug)]

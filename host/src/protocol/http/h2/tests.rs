@@ -18,7 +18,8 @@ use crate::plan::Http;
 use crate::plan::http::{Connections, Version};
 use crate::protocol::door::Door;
 use crate::protocol::http as ours;
-use crate::protocol::http::{Client, Error, Exchange, Owner, Protocol, RunPlaces, Shared};
+use crate::protocol::http::{Client, Exchange, Owner, Protocol, Shared};
+use crate::protocol::{Error, Network, RunPlaces};
 
 /// What the server saw.
 #[derive(Default)]
@@ -77,7 +78,7 @@ fn shared() -> Rc<Shared> {
 }
 
 fn shared_with(settings: Http) -> Rc<Shared> {
-    Rc::new(Shared::new(Arc::new(Http { version: Version::Http2, ..settings }), Door::default()))
+    Rc::new(Shared::new(Network::new(&Arc::new(Http { version: Version::Http2, ..settings }), Door::default())))
 }
 
 fn client(shared: &Rc<Shared>, vu: u32, connections: Connections) -> Client {
@@ -102,7 +103,7 @@ async fn an_answer_looks_as_it_does_in_http_1() {
         let client = client(&shared(), 1, Connections::PerVu);
         let exchange = send(&client, "GET", &(url.clone() + "a?b#c"), None).await;
         assert_eq!((exchange.peer.protocol, exchange.peer.reused), (Protocol::Http2, false));
-        assert!(exchange.sent > 24 && exchange.received > 5 && exchange.timings.connecting > Duration::ZERO);
+        assert!(exchange.sent > 24 && exchange.received > 5 && exchange.timings.opening.connecting > Duration::ZERO);
         let response = exchange.result.unwrap();
         assert_eq!((response.status, response.body(), response.body_length), (200, &b"hello"[..], 5));
         let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
@@ -305,8 +306,9 @@ async fn a_connection_that_lies_idle_makes_room_for_another_origin() {
         for _ in 0..3 {
             servers.push(serve(100, |_, mut respond, _| answer(&mut respond, "x")).await);
         }
-        let shared = Shared::new(Arc::new(Http { version: Version::Http2, ..Http::default() }), Door::default());
-        let shared = Rc::new(shared.with_places(2, Arc::new(RunPlaces::new(Some(2)))));
+        let network = Network::new(&Arc::new(Http { version: Version::Http2, ..Http::default() }), Door::default());
+        let network = network.with_places(2, Arc::new(RunPlaces::new(Some(2))));
+        let shared = Rc::new(Shared::new(network));
         let [one, other] = [1, 2].map(|vu| client(&shared, vu, Connections::PerVu));
         for (url, _) in servers.iter().chain(&servers) {
             assert_eq!(send(&one, "GET", url, None).await.result.map(|answer| answer.status), Ok(200));

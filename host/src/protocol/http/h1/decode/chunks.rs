@@ -1,7 +1,7 @@
 //! The lines of the chunked coding: sizes, ends of chunks, and trailers.
 
-use super::super::super::Error;
 use super::{Decoder, State};
+use crate::protocol::Error;
 
 /// What the chunked coding adds to a body beside sizes: extensions and blanks of all chunks, and the trailers.
 const MAX_EXTRA: usize = 16 << 10;

@@ -2,8 +2,8 @@
 
 use std::mem::MaybeUninit;
 
-use super::super::super::Error;
 use super::MAX_HEADERS;
+use crate::protocol::Error;
 
 /// How many fit on the stack. Frames live on the guest's fiber, so they are kept small.
 const FEW_HEADERS: usize = 32;

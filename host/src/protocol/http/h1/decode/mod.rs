@@ -5,7 +5,8 @@ mod head;
 
 use head::{Coding, Framing, blank_lines, may_end, parse_head};
 
-use super::super::{Error, Response};
+use super::super::Response;
+use crate::protocol::Error;
 
 /// The head of a response, with all interim answers before it, may not be larger than this many bytes.
 const MAX_HEAD: usize = 256 << 10;

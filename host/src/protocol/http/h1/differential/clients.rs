@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 
 use super::super::MAX_HEADERS;
 use super::super::decode::Decoder;
-use crate::protocol::http::Error;
+use crate::protocol::Error;
 
 /// What became of an answer.
 pub(super) type Outcome = Result<Seen, Fault>;

@@ -10,10 +10,10 @@ use futures_util::stream::FuturesUnordered;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{Instant, sleep};
 
-use super::super::{Error, apart};
 use super::local::Locals;
 use crate::platform;
 use crate::protocol::door::Admitted;
+use crate::protocol::{Error, apart};
 
 /// How long an address has before the next one is tried beside it (RFC 8305, 5).
 const HEAD_START: Duration = Duration::from_millis(250);

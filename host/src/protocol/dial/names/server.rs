@@ -9,8 +9,8 @@ use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::rr::{Name, RecordType};
 
-use super::super::super::Error;
 use crate::plan::http::Policy;
+use crate::protocol::Error;
 
 /// A DNS server, by UDP, and by TCP where the answer is too large.
 #[derive(Debug)]

@@ -19,9 +19,10 @@ use tokio_rustls::rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion
 use super::*;
 use crate::plan::http;
 use crate::plan::http::{Connections, Identity, Secret, TlsVersion};
+use crate::protocol::Network;
 use crate::protocol::door::Door;
-use crate::protocol::http::stream::Stream;
 use crate::protocol::http::{Client, Owner, Request, Shared};
+use crate::protocol::stream::Stream;
 
 /// An authority that trusts itself.
 struct Authority(CertifiedIssuer<'static, KeyPair>);
@@ -107,8 +108,8 @@ impl Server<'_> {
 
 /// Connects a client of these settings to a server, as `localhost`. After the handshake the client writes and reads a
 /// byte.
-async fn meet(server: &Server<'_>, settings: http::Tls, version: Version) -> Result<Secured, Error> {
-    Box::pin(meet_at_length(server, settings, version)).await
+async fn meet(server: &Server<'_>, settings: http::Tls, version: Version) -> Result<Agreed, Error> {
+    Box::pin(meet_at_length(server, settings, version)).await.map(|secured| secured.agreed)
 }
 
 async fn meet_at_length(server: &Server<'_>, settings: http::Tls, version: Version) -> Result<Secured, Error> {
@@ -128,14 +129,14 @@ async fn meet_at_length(server: &Server<'_>, settings: http::Tls, version: Versi
     let own = Own::default();
     let ask = async {
         let socket = Socket::Tcp(TcpStream::connect(address).await.unwrap());
-        let secured = tls.connect(&own, "localhost", socket).await?;
-        let Secured { stream, protocol, version, cipher } = secured;
+        let secured = tls.connect(&own, "localhost", socket, Alpn::Http).await?;
+        let Secured { stream, agreed } = secured;
         let mut stream = Stream::Tls(stream);
         stream.write_all(b"x").await.map_err(|error| Error::from_io(&error))?;
         stream.flush().await.map_err(|error| Error::from_io(&error))?;
         stream.read_exact(&mut [0; 1]).await.map_err(|error| Error::from_io(&error))?;
         let Stream::Tls(stream) = stream else { unreachable!("it was made so") };
-        Ok(Secured { stream, protocol, version, cipher })
+        Ok(Secured { stream, agreed })
     };
     let ((), asked) = Box::pin(LocalSet::new().run_until(async { tokio::join!(Box::pin(serve), Box::pin(ask)) })).await;
     asked
@@ -146,7 +147,7 @@ async fn the_version_and_the_cipher_suite_are_told_by_their_names() {
     let authority = Authority::new();
     let server = Server::of(authority.issue(&["localhost"]));
     let newest = meet(&server, authority.settings(), Version::Auto).await.unwrap();
-    assert_eq!((newest.version, newest.protocol), ("tls1.3", Protocol::Http1));
+    assert_eq!((newest.version, newest.is_http2), ("tls1.3", false));
     assert!(newest.cipher.is_some_and(|name| name.starts_with("TLS_AES_")), "{:?}", newest.cipher);
     let suite = "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256";
     let settings = http::Tls { ciphers: vec![suite.to_owned()], ..authority.settings() };
@@ -216,7 +217,10 @@ async fn a_refused_client_is_an_error_of_tls_over_http2_too() {
     let url = format!("https://localhost:{}/", listener.local_addr().unwrap().port());
     let acceptor = TlsAcceptor::from(server.config());
     let serve = async { assert!(acceptor.accept(listener.accept().await.unwrap().0).await.is_err()) };
-    let shared = Rc::new(Shared::new(Arc::new(Http { tls: authority.settings(), ..Http::default() }), Door::default()));
+    let shared = Rc::new(Shared::new(Network::new(
+        &Arc::new(Http { tls: authority.settings(), ..Http::default() }),
+        Door::default(),
+    )));
     let client = Client::new(&shared, Owner { vu: 1, connections: Connections::PerVu }, "");
     let target = shared.target(&url).unwrap();
     let request = Request { method: "GET", target: &target, headers: &[], body: None, keep_body: true };
@@ -224,7 +228,7 @@ async fn a_refused_client_is_an_error_of_tls_over_http2_too() {
     let local = LocalSet::new();
     let ((), exchange) =
         local.run_until(async { tokio::join!(Box::pin(serve), client.exchange(&request, &target, deadline)) }).await;
-    assert_eq!(exchange.peer.protocol, Protocol::Http2);
+    assert_eq!(exchange.peer.protocol.as_str(), "HTTP/2.0");
     let error = exchange.result.unwrap_err();
     assert_eq!(error, Error::Tls("the server sent the alert `certificate_required`".to_owned()));
 }
@@ -239,8 +243,8 @@ async fn http2_is_demanded_of_a_server_that_may_not_speak_it() {
     let error = meet(&older, authority.settings(), Version::Http2).await.unwrap_err();
     assert_eq!(error, Error::Tls("the server sent the alert `no_application_protocol`".to_owned()));
     let newer = Server { alpn: &["h2", "http/1.1"], ..Server::of(authority.issue(&["localhost"])) };
-    assert_eq!(meet(&newer, authority.settings(), Version::Http2).await.unwrap().protocol, Protocol::Http2);
-    assert_eq!(meet(&newer, authority.settings(), Version::Http1).await.unwrap().protocol, Protocol::Http1);
+    assert!(meet(&newer, authority.settings(), Version::Http2).await.unwrap().is_http2);
+    assert!(!meet(&newer, authority.settings(), Version::Http1).await.unwrap().is_http2);
 }
 
 #[tokio::test]
@@ -255,7 +259,7 @@ async fn what_is_not_tls_is_told_from_what_hangs_up() {
             let _ = peer.write_all(answer).await;
         };
         let (tls, own) = (Tls::new(&settings), Own::default());
-        let connect = tls.connect(&own, "localhost", socket);
+        let connect = tls.connect(&own, "localhost", socket, Alpn::Http);
         let ((), error) = LocalSet::new().run_until(async { tokio::join!(Box::pin(serve), connect) }).await;
         assert_eq!(error.unwrap_err().code(), code, "{answer:?}");
     }

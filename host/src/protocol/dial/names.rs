@@ -14,9 +14,9 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{Rng as _, SeedableRng as _};
 use send_wrapper::SendWrapper;
 
-use super::super::Error;
 use crate::plan::Source;
 use crate::plan::http::{Dns, Policy, Select};
+use crate::protocol::Error;
 use crate::protocol::door::Candidates;
 
 mod server;

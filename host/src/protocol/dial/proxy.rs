@@ -11,9 +11,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_socks::tcp::Socks5Stream;
 
-use super::super::Error;
 use crate::plan::Destination;
 use crate::plan::http::{self as plan, ProxyKind};
+use crate::protocol::Error;
 
 /// The most bytes that a proxy may answer `CONNECT` with.
 const LARGEST_HEAD: usize = 16 << 10;

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use super::super::Error;
+use crate::protocol::Error;
 
 /// The addresses that VUs take in turn.
 #[derive(Debug)]

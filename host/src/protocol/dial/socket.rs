@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 #[cfg(unix)]
 use tokio::net::UnixStream;
 
-use super::super::Error;
+use crate::protocol::Error;
 
 /// A connected socket, before any TLS.
 #[derive(Debug)]

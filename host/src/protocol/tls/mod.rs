@@ -37,8 +37,8 @@ use own::Configs;
 pub(super) use own::Own;
 use verify::AcceptAny;
 
+use super::Error;
 use super::dial::Socket;
-use super::{Error, Protocol};
 use crate::plan::Http;
 use crate::plan::http::Version;
 
@@ -46,12 +46,31 @@ use crate::plan::http::Version;
 #[derive(Debug)]
 pub(super) struct Secured {
     pub(super) stream: Box<TlsStream<Socket>>,
-    /// What was agreed on; HTTP/1.1 where the server takes no part in choosing.
-    pub(super) protocol: Protocol,
+    pub(super) agreed: Agreed,
+}
+
+/// What a handshake came to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Agreed {
+    /// Whether HTTP/2 was agreed on. Where the server takes no part in choosing, it is not.
+    pub(super) is_http2: bool,
     /// The version as k6's `tls_version` tag has it.
     pub(super) version: &'static str,
     /// The cipher suite by its IANA name.
     pub(super) cipher: Option<&'static str>,
+}
+
+/// What is offered to be spoken inside TLS (RFC 7301).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Alpn {
+    /// HTTP in the plan's versions.
+    Http,
+    /// HTTP/1.1 and nothing else.
+    Http1,
+    /// HTTP/2 and nothing else.
+    Http2,
+    /// Nothing: the port says it.
+    None,
 }
 
 /// What the VUs of a worker thread share.
@@ -96,34 +115,34 @@ impl Tls {
     }
 
     /// Shakes hands. Must be called inside a `LocalSet`.
-    pub(super) async fn connect(&self, own: &Own, host: &str, socket: Socket) -> Result<Secured, Error> {
-        let (config, name) = self.terms(own, host)?;
+    pub(super) async fn connect(&self, own: &Own, host: &str, socket: Socket, alpn: Alpn) -> Result<Secured, Error> {
+        let (config, name) = self.terms(own, host, alpn)?;
         let handshake = TlsConnector::from(config).connect(name, socket);
         // Verifying a certificate takes a deep stack. A VU has one of its own that keeps every page it ever touched, so
         // the handshake goes on the thread's. Whoever gives up waiting ends it.
         let handshake = AbortOnDropHandle::new(spawn_local(handshake)).await;
         let stream = handshake.map_err(|_| Error::Reset)?.map_err(|error| failure::of(&error))?;
         let session = stream.get_ref().1;
-        let protocol = agreed(self.settings.version, session.alpn_protocol())?;
+        let is_http2 = agreed(alpn, self.settings.version, session.alpn_protocol())?;
         let version = match session.protocol_version() {
             Some(ProtocolVersion::TLSv1_2) => "tls1.2",
             Some(ProtocolVersion::TLSv1_3) => "tls1.3",
             _ => "tls",
         };
         let cipher = session.negotiated_cipher_suite().and_then(|suite| suites::name(suite.suite()));
-        Ok(Secured { protocol, version, cipher, stream: Box::new(stream) })
+        Ok(Secured { agreed: Agreed { is_http2, version, cipher }, stream: Box::new(stream) })
     }
 
     /// How to reach a host, and the name to ask for.
-    fn terms(&self, own: &Own, host: &str) -> Result<(Arc<ClientConfig>, ServerName<'static>), Error> {
+    fn terms(&self, own: &Own, host: &str, alpn: Alpn) -> Result<(Arc<ClientConfig>, ServerName<'static>), Error> {
         let made = self.made.get_or_init(|| Made::new(&self.settings)).as_ref().map_err(Clone::clone)?;
         let identity = own.identity(host).or_else(|| identity::choose(&made.identities, host).cloned());
         let config = if self.settings.tls.resumption || own.has_identities() {
-            own.config(identity, |identity, sessions| {
-                made.config(identity, self.settings.tls.resumption.then_some(sessions))
+            own.config(identity, alpn, |identity, sessions| {
+                made.config(identity, alpn, self.settings.tls.resumption.then_some(sessions))
             })
         } else {
-            made.configs.borrow_mut().get_or_make(identity, |identity| made.config(identity, None))
+            made.configs.borrow_mut().get_or_make(identity, alpn, |identity| made.config(identity, alpn, None))
         };
         let name = match made.names.get(host).or_else(|| made.names.get("*")) {
             Some(name) => name.clone(),
@@ -167,8 +186,13 @@ impl Made {
         })
     }
 
-    fn config(&self, identity: Option<&Identity>, sessions: Option<&Arc<sessions::Sessions>>) -> Arc<ClientConfig> {
-        if identity.is_none() && sessions.is_none() {
+    fn config(
+        &self,
+        identity: Option<&Identity>,
+        alpn: Alpn,
+        sessions: Option<&Arc<sessions::Sessions>>,
+    ) -> Arc<ClientConfig> {
+        if identity.is_none() && sessions.is_none() && alpn == Alpn::Http {
             return Arc::clone(&self.base);
         }
         let mut config = (*self.base).clone();
@@ -177,6 +201,12 @@ impl Made {
         }
         if let Some(sessions) = sessions {
             config.resumption = sessions::resumption(sessions);
+        }
+        match alpn {
+            Alpn::Http => {}
+            Alpn::Http1 => config.alpn_protocols = offered(Version::Http1),
+            Alpn::Http2 => config.alpn_protocols = offered(Version::Http2),
+            Alpn::None => config.alpn_protocols = Vec::new(),
         }
         Arc::new(config)
     }
@@ -196,15 +226,20 @@ fn offered(version: Version) -> Vec<Vec<u8>> {
     names.iter().map(|name| name.as_bytes().to_vec()).collect()
 }
 
-/// What the server chose of what was offered.
-fn agreed(version: Version, chosen: Option<&[u8]>) -> Result<Protocol, Error> {
-    match (chosen, version) {
-        (Some(b"h2"), _) => Ok(Protocol::Http2),
+/// Whether the server chose HTTP/2 of what was offered.
+fn agreed(alpn: Alpn, version: Version, chosen: Option<&[u8]>) -> Result<bool, Error> {
+    let offered = match alpn {
+        Alpn::Http => version,
+        Alpn::Http2 => Version::Http2,
+        Alpn::Http1 | Alpn::None => return Ok(false),
+    };
+    match (chosen, offered) {
+        (Some(b"h2"), _) => Ok(true),
         (Some(other), Version::Http2) => {
             let other = String::from_utf8_lossy(other);
             Err(Error::Tls(format!("the server does not speak HTTP/2, it chose `{other}`")))
         }
         (None, Version::Http2) => Err(Error::Tls("the server does not speak HTTP/2, it chose nothing".to_owned())),
-        _ => Ok(Protocol::Http1),
+        _ => Ok(false),
     }
 }

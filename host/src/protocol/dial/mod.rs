@@ -19,7 +19,7 @@ use tokio::net::TcpStream;
 pub(super) use proxy::Via;
 pub(super) use socket::Socket;
 
-use super::{Error, Progress, apart};
+use super::{Error, Opening, apart};
 use crate::plan::http::{Place, ProxyKind, Version};
 use crate::plan::{Destination, Http, Scheme};
 use crate::protocol::door::{Candidates, Door};
@@ -69,12 +69,12 @@ impl Dialler {
     }
 
     /// Opens a connection for a VU to a destination; writes down how long each phase took.
-    pub(super) async fn dial(&self, to: &Destination<'_>, vu: u32, progress: &mut Progress) -> Result<Dialled, Error> {
+    pub(super) async fn dial(&self, to: &Destination<'_>, vu: u32, opening: &mut Opening) -> Result<Dialled, Error> {
         self.door.ask(to)?;
         let place = self.hosts.place(to.host, to.port);
         // Only whoever runs the journey can have chosen a socket.
         if let Some(Place::Socket(path)) = place {
-            let _phase = Phase::start(&mut progress.timings.connecting);
+            let _phase = Phase::start(&mut opening.connecting);
             return Ok(Dialled { socket: Socket::open(path).await?, remote: None, via: None });
         }
         // Whoever says where a host is wants to go there.
@@ -82,9 +82,9 @@ impl Dialler {
             && let Some(proxy) = &self.proxy
             && !proxy.is_bypassed(to.host)
         {
-            return apart(|| self.through(proxy, to, vu, progress)).await;
+            return apart(|| self.through(proxy, to, vu, opening)).await;
         }
-        let (stream, remote) = self.open(to, vu, progress).await?;
+        let (stream, remote) = self.open(to, vu, opening).await?;
         Ok(Dialled { socket: Socket::Tcp(stream), remote: Some(remote), via: None })
     }
 
@@ -93,17 +93,17 @@ impl Dialler {
         &self,
         to: &Destination<'_>,
         vu: u32,
-        progress: &mut Progress,
+        opening: &mut Opening,
     ) -> Result<(TcpStream, SocketAddr), Error> {
         let candidates = if let Some(candidates) = self.without_asking(to.host, to.port) {
             candidates
         } else {
-            let _phase = Phase::start(&mut progress.timings.looking_up);
+            let _phase = Phase::start(&mut opening.looking_up);
             apart(|| self.names.ask(to.host, to.port)).await?
         };
         // Also of a name that is known already: what is kept is what DNS said, not what may be done with it.
         let admitted = self.door.admit(to, candidates)?;
-        let _phase = Phase::start(&mut progress.timings.connecting);
+        let _phase = Phase::start(&mut opening.connecting);
         connect::connect(admitted, &self.locals, vu).await
     }
 
@@ -125,13 +125,13 @@ impl Dialler {
         proxy: &Proxy,
         to: &Destination<'_>,
         vu: u32,
-        progress: &mut Progress,
+        opening: &mut Opening,
     ) -> Result<Dialled, Error> {
         let gate = proxy.destination();
         self.door.ask(&gate)?;
-        let (mut stream, remote) = self.open(&gate, vu, progress).await.map_err(|error| proxy.out_of_reach(error))?;
+        let (mut stream, remote) = self.open(&gate, vu, opening).await.map_err(|error| proxy.out_of_reach(error))?;
         // The target is not connected before the proxy says so.
-        let _phase = Phase::start(&mut progress.timings.connecting);
+        let _phase = Phase::start(&mut opening.connecting);
         // Only HTTP/1.1 without TLS can be told a whole URL; all else needs a tunnel.
         let tunnel = to.scheme != Scheme::Http || self.settings.version == Version::Http2;
         let via = match proxy.kind() {

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::IpAddr;
 
-use super::super::super::Error;
+use crate::protocol::Error;
 
 /// What the C libraries say of a name that does not exist, or has no address. All else is a failure to find out.
 const NO_SUCH_HOST: &[&str] = &[

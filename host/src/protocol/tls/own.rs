@@ -6,6 +6,7 @@ use std::sync::Arc;
 use send_wrapper::SendWrapper;
 use tokio_rustls::rustls::ClientConfig;
 
+use super::Alpn;
 use super::identity::{self, Identity, IdentityError};
 use super::sessions::Sessions;
 
@@ -23,9 +24,9 @@ struct Parts {
     sessions: Arc<Sessions>,
 }
 
-/// rustls' configurations by who we are in them. They are few, and told apart by address.
+/// rustls' configurations by who we are in them and what is offered. They are few, and told apart by address.
 #[derive(Debug, Default)]
-pub(super) struct Configs(Vec<(Option<Arc<Identity>>, Arc<ClientConfig>)>);
+pub(super) struct Configs(Vec<(Option<Arc<Identity>>, Alpn, Arc<ClientConfig>)>);
 
 impl Default for Own {
     fn default() -> Self {
@@ -74,11 +75,12 @@ impl Own {
     pub(super) fn config(
         &self,
         identity: Option<Arc<Identity>>,
+        alpn: Alpn,
         make: impl FnOnce(Option<&Identity>, &Arc<Sessions>) -> Arc<ClientConfig>,
     ) -> Arc<ClientConfig> {
         let mut own = self.0.borrow_mut();
         let Parts { configs, sessions, .. } = &mut **own.get_or_insert_default();
-        configs.get_or_make(identity, |identity| make(identity, sessions))
+        configs.get_or_make(identity, alpn, |identity| make(identity, sessions))
     }
 }
 
@@ -86,15 +88,18 @@ impl Configs {
     pub(super) fn get_or_make(
         &mut self,
         identity: Option<Arc<Identity>>,
+        alpn: Alpn,
         make: impl FnOnce(Option<&Identity>) -> Arc<ClientConfig>,
     ) -> Arc<ClientConfig> {
         let address = |identity: &Option<Arc<Identity>>| identity.as_ref().map(Arc::as_ptr);
-        if let Some((_, config)) = self.0.iter().find(|(other, _)| address(other) == address(&identity)) {
+        let is_same =
+            |other: &Option<Arc<Identity>>, offered: Alpn| address(other) == address(&identity) && offered == alpn;
+        if let Some((.., config)) = self.0.iter().find(|(other, offered, _)| is_same(other, *offered)) {
             return Arc::clone(config);
         }
         let config = make(identity.as_deref());
         self.0.reserve_exact(1);
-        self.0.push((identity, Arc::clone(&config)));
+        self.0.push((identity, alpn, Arc::clone(&config)));
         config
     }
 }

@@ -1,0 +1,158 @@
+//! How a VU's connections are opened: a place, the door, the dialler, TLS. What is said on them is the protocols' own.
+//!
+//! [`Network`] is what the VUs of a worker thread share; [`Connector`] is one VU's use of it. Nothing else opens a
+//! connection.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use send_wrapper::SendWrapper;
+
+use super::dial::{Dialler, Via};
+use super::door::Door;
+use super::places::{Place, Places};
+use super::stream::Stream;
+use super::tls::{self, Alpn, Tls};
+use super::{Error, RunPlaces, apart};
+use crate::plan::{Destination, Http};
+
+/// What the VUs of a worker thread share to open connections.
+#[derive(Debug)]
+pub struct Network {
+    settings: Arc<Http>,
+    tls: Tls,
+    dialler: Dialler,
+    /// How many connections a VU may have open, and all VUs of the run.
+    connections: u32,
+    run_places: Arc<RunPlaces>,
+}
+
+/// How one VU opens connections.
+#[derive(Debug)]
+pub struct Connector {
+    // A VU lives on one thread; the wrapper exists because wasmtime wants a store's data to be `Send`.
+    network: SendWrapper<Rc<Network>>,
+    vu: u32,
+    places: Arc<Places>,
+    own: tls::Own,
+}
+
+/// How long the phases of opening a connection took. Each is written down when it ends, however it ends.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Opening {
+    /// Resolving the name.
+    pub looking_up: Duration,
+    /// Opening the TCP connection.
+    pub connecting: Duration,
+    /// The TLS handshake.
+    pub tls_handshaking: Duration,
+}
+
+/// A connection that is open.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) stream: Stream,
+    /// To be kept as long as the stream.
+    pub(super) place: Place,
+    /// The proxy that wants to see whole URLs, if there is one; only for plain HTTP.
+    pub(super) via: Option<Arc<Via>>,
+    /// The address of the other side, where it has one: of the target, or of its proxy.
+    pub(super) remote: Option<SocketAddr>,
+    /// What TLS came to, if there is TLS.
+    pub(super) tls: Option<tls::Agreed>,
+}
+
+impl Network {
+    /// Makes a worker's part. All its connections are opened through the door.
+    #[must_use]
+    pub fn new(settings: &Arc<Http>, door: Door) -> Self {
+        Self {
+            tls: Tls::new(settings),
+            dialler: Dialler::new(settings, door),
+            settings: Arc::clone(settings),
+            connections: u32::MAX,
+            run_places: Arc::default(),
+        }
+    }
+
+    /// Lets each VU have so many connections open, and all VUs of the run so many as it has places.
+    #[must_use]
+    pub fn with_places(self, connections: u32, run_places: Arc<RunPlaces>) -> Self {
+        Self { connections, run_places, ..self }
+    }
+
+    /// Reads the system's roots of trust now, for a process that will not be able to later.
+    pub fn read_system_roots() {
+        tls::read_system_roots();
+    }
+
+    /// Finds what is wrong with the settings, before anything depends on them.
+    pub fn check(settings: &Http) -> Result<(), Error> {
+        tls::check(settings)
+    }
+
+    /// How connections are made.
+    #[must_use]
+    pub fn settings(&self) -> &Http {
+        &self.settings
+    }
+}
+
+impl Connector {
+    /// Makes a VU's part.
+    #[must_use]
+    pub fn new(network: &Rc<Network>, vu: u32) -> Self {
+        Self {
+            places: Arc::new(Places::new(network.connections, Arc::clone(&network.run_places))),
+            network: SendWrapper::new(Rc::clone(network)),
+            vu,
+            own: tls::Own::default(),
+        }
+    }
+
+    /// The VU's own certificates and sessions.
+    pub(super) fn own(&self) -> &tls::Own {
+        &self.own
+    }
+
+    /// Takes a place for one more connection.
+    pub(super) fn place(&self) -> Result<Place, Error> {
+        self.places.take()
+    }
+
+    /// Opens a connection within the time there is for that (`Http::connect_timeout`); with TLS if there is
+    /// something to be offered in it.
+    pub(super) async fn connect(
+        &self,
+        to: &Destination<'_>,
+        security: Option<Alpn>,
+        opening: &mut Opening,
+    ) -> Result<Opened, Error> {
+        let opened = async { self.open(self.place()?, to, security, opening).await };
+        let limit = self.network.settings.connect_timeout;
+        tokio::time::timeout(limit, opened).await.unwrap_or(Err(Error::DialTimeout))
+    }
+
+    /// Opens a connection that has its place, however long it takes.
+    pub(super) async fn open(
+        &self,
+        place: Place,
+        to: &Destination<'_>,
+        security: Option<Alpn>,
+        opening: &mut Opening,
+    ) -> Result<Opened, Error> {
+        let dialled = self.network.dialler.dial(to, self.vu, opening).await?;
+        let (stream, tls) = if let Some(alpn) = security {
+            let started = Instant::now();
+            // Boxed, so that connections without TLS do not carry a handshake's state.
+            let secured = apart(|| self.network.tls.connect(&self.own, to.host, dialled.socket, alpn)).await?;
+            opening.tls_handshaking = started.elapsed();
+            (Stream::Tls(secured.stream), Some(secured.agreed))
+        } else {
+            (Stream::Plain(dialled.socket), None)
+        };
+        Ok(Opened { stream, place, via: dialled.via, remote: dialled.remote, tls })
+    }
+}
