@@ -16,6 +16,7 @@ mod names;
 mod random;
 mod recent;
 mod secret;
+mod socket;
 #[cfg(test)]
 mod tests;
 mod time;
@@ -48,6 +49,7 @@ use cookies::Jars;
 use http::{Failures, Responses, Streams};
 use random::Random;
 use recent::Recent;
+use socket::Sockets;
 use time::Clock;
 
 /// How a journey reaches the person who runs it, and the run.
@@ -121,6 +123,7 @@ pub struct Host {
     client: Client,
     responses: Responses,
     streams: Streams,
+    sockets: Sockets,
     jars: Jars,
     failures: Failures,
     /// The statuses that the guest said are no failure.
@@ -162,6 +165,7 @@ impl Host {
             groups: Groups::default(),
             responses: Responses::default(),
             streams: Streams::default(),
+            sockets: Sockets::default(),
             jars: Jars::default(),
             failures: Failures::default(),
             expected: None,
@@ -190,6 +194,7 @@ impl Host {
     #[must_use]
     pub fn end(&mut self) -> Option<String> {
         self.end_streams();
+        self.sockets.end_iteration(self.identity.connections != Connections::PerIteration, &self.local);
         self.close_groups();
         self.local.extract().forget(self.serial, None);
         if let Some(response) = self.responses.clear() {
@@ -233,9 +238,17 @@ impl Host {
     }
 }
 
+impl Drop for Host {
+    fn drop(&mut self) {
+        // What it kept for a next iteration ends with it.
+        self.sockets.end_all(&self.local);
+    }
+}
+
 /// Adds every interface of the world, and WASI as far as language runtimes need it.
 pub fn link<T: WasiView + 'static>(linker: &mut Linker<T>, host: fn(&mut T) -> &mut Host) -> wasmtime::Result<()> {
     wit::Journey::add_to_linker::<_, HasSelf<Host>>(linker, host)?;
+    wit::protocols::squall::socket::socket::add_to_linker::<_, HasSelf<Host>>(linker, host)?;
     wasmtime_wasi::p2::add_to_linker_async(linker)
 }
 

@@ -137,7 +137,6 @@ impl Connector {
 
     /// Binds a UDP socket that may send to a destination, within the time there is to connect. Like a connection it
     /// takes a place, to be kept as long as the socket.
-    #[allow(dead_code, reason = "HTTP/3 and plain datagrams come with the next changes")]
     pub(super) async fn datagrams(
         &self,
         to: &Destination<'_>,
