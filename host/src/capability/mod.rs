@@ -105,6 +105,8 @@ pub struct Identity {
     pub env: Arc<BTreeMap<String, String>>,
     /// How its scenario uses connections.
     pub connections: Connections,
+    /// What a program is called with, its own name first; `None` for a journey.
+    pub arguments: Option<Arc<[String]>>,
 }
 
 /// One VU's side of every interface.
@@ -205,6 +207,13 @@ impl Host {
         }
         self.jars.end_iteration(self.run.http.keep_cookies);
         self.failures.end_iteration()
+    }
+
+    /// Forgets what belonged to the guest's instance, which is gone. What belongs to the VU stays: its connections, its
+    /// cookies where they are kept.
+    pub fn leave(&mut self) {
+        self.wasi = None;
+        self.expected = None;
     }
 
     /// Returns what the guest did since the last call, and forgets it.
