@@ -26,14 +26,23 @@ pub mod protocols {
         inline: "
             package squall:host;
             world protocols {
+                import squall:grpc/grpc@0.1.0;
             }
         ",
         path: "../wit",
         imports: {
+            "squall:grpc/grpc.connect": async,
+            "squall:grpc/grpc.invoke": async,
+            "squall:grpc/grpc.load": async,
+            "squall:grpc/grpc.load-set": async,
+            "squall:grpc/grpc.open": async,
+            "squall:grpc/grpc.receive": async,
+            "squall:grpc/grpc.send": async,
         },
     });
 }
 
+pub use self::protocols::squall::grpc::grpc;
 pub use self::squall::journey::{
     check, cookies, env, extract, group, http, log, metric, secret, streams, test, tls, vu,
 };
