@@ -2,6 +2,8 @@
 
 use http::Method;
 
+use super::grpc;
+
 macro_rules! routes {
     ($($route:ident = $pattern:literal;)*) => {
         /// What the server knows how to answer.
@@ -39,6 +41,8 @@ routes! {
     Html = "/html";
     LargeJson = "/json/large";
     Limited = "/limited";
+    GrpcEcho = "/squall.practice.v1.Echo/{method}";
+    GrpcReflection = "/grpc.reflection.v1.ServerReflection/{method}";
     Unknown = "unknown";
     Stats = "/__stats";
     ResetStats = "/__stats/reset";
@@ -90,6 +94,8 @@ pub(super) fn find(path: &str) -> Found<'_> {
         ("html", None, ..) => (Route::Html, ""),
         ("json", Some("large"), None, _) => (Route::LargeJson, ""),
         ("limited", None, ..) => (Route::Limited, ""),
+        (grpc::ECHO, Some(method), None, _) => (Route::GrpcEcho, method),
+        (grpc::REFLECTION | grpc::REFLECTION_ALPHA, Some(method), None, _) => (Route::GrpcReflection, method),
         ("__stats", None, ..) => (Route::Stats, ""),
         ("__stats", Some("reset"), None, _) => (Route::ResetStats, ""),
         _ => (Route::Unknown, ""),
@@ -109,6 +115,7 @@ impl Route {
             Self::Login | Self::Execute | Self::ResetStats => Some(&[Method::POST]),
             Self::Html | Self::Workflows => Some(&[Method::GET, Method::HEAD, Method::POST]),
             Self::Workflow => Some(&[Method::GET, Method::HEAD, Method::PUT, Method::DELETE]),
+            Self::GrpcEcho | Self::GrpcReflection => Some(&[Method::POST]),
             Self::Status
             | Self::Delay
             | Self::Bytes
@@ -123,6 +130,11 @@ impl Route {
             | Self::Unknown => None,
             _ => Some(&[Method::GET, Method::HEAD]),
         }
+    }
+
+    /// Whether calls of gRPC clients go there.
+    pub(super) fn is_grpc(self) -> bool {
+        matches!(self, Self::GrpcEcho | Self::GrpcReflection)
     }
 
     /// Whether it is about the server itself: neither counted nor disturbed.
