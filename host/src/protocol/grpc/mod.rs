@@ -11,6 +11,7 @@ mod channel;
 mod frames;
 mod inbox;
 mod metadata;
+pub mod schema;
 mod status;
 
 pub use call::{Answer, Call, Event, Head, Pace};
