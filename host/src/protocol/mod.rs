@@ -11,6 +11,7 @@ mod error;
 pub mod grpc;
 pub mod http;
 mod places;
+pub mod socket;
 mod stream;
 mod tls;
 
