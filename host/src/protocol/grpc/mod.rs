@@ -11,6 +11,7 @@ mod channel;
 mod frames;
 mod inbox;
 mod metadata;
+pub mod reflection;
 pub mod schema;
 mod status;
 

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use prost_reflect::prost::Message as _;
+use prost::Message as _;
 use prost_reflect::prost_types::source_code_info::Location;
 use prost_reflect::prost_types::{FileDescriptorProto, SourceCodeInfo};
 use prost_reflect::{DescriptorError, DescriptorPool};

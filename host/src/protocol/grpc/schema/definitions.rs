@@ -3,7 +3,7 @@
 //! A definition takes two bytes at least, and some hundreds once it is decoded: what others made is counted first.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use prost_reflect::prost::encoding::{WireType, decode_key, decode_varint};
+use prost::encoding::{WireType, decode_key, decode_varint};
 
 use super::SchemaError;
 use super::error::shortened;
@@ -96,16 +96,16 @@ fn too_much(what: &str, limit: usize) -> SchemaError {
 }
 
 /// One field on the wire.
-struct Part<'a> {
-    number: u32,
+pub(super) struct Part<'a> {
+    pub(super) number: u32,
     /// What it holds, where that has a length.
-    content: Option<&'a [u8]>,
+    pub(super) content: Option<&'a [u8]>,
     /// All of it.
     whole: &'a [u8],
 }
 
 /// The fields of a message, one after the other.
-struct Parts<'a>(&'a [u8]);
+pub(super) struct Parts<'a>(&'a [u8]);
 
 impl<'a> Iterator for Parts<'a> {
     type Item = Result<Part<'a>, String>;
@@ -123,6 +123,10 @@ impl<'a> Iterator for Parts<'a> {
 }
 
 impl<'a> Parts<'a> {
+    pub(super) fn of(message: &'a [u8]) -> Self {
+        Self(message)
+    }
+
     fn read(&mut self) -> Result<Part<'a>, String> {
         let start = self.0;
         let (number, wire) = decode_key(&mut self.0).map_err(|error| error.to_string())?;
@@ -149,18 +153,9 @@ impl<'a> Parts<'a> {
 
 /// A message without a field.
 pub(super) fn without(message: &[u8], number: u32) -> Bytes {
-    filtered(message, |part| part.number != number)
-}
-
-/// Only some fields of a message.
-pub(super) fn only(message: &[u8], numbers: &[u32]) -> Bytes {
-    filtered(message, |part| numbers.contains(&part.number))
-}
-
-fn filtered(message: &[u8], keep: impl Fn(&Part<'_>) -> bool) -> Bytes {
     let mut kept = BytesMut::new();
     // What cannot be read is refused by `Allowance::take`.
-    for part in Parts(message).map_while(Result::ok).filter(keep) {
+    for part in Parts(message).map_while(Result::ok).filter(|part| part.number != number) {
         kept.put_slice(part.whole);
     }
     kept.freeze()

@@ -121,7 +121,7 @@ fn quoted(names: &[String]) -> String {
 }
 
 /// A text of others, on one line and not too long.
-pub(super) fn shortened(text: &str) -> String {
+pub(in super::super) fn shortened(text: &str) -> String {
     let mut short: String = text.chars().take(SHOWN).map(|c| if c.is_control() { ' ' } else { c }).collect();
     if short.len() < text.len() && text.chars().nth(SHOWN).is_some() {
         short.push('…');

@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::{fmt, io};
 
 use bytes::Bytes;
-use prost_reflect::prost::Message as _;
+use prost::Message as _;
 use prost_reflect::{DynamicMessage, MessageDescriptor, MethodDescriptor, SerializeOptions};
 
 use super::error::shortened;

@@ -18,11 +18,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use prost_reflect::DescriptorPool;
 
+pub(super) use error::shortened;
 pub use error::{Place, SchemaError};
 pub use method::Method;
+pub(super) use set::head;
 
 /// The most files that a schema may be made of.
-const MAX_FILES: usize = 2_000;
+pub(super) const MAX_FILES: usize = 2_000;
 /// The largest `.proto` file, and the most that all of them may have: 4 MiB.
 const MAX_SOURCE: usize = 4 << 20;
 /// The largest set of descriptors: 32 MiB.
@@ -38,6 +40,11 @@ const COMPARED: usize = 1_000;
 #[derive(Debug, Clone, Default)]
 pub struct Schema {
     methods: BTreeMap<Arc<str>, Method>,
+}
+
+/// Whether a file comes with protocol buffers, so that nobody has to be asked for it.
+pub(super) fn is_well_known(name: &str) -> bool {
+    set::well_known(name).is_some()
 }
 
 impl Schema {
@@ -72,7 +79,7 @@ impl Schema {
     pub fn method(&self, name: &str) -> Result<&Method, SchemaError> {
         let path = name.strip_prefix('/').unwrap_or(name);
         self.methods.get(path).ok_or_else(|| SchemaError::UnknownMethod {
-            method: error::shortened(name),
+            method: shortened(name),
             near: self.nearest(path),
             known: self.methods.len(),
         })

@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 
 use bytes::Bytes;
+use prost::Message;
 use prost_reflect::DescriptorPool;
-use prost_reflect::prost::Message;
 use prost_reflect::prost_types::FileDescriptorProto;
 
-use super::definitions::{self, Allowance};
+use super::definitions::{self, Allowance, Part, Parts};
 use super::error::shortened;
 use super::{MAX_FILES, MAX_SET, Place, SchemaError};
 
@@ -18,18 +18,9 @@ struct Set {
     file: Vec<Bytes>,
 }
 
-/// What has to be known of a file before it can be read: its name, and those of its imports.
-#[derive(Message)]
-struct Head {
-    #[prost(string, optional, tag = "1")]
-    name: Option<String>,
-    #[prost(string, repeated, tag = "3")]
-    dependency: Vec<String>,
-}
-
 /// A file that waits for its imports.
 struct Waiting {
-    head: Head,
+    imports: Vec<String>,
     bytes: Bytes,
     /// How many of its imports are done; none before it is begun.
     done: Option<usize>,
@@ -56,11 +47,10 @@ pub(super) fn read(files: Vec<Bytes>) -> Result<DescriptorPool, SchemaError> {
     let mut waiting = HashMap::new();
     for bytes in files {
         // Before anything is decoded: a definition of two bytes becomes hundreds.
-        let head = Head::decode(definitions::only(&bytes, &[1, 3])).map_err(|error| no_set(error.to_string()))?;
-        let name = head.name.clone().ok_or_else(|| no_set("a file has no name".to_owned()))?;
+        let (name, imports) = head(&bytes)?;
         allowance.take(&name, &bytes)?;
         let bytes = definitions::without(&bytes, SOURCE_CODE_INFO);
-        waiting.entry(name).or_insert(Waiting { head, bytes, done: None });
+        waiting.entry(name).or_insert(Waiting { imports, bytes, done: None });
     }
     let mut names: Vec<_> = waiting.keys().cloned().collect();
     names.sort();
@@ -71,7 +61,27 @@ pub(super) fn read(files: Vec<Bytes>) -> Result<DescriptorPool, SchemaError> {
     Ok(pool)
 }
 
-/// The number of `source_code_info` in a `FileDescriptorProto`: comments and places, which nobody needs here.
+/// What has to be known of a file before it can be read: its name, and those of its imports.
+pub(in super::super) fn head(file: &[u8]) -> Result<(String, Vec<String>), SchemaError> {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).map_err(|_| no_set("a name is not UTF-8".to_owned()));
+    let (mut name, mut imports) = (None, Vec::new());
+    for part in Parts::of(file) {
+        match part.map_err(no_set)? {
+            Part { number: NAME, content: Some(content), .. } => name = Some(text(content)?),
+            Part { number: DEPENDENCY, content: Some(content), .. } => imports.push(text(content)?),
+            _ => {}
+        }
+        if imports.len() > MAX_FILES {
+            return Err(SchemaError::TooMuch { what: "imports of a file".to_owned(), limit: MAX_FILES });
+        }
+    }
+    Ok((name.ok_or_else(|| no_set("a file has no name".to_owned()))?, imports))
+}
+
+/// The numbers of `name` and `dependency` in a `FileDescriptorProto`.
+const NAME: u32 = 1;
+const DEPENDENCY: u32 = 3;
+/// The number of `source_code_info`: comments and places, which nobody needs here.
 const SOURCE_CODE_INFO: u32 = 9;
 
 /// Adds a file, after all that it imports.
@@ -81,7 +91,7 @@ fn add(pool: &mut DescriptorPool, waiting: &mut HashMap<String, Waiting>, name: 
         let place = || Place { file: shortened(name), at: None };
         let file = waiting.get_mut(name).expect("only what waits is opened");
         let done = file.done.get_or_insert(0);
-        if let Some(import) = file.head.dependency.get(*done).cloned() {
+        if let Some(import) = file.imports.get(*done).cloned() {
             *done += 1;
             match waiting.get(&import) {
                 _ if pool.get_file_by_name(&import).is_some() => {}
