@@ -8,6 +8,7 @@ mod cookies;
 mod extract;
 #[cfg(test)]
 mod fuzz;
+mod grpc;
 mod http;
 mod local;
 mod log;
@@ -23,6 +24,7 @@ mod time;
 mod tls;
 mod wasi;
 
+pub use grpc::Schemas;
 pub use http::Pace;
 pub use local::Local;
 pub(crate) use log::shorten;
@@ -46,6 +48,7 @@ use crate::protocol::http::{Client, Owner};
 use crate::wit;
 use check::Groups;
 use cookies::Jars;
+use grpc::Grpc;
 use http::{Failures, Responses, Streams};
 use random::Random;
 use recent::Recent;
@@ -80,6 +83,8 @@ pub struct Run {
     pub may_send: bool,
     /// Files granted to the journeys, by name.
     pub files: Arc<BTreeMap<String, Arc<[u8]>>>,
+    /// What is known of gRPC's methods.
+    pub schemas: Arc<Schemas>,
     /// What journeys can name and never see, if there is something.
     pub secrets: Option<Arc<Secrets>>,
     /// What journeys may use.
@@ -126,6 +131,7 @@ pub struct Host {
     responses: Responses,
     streams: Streams,
     sockets: Sockets,
+    grpc: Grpc,
     jars: Jars,
     failures: Failures,
     /// The statuses that the guest said are no failure.
@@ -168,6 +174,7 @@ impl Host {
             responses: Responses::default(),
             streams: Streams::default(),
             sockets: Sockets::default(),
+            grpc: Grpc::default(),
             jars: Jars::default(),
             failures: Failures::default(),
             expected: None,
@@ -197,6 +204,7 @@ impl Host {
     pub fn end(&mut self) -> Option<String> {
         self.end_streams();
         self.sockets.end_iteration(self.identity.connections != Connections::PerIteration, &self.local);
+        self.end_grpc();
         self.close_groups();
         self.local.extract().forget(self.serial, None);
         if let Some(response) = self.responses.clear() {
@@ -258,6 +266,7 @@ impl Drop for Host {
 pub fn link<T: WasiView + 'static>(linker: &mut Linker<T>, host: fn(&mut T) -> &mut Host) -> wasmtime::Result<()> {
     wit::Journey::add_to_linker::<_, HasSelf<Host>>(linker, host)?;
     wit::protocols::squall::socket::socket::add_to_linker::<_, HasSelf<Host>>(linker, host)?;
+    wit::grpc::add_to_linker::<_, HasSelf<Host>>(linker, host)?;
     wasmtime_wasi::p2::add_to_linker_async(linker)
 }
 

@@ -24,7 +24,7 @@ use crate::wit::http;
 use crate::wit::log::Level;
 
 /// The longest timeout a request may ask for, in milliseconds: 1 day.
-pub(super) const LONGEST_TIMEOUT: f64 = 8.64e7;
+pub(in super::super) const LONGEST_TIMEOUT: f64 = 8.64e7;
 
 /// Sends requests on behalf of one VU.
 #[derive(Clone, Copy)]
