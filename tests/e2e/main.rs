@@ -13,6 +13,7 @@ mod config;
 mod executors;
 mod extract;
 mod floods;
+mod grpcio;
 mod guests;
 mod hostile;
 mod hostile_guests;
