@@ -208,6 +208,23 @@ fn there_is_an_end_to_files_definitions_and_nesting() {
 }
 
 #[test]
+fn options_are_not_read_deeper_than_they_should_be() {
+    let file = |depth: usize| {
+        let value = format!("{}{}", "m {".repeat(depth), "}".repeat(depth));
+        let source = format!(
+            "syntax = \"proto2\"; import \"google/protobuf/descriptor.proto\"; message M {{ optional M m = 1; }}
+            extend google.protobuf.FileOptions {{ optional M deep = 50000; }} option (deep) = {{ {value} }};"
+        );
+        compile(&["o.proto"], &[("o.proto", &source)])
+    };
+    assert!(file(40).is_ok());
+    for depth in [60, 100_000] {
+        let error = file(depth).unwrap_err().to_string();
+        assert_eq!(error, "brackets within each other in an option: at most 50");
+    }
+}
+
+#[test]
 fn deep_messages_fit_into_the_stack_that_a_guest_leaves() {
     let deep = || {
         let method = one(
