@@ -26,10 +26,20 @@ pub mod protocols {
         inline: "
             package squall:host;
             world protocols {
+                import squall:socket/socket@0.1.0;
             }
         ",
         path: "../wit",
         imports: {
+            "squall:socket/socket.connect": async,
+            "squall:socket/socket.bind": async,
+            "squall:socket/socket.send": async,
+            "squall:socket/socket.finish": async,
+            "squall:socket/socket.receive": async,
+            "squall:socket/socket.receive-exactly": async,
+            "squall:socket/socket.receive-until": async,
+            "squall:socket/socket.send-datagram": async,
+            "squall:socket/socket.receive-datagram": async,
         },
     });
 }

@@ -462,6 +462,7 @@ fn guest(choices: &mut Choices, server: &str, sink: &Arc<Longest>) -> Guest {
         tags: Tags::default(),
         env: Arc::default(),
         connections,
+        arguments: None,
     };
     Guest { host: Host::new(Arc::new(run), &local, identity), server: server.to_owned(), ids: Vec::new() }
 }

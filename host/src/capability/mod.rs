@@ -16,6 +16,7 @@ mod names;
 mod random;
 mod recent;
 mod secret;
+mod socket;
 #[cfg(test)]
 mod tests;
 mod time;
@@ -48,6 +49,7 @@ use cookies::Jars;
 use http::{Failures, Responses, Streams};
 use random::Random;
 use recent::Recent;
+use socket::Sockets;
 use time::Clock;
 
 /// How a journey reaches the person who runs it, and the run.
@@ -103,6 +105,8 @@ pub struct Identity {
     pub env: Arc<BTreeMap<String, String>>,
     /// How its scenario uses connections.
     pub connections: Connections,
+    /// What a program is called with, its own name first; `None` for a journey.
+    pub arguments: Option<Arc<[String]>>,
 }
 
 /// One VU's side of every interface.
@@ -121,6 +125,7 @@ pub struct Host {
     client: Client,
     responses: Responses,
     streams: Streams,
+    sockets: Sockets,
     jars: Jars,
     failures: Failures,
     /// The statuses that the guest said are no failure.
@@ -162,6 +167,7 @@ impl Host {
             groups: Groups::default(),
             responses: Responses::default(),
             streams: Streams::default(),
+            sockets: Sockets::default(),
             jars: Jars::default(),
             failures: Failures::default(),
             expected: None,
@@ -190,6 +196,7 @@ impl Host {
     #[must_use]
     pub fn end(&mut self) -> Option<String> {
         self.end_streams();
+        self.sockets.end_iteration(self.identity.connections != Connections::PerIteration, &self.local);
         self.close_groups();
         self.local.extract().forget(self.serial, None);
         if let Some(response) = self.responses.clear() {
@@ -200,6 +207,13 @@ impl Host {
         }
         self.jars.end_iteration(self.run.http.keep_cookies);
         self.failures.end_iteration()
+    }
+
+    /// Forgets what belonged to the guest's instance, which is gone. What belongs to the VU stays: its connections, its
+    /// cookies where they are kept.
+    pub fn leave(&mut self) {
+        self.wasi = None;
+        self.expected = None;
     }
 
     /// Returns what the guest did since the last call, and forgets it.
@@ -233,9 +247,17 @@ impl Host {
     }
 }
 
+impl Drop for Host {
+    fn drop(&mut self) {
+        // What it kept for a next iteration ends with it.
+        self.sockets.end_all(&self.local);
+    }
+}
+
 /// Adds every interface of the world, and WASI as far as language runtimes need it.
 pub fn link<T: WasiView + 'static>(linker: &mut Linker<T>, host: fn(&mut T) -> &mut Host) -> wasmtime::Result<()> {
     wit::Journey::add_to_linker::<_, HasSelf<Host>>(linker, host)?;
+    wit::protocols::squall::socket::socket::add_to_linker::<_, HasSelf<Host>>(linker, host)?;
     wasmtime_wasi::p2::add_to_linker_async(linker)
 }
 

@@ -98,6 +98,7 @@ pub(super) fn host(limits: Limits, policy: Policy) -> (Host, Rc<Recorded>, Arc<H
         tags: Tags::default(),
         env: Arc::default(),
         connections: Connections::PerVu,
+        arguments: None,
     };
     (Host::new(Arc::new(run), &local, identity), recorded, heard)
 }

@@ -10,6 +10,7 @@ pub mod door;
 mod error;
 pub mod http;
 mod places;
+pub mod socket;
 mod stream;
 mod tls;
 

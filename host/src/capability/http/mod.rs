@@ -190,7 +190,7 @@ impl Host {
 
 /// Returns what a future comes to, and whether it ever had to wait. A request that fails at once (a refused connection, a
 /// bad URL) gave nobody else a turn, so a guest that repeats it must still be interrupted.
-async fn watch<F: Future>(mut future: Pin<&mut F>) -> (F::Output, bool) {
+pub(super) async fn watch<F: Future>(mut future: Pin<&mut F>) -> (F::Output, bool) {
     let mut waited = false;
     let output = poll_fn(|context| {
         let poll = future.as_mut().poll(context);
