@@ -8,6 +8,7 @@ mod connector;
 mod dial;
 pub mod door;
 mod error;
+pub mod grpc;
 pub mod http;
 mod places;
 pub mod socket;

@@ -89,6 +89,12 @@ impl Client {
         &self.shared
     }
 
+    /// Whose client it is.
+    #[must_use]
+    pub fn owner(&self) -> Owner {
+        self.owner
+    }
+
     /// How its VU opens connections, for other protocols.
     #[must_use]
     pub fn connector(&self) -> &Connector {

@@ -35,4 +35,10 @@ pub use streaming::Streaming;
 pub use target::{Target, without_userinfo};
 pub use upload::Upload;
 
+// What other protocols over HTTP/2 are built on.
+pub(super) use alarm::Alarm;
+pub(super) use coding::decode;
+pub(super) use h2::{Connection, Failure, Slot, cause};
+pub(super) use pool::{Pool, Turn};
+
 use exchange::Progress;
