@@ -31,6 +31,7 @@ mod runtime;
 mod secret;
 mod variables;
 
+pub mod events;
 pub mod grpc;
 pub mod http;
 pub mod log;

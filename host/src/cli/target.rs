@@ -27,6 +27,10 @@ Routes, also below `/api`:
   /cookies, /cookies/set?NAME=VALUE   the cookies it was sent; sets some and redirects
   /basic-auth/{user}/{password}       200 to basic authentication
   /digest-auth/{user}/{password}      200 to digest authentication, MD5 or `?algorithm=SHA-256`
+  /sse?count=&every=                  server-sent events, so many, so many milliseconds apart; `first` before the first,
+                                      `drop` breaks off after so many, `retry` says when to come back; has `Last-Event-ID`
+  /jsonl?count=&every=                the same as lines of JSON
+  /v1/chat/completions                tokens as OpenAI streams them: `?first=&every=&tokens=`, or `max_tokens`
   /limited                            within `--rate-limit`
   /__stats, POST /__stats/reset       what it saw";
 

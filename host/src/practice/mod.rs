@@ -9,6 +9,7 @@ mod auth;
 mod connection;
 mod documents;
 mod duration;
+mod events;
 mod mishap;
 mod options;
 mod pattern;

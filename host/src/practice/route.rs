@@ -38,6 +38,9 @@ routes! {
     SetCookies = "/cookies/set";
     Html = "/html";
     LargeJson = "/json/large";
+    Sse = "/sse";
+    JsonLines = "/jsonl";
+    ChatCompletions = "/v1/chat/completions";
     Limited = "/limited";
     Unknown = "unknown";
     Stats = "/__stats";
@@ -89,6 +92,9 @@ pub(super) fn find(path: &str) -> Found<'_> {
         ("cookies", Some("set"), None, _) => (Route::SetCookies, ""),
         ("html", None, ..) => (Route::Html, ""),
         ("json", Some("large"), None, _) => (Route::LargeJson, ""),
+        ("sse", None, ..) => (Route::Sse, ""),
+        ("jsonl", None, ..) => (Route::JsonLines, ""),
+        ("v1", Some("chat"), Some("completions"), None) => (Route::ChatCompletions, ""),
         ("limited", None, ..) => (Route::Limited, ""),
         ("__stats", None, ..) => (Route::Stats, ""),
         ("__stats", Some("reset"), None, _) => (Route::ResetStats, ""),
@@ -106,7 +112,7 @@ impl Route {
     /// The methods it answers; `None` for all.
     pub(super) fn methods(self) -> Option<&'static [Method]> {
         match self {
-            Self::Login | Self::Execute | Self::ResetStats => Some(&[Method::POST]),
+            Self::Login | Self::Execute | Self::ChatCompletions | Self::ResetStats => Some(&[Method::POST]),
             Self::Html | Self::Workflows => Some(&[Method::GET, Method::HEAD, Method::POST]),
             Self::Workflow => Some(&[Method::GET, Method::HEAD, Method::PUT, Method::DELETE]),
             Self::Status
