@@ -26,10 +26,18 @@ pub mod protocols {
         inline: "
             package squall:host;
             world protocols {
+                import squall:websocket/websocket@0.1.0;
             }
         ",
         path: "../wit",
         imports: {
+            "squall:websocket/websocket.connect": async,
+            "squall:websocket/websocket.send-text": async,
+            "squall:websocket/websocket.send-binary": async,
+            "squall:websocket/websocket.ping": async,
+            "squall:websocket/websocket.close": async,
+            "squall:websocket/websocket.receive": async,
+            "squall:websocket/websocket.receive-any": async,
         },
     });
 }

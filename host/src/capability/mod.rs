@@ -21,6 +21,7 @@ mod tests;
 mod time;
 mod tls;
 mod wasi;
+mod websocket;
 
 pub use http::Pace;
 pub use local::Local;
@@ -49,6 +50,7 @@ use http::{Failures, Responses, Streams};
 use random::Random;
 use recent::Recent;
 use time::Clock;
+use websocket::Websockets;
 
 /// How a journey reaches the person who runs it, and the run.
 pub trait Sink: Send + Sync {
@@ -121,6 +123,7 @@ pub struct Host {
     client: Client,
     responses: Responses,
     streams: Streams,
+    websockets: Websockets,
     jars: Jars,
     failures: Failures,
     /// The statuses that the guest said are no failure.
@@ -162,6 +165,7 @@ impl Host {
             groups: Groups::default(),
             responses: Responses::default(),
             streams: Streams::default(),
+            websockets: Websockets::default(),
             jars: Jars::default(),
             failures: Failures::default(),
             expected: None,
@@ -190,6 +194,7 @@ impl Host {
     #[must_use]
     pub fn end(&mut self) -> Option<String> {
         self.end_streams();
+        self.end_websockets();
         self.close_groups();
         self.local.extract().forget(self.serial, None);
         if let Some(response) = self.responses.clear() {
@@ -236,6 +241,7 @@ impl Host {
 /// Adds every interface of the world, and WASI as far as language runtimes need it.
 pub fn link<T: WasiView + 'static>(linker: &mut Linker<T>, host: fn(&mut T) -> &mut Host) -> wasmtime::Result<()> {
     wit::Journey::add_to_linker::<_, HasSelf<Host>>(linker, host)?;
+    wit::protocols::squall::websocket::websocket::add_to_linker::<_, HasSelf<Host>>(linker, host)?;
     wasmtime_wasi::p2::add_to_linker_async(linker)
 }
 

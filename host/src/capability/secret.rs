@@ -95,10 +95,13 @@ impl Secrets {
 
     /// Refuses a secret that may not go there.
     pub(super) fn check(&self, name: &str, target: &Target) -> Result<(), Error> {
-        let granted = self.granted.get(name);
         let scheme = if target.is_tls() { Scheme::Https } else { Scheme::Http };
-        let to = Destination { scheme, host: target.host(), port: target.port() };
-        if granted.is_some_and(|secret| secret.goes_to(&to)) {
+        self.check_at(name, &Destination { scheme, host: target.host(), port: target.port() })
+    }
+
+    /// The same of a destination of any protocol.
+    pub(super) fn check_at(&self, name: &str, to: &Destination<'_>) -> Result<(), Error> {
+        if self.granted.get(name).is_some_and(|secret| secret.goes_to(to)) {
             return Ok(());
         }
         Err(Error::Denied(format!("secret `{name}` may not go to `{to}`")))
