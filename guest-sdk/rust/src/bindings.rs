@@ -14,6 +14,7 @@ wit_bindgen::generate!({
         package squall:sdk;
         world sdk {
             include squall:journey/journey@0.1.1;
+            import squall:websocket/websocket@0.1.0;
         }
     ",
     path: "../../wit",
