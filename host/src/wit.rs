@@ -27,6 +27,7 @@ pub mod protocols {
             package squall:host;
             world protocols {
                 import squall:websocket/websocket@0.1.0;
+                import squall:socket/socket@0.1.0;
             }
         ",
         path: "../wit",
@@ -38,6 +39,15 @@ pub mod protocols {
             "squall:websocket/websocket.close": async,
             "squall:websocket/websocket.receive": async,
             "squall:websocket/websocket.receive-any": async,
+            "squall:socket/socket.connect": async,
+            "squall:socket/socket.bind": async,
+            "squall:socket/socket.send": async,
+            "squall:socket/socket.finish": async,
+            "squall:socket/socket.receive": async,
+            "squall:socket/socket.receive-exactly": async,
+            "squall:socket/socket.receive-until": async,
+            "squall:socket/socket.send-datagram": async,
+            "squall:socket/socket.receive-datagram": async,
         },
     });
 }

@@ -5,6 +5,7 @@ use std::num::{ParseFloatError, ParseIntError};
 use std::str::Utf8Error;
 
 use crate::bindings::squall::journey::{cookies, extract, http, metric, secret, tls};
+use crate::bindings::squall::socket::socket;
 
 /// Why something in a journey did not work.
 #[derive(Debug)]
@@ -18,6 +19,8 @@ pub enum Error {
     Refused,
     /// The connection was closed or reset before the answer was complete.
     Reset,
+    /// The other side closed the connection before all that was asked for had come.
+    Closed,
     /// The TLS handshake failed; the reason.
     Tls(String),
     /// The answer is not HTTP; what is wrong with it.
@@ -65,6 +68,7 @@ impl fmt::Display for Error {
             Self::Dns(why) => ("the host name could not be resolved: ", why.as_str()),
             Self::Refused => ("the connection was refused", ""),
             Self::Reset => ("the connection was reset", ""),
+            Self::Closed => ("the other side closed the connection too early", ""),
             Self::Tls(why) => ("the TLS handshake failed: ", why.as_str()),
             Self::Protocol(why) => ("the answer is not HTTP: ", why.as_str()),
             Self::Denied(why) => ("the request is not allowed: ", why.as_str()),
@@ -123,6 +127,25 @@ impl From<http::Error> for Error {
             http::Error::InvalidRequest(why) => Self::InvalidRequest(why),
             http::Error::TooLarge(limit) => Self::TooLarge(limit),
             http::Error::Other(why) => Self::Other(why),
+        }
+    }
+}
+
+impl From<socket::Error> for Error {
+    #[cold]
+    fn from(error: socket::Error) -> Self {
+        match error {
+            socket::Error::Timeout => Self::Timeout,
+            socket::Error::Dns(why) => Self::Dns(why),
+            socket::Error::Refused => Self::Refused,
+            socket::Error::Reset => Self::Reset,
+            socket::Error::Closed => Self::Closed,
+            socket::Error::Tls(why) => Self::Tls(why),
+            socket::Error::Denied(why) => Self::Denied(why),
+            socket::Error::TooLarge(limit) => Self::TooLarge(limit),
+            socket::Error::InvalidRequest(why) => Self::InvalidRequest(why),
+            socket::Error::Stale(id) => Self::Other(format!("socket {id} is closed or of an earlier iteration")),
+            socket::Error::Other(why) => Self::Other(why),
         }
     }
 }

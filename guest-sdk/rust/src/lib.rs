@@ -35,6 +35,7 @@ pub mod http;
 pub mod log;
 pub mod metric;
 pub mod options;
+pub mod socket;
 pub mod test;
 pub mod think;
 pub mod tls;

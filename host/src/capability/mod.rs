@@ -16,6 +16,7 @@ mod names;
 mod random;
 mod recent;
 mod secret;
+mod socket;
 #[cfg(test)]
 mod tests;
 mod time;
@@ -49,6 +50,7 @@ use cookies::Jars;
 use http::{Failures, Responses, Streams};
 use random::Random;
 use recent::Recent;
+use socket::Sockets;
 use time::Clock;
 use websocket::Websockets;
 
@@ -124,6 +126,7 @@ pub struct Host {
     responses: Responses,
     streams: Streams,
     websockets: Websockets,
+    sockets: Sockets,
     jars: Jars,
     failures: Failures,
     /// The statuses that the guest said are no failure.
@@ -166,6 +169,7 @@ impl Host {
             responses: Responses::default(),
             streams: Streams::default(),
             websockets: Websockets::default(),
+            sockets: Sockets::default(),
             jars: Jars::default(),
             failures: Failures::default(),
             expected: None,
@@ -195,6 +199,7 @@ impl Host {
     pub fn end(&mut self) -> Option<String> {
         self.end_streams();
         self.end_websockets();
+        self.sockets.end_iteration(self.identity.connections != Connections::PerIteration, &self.local);
         self.close_groups();
         self.local.extract().forget(self.serial, None);
         if let Some(response) = self.responses.clear() {
@@ -238,10 +243,18 @@ impl Host {
     }
 }
 
+impl Drop for Host {
+    fn drop(&mut self) {
+        // What it kept for a next iteration ends with it.
+        self.sockets.end_all(&self.local);
+    }
+}
+
 /// Adds every interface of the world, and WASI as far as language runtimes need it.
 pub fn link<T: WasiView + 'static>(linker: &mut Linker<T>, host: fn(&mut T) -> &mut Host) -> wasmtime::Result<()> {
     wit::Journey::add_to_linker::<_, HasSelf<Host>>(linker, host)?;
     wit::protocols::squall::websocket::websocket::add_to_linker::<_, HasSelf<Host>>(linker, host)?;
+    wit::protocols::squall::socket::socket::add_to_linker::<_, HasSelf<Host>>(linker, host)?;
     wasmtime_wasi::p2::add_to_linker_async(linker)
 }
 

@@ -47,6 +47,12 @@ impl NameAndValue for Tag {
     }
 }
 
+impl NameAndValue for (String, String) {
+    fn pair(&self) -> (&str, &str) {
+        (&self.0, &self.1)
+    }
+}
+
 impl NameAndValue for Pair {
     fn pair(&self) -> (&str, &str) {
         (&self.name, &self.value)

@@ -96,11 +96,11 @@ impl Secrets {
     /// Refuses a secret that may not go there.
     pub(super) fn check(&self, name: &str, target: &Target) -> Result<(), Error> {
         let scheme = if target.is_tls() { Scheme::Https } else { Scheme::Http };
-        self.check_at(name, &Destination { scheme, host: target.host(), port: target.port() })
+        self.check_destination(name, &Destination { scheme, host: target.host(), port: target.port() })
     }
 
-    /// The same of a destination of any protocol.
-    pub(super) fn check_at(&self, name: &str, to: &Destination<'_>) -> Result<(), Error> {
+    /// The same where it does not go by HTTP.
+    pub(super) fn check_destination(&self, name: &str, to: &Destination<'_>) -> Result<(), Error> {
         if self.granted.get(name).is_some_and(|secret| secret.goes_to(to)) {
             return Ok(());
         }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use send_wrapper::SendWrapper;
 
-use super::dial::{Dialler, Via};
+use super::dial::{Datagrams, Dialler, Via};
 use super::door::Door;
 use super::places::{Place, Places};
 use super::stream::Stream;
@@ -133,6 +133,20 @@ impl Connector {
         let opened = async { self.open(self.place()?, to, security, opening).await };
         let limit = self.network.settings.connect_timeout;
         tokio::time::timeout(limit, opened).await.unwrap_or(Err(Error::DialTimeout))
+    }
+
+    /// Binds a UDP socket that may send to a destination, within the time there is to connect. Like a connection it
+    /// takes a place, to be kept as long as the socket.
+    pub(super) async fn datagrams(
+        &self,
+        to: &Destination<'_>,
+        opening: &mut Opening,
+    ) -> Result<(Datagrams, Place), Error> {
+        let place = self.place()?;
+        let bound = self.network.dialler.datagrams(to, self.vu, opening);
+        let limit = self.network.settings.connect_timeout;
+        let bound = tokio::time::timeout(limit, bound).await.unwrap_or(Err(Error::DialTimeout))?;
+        Ok((bound, place))
     }
 
     /// Opens a connection that has its place, however long it takes.

@@ -11,6 +11,7 @@ pub mod door;
 mod error;
 pub mod http;
 mod places;
+pub mod socket;
 mod stream;
 mod tls;
 pub mod websocket;

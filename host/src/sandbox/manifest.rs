@@ -104,6 +104,7 @@ const WORDS: &[Words] = &[
         functions: &[("abort", "end the run"), ("fail", "mark the run as failed")],
     },
     words("squall:journey/secret", "name secrets granted to it, which the host puts in"),
+    words("squall:socket/socket", "open TCP connections and exchange datagrams"),
     words("wasi:cli/environment", "ask for variables and arguments, of which there are none"),
     words("wasi:cli/exit", "end itself, as by a trap"),
     words("wasi:cli/stdin", "read from an empty input"),

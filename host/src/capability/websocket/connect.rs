@@ -125,7 +125,7 @@ impl Host {
     fn header_values<'a>(&self, options: &'a ConnectOptions, to: &Target) -> Result<Vec<Cow<'a, str>>, Error> {
         let values = options.headers.iter().map(|header| {
             let Some(secrets) = &self.run.secrets else { return Ok(Cow::Borrowed(header.value.as_str())) };
-            let filled = secrets.fill_text(&header.value, |name| secrets.check_at(name, &destination(to)))?;
+            let filled = secrets.fill_text(&header.value, |name| secrets.check_destination(name, &destination(to)))?;
             Ok(filled.map_or(Cow::Borrowed(header.value.as_str()), Cow::Owned))
         });
         values.collect()

@@ -200,7 +200,7 @@ impl Host {
                 return Ok(None);
             };
             let target = self.sockets(socket)?.target(socket)?;
-            Ok(secrets.fill(message, |name| secrets.check_at(name, &destination(&target)))?)
+            Ok(secrets.fill(message, |name| secrets.check_destination(name, &destination(&target)))?)
         };
         filled().map_err(|problem| self.problem(problem))
     }
