@@ -28,6 +28,8 @@ Routes, also below `/api`:
   /basic-auth/{user}/{password}       200 to basic authentication
   /digest-auth/{user}/{password}      200 to digest authentication, MD5 or `?algorithm=SHA-256`
   /limited                            within `--rate-limit`
+  /ws/echo                            a WebSocket that gives messages back: `?delay=5ms`, `?close=4000&after=3&reason=why`
+  /ws/ticks?every=10ms&count=5        a WebSocket that sends numbers and closes, with `?close=` as it is told
   /__stats, POST /__stats/reset       what it saw";
 
 /// Start a server to practise on.
@@ -113,6 +115,11 @@ fn describe(stats: &Stats) -> String {
     let busiest = stats.by_second.iter().max().copied().unwrap_or_default();
     if busiest > 0 {
         let _ = writeln!(text, "  seconds   {}, the busiest with {busiest} requests", stats.by_second.len());
+    }
+    if stats.max_open_sockets > 0 {
+        let (received, sent) = (counted(stats.messages_received, "message"), counted(stats.messages_sent, "message"));
+        let most = stats.max_open_sockets;
+        let _ = writeln!(text, "  sockets   at most {most} at once; {received} received, {sent} sent");
     }
     for (route, count) in &stats.by_route {
         let _ = writeln!(text, "  {count:>9} {route}");

@@ -71,8 +71,10 @@ pub(super) async fn answer(request: &Request<'_>, workflows: &Workflows) -> Resp
         Route::Html => text("text/html; charset=utf-8", documents::page()),
         Route::LargeJson => large_json(request),
         Route::Limited => json(StatusCode::OK, &json!({ "limited": false })),
-        // The other two are answered before anything can go wrong with them.
-        Route::Unknown | Route::Stats | Route::ResetStats => error(StatusCode::NOT_FOUND, "there is nothing here"),
+        // The others are answered elsewhere.
+        Route::Unknown | Route::SocketEcho | Route::Ticks | Route::Stats | Route::ResetStats => {
+            error(StatusCode::NOT_FOUND, "there is nothing here")
+        }
     }
 }
 

@@ -39,6 +39,8 @@ routes! {
     Html = "/html";
     LargeJson = "/json/large";
     Limited = "/limited";
+    SocketEcho = "/ws/echo";
+    Ticks = "/ws/ticks";
     Unknown = "unknown";
     Stats = "/__stats";
     ResetStats = "/__stats/reset";
@@ -90,6 +92,8 @@ pub(super) fn find(path: &str) -> Found<'_> {
         ("html", None, ..) => (Route::Html, ""),
         ("json", Some("large"), None, _) => (Route::LargeJson, ""),
         ("limited", None, ..) => (Route::Limited, ""),
+        ("ws", Some("echo"), None, _) => (Route::SocketEcho, ""),
+        ("ws", Some("ticks"), None, _) => (Route::Ticks, ""),
         ("__stats", None, ..) => (Route::Stats, ""),
         ("__stats", Some("reset"), None, _) => (Route::ResetStats, ""),
         _ => (Route::Unknown, ""),
@@ -123,6 +127,11 @@ impl Route {
             | Self::Unknown => None,
             _ => Some(&[Method::GET, Method::HEAD]),
         }
+    }
+
+    /// Whether it is a WebSocket.
+    pub(super) fn is_socket(self) -> bool {
+        matches!(self, Self::SocketEcho | Self::Ticks)
     }
 
     /// Whether it is about the server itself: neither counted nor disturbed.
