@@ -42,6 +42,7 @@ pub mod test;
 pub mod think;
 pub mod tls;
 pub mod vu;
+pub mod websocket;
 
 pub use check::{Check, check};
 pub use error::Error;

@@ -24,6 +24,7 @@ mod tests;
 mod time;
 mod tls;
 mod wasi;
+mod websocket;
 
 pub use grpc::Schemas;
 pub use http::Pace;
@@ -56,6 +57,7 @@ use random::Random;
 use recent::Recent;
 use socket::Sockets;
 use time::Clock;
+use websocket::Websockets;
 
 /// How a journey reaches the person who runs it, and the run.
 pub trait Sink: Send + Sync {
@@ -133,6 +135,7 @@ pub struct Host {
     responses: Responses,
     streams: Streams,
     events: Events,
+    websockets: Websockets,
     sockets: Sockets,
     grpc: Grpc,
     jars: Jars,
@@ -177,6 +180,7 @@ impl Host {
             responses: Responses::default(),
             streams: Streams::default(),
             events: Events::default(),
+            websockets: Websockets::default(),
             sockets: Sockets::default(),
             grpc: Grpc::default(),
             jars: Jars::default(),
@@ -208,6 +212,7 @@ impl Host {
     pub fn end(&mut self) -> Option<String> {
         self.end_events();
         self.end_streams();
+        self.end_websockets();
         self.sockets.end_iteration(self.identity.connections != Connections::PerIteration, &self.local);
         self.end_grpc();
         self.close_groups();
@@ -271,6 +276,7 @@ impl Drop for Host {
 pub fn link<T: WasiView + 'static>(linker: &mut Linker<T>, host: fn(&mut T) -> &mut Host) -> wasmtime::Result<()> {
     wit::Journey::add_to_linker::<_, HasSelf<Host>>(linker, host)?;
     wit::protocols::squall::events::events::add_to_linker::<_, HasSelf<Host>>(linker, host)?;
+    wit::protocols::squall::websocket::websocket::add_to_linker::<_, HasSelf<Host>>(linker, host)?;
     wit::protocols::squall::socket::socket::add_to_linker::<_, HasSelf<Host>>(linker, host)?;
     wit::grpc::add_to_linker::<_, HasSelf<Host>>(linker, host)?;
     wasmtime_wasi::p2::add_to_linker_async(linker)

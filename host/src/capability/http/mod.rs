@@ -24,8 +24,8 @@ use batch::batch;
 pub(super) use failures::Failures;
 pub use pace::Pace;
 pub(super) use responses::{Answer, Responses};
-pub(super) use sender::LONGEST_TIMEOUT;
 use sender::{Asked, Sender};
+pub(super) use sender::{LONGEST_TIMEOUT, check_size};
 pub(super) use streams::{Piece, Streams};
 
 impl http::Host for Host {
