@@ -117,6 +117,11 @@ impl Connector {
         &self.own
     }
 
+    /// How a connection of QUIC to a host is secured.
+    pub(super) fn quic(&self, host: &str) -> Result<tls::QuicTerms, Error> {
+        self.network.tls.quic(&self.own, host)
+    }
+
     /// Takes a place for one more connection.
     pub(super) fn place(&self) -> Result<Place, Error> {
         self.places.take()
@@ -137,7 +142,6 @@ impl Connector {
 
     /// Binds a UDP socket that may send to a destination, within the time there is to connect. Like a connection it
     /// takes a place, to be kept as long as the socket.
-    #[allow(dead_code, reason = "HTTP/3 and plain datagrams come with the next changes")]
     pub(super) async fn datagrams(
         &self,
         to: &Destination<'_>,

@@ -44,7 +44,6 @@ impl Datagrams {
     }
 
     /// Connects the socket: it then sends to nobody else, and what others send to it never arrives.
-    #[allow(dead_code, reason = "plain datagrams come with the next change")]
     #[expect(clippy::disallowed_methods, reason = "here is where sockets are connected, to admitted addresses")]
     pub(in super::super) fn connect(self) -> Result<(tokio::net::UdpSocket, SocketAddr), Error> {
         let connected = self.socket.connect(self.remote).and_then(|()| tokio::net::UdpSocket::from_std(self.socket));

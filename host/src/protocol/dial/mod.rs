@@ -106,7 +106,6 @@ impl Dialler {
 
     /// Binds a UDP socket for a VU to send to a destination; writes down how long it took to look it up. No proxy takes
     /// datagrams, and going past one that the run is to use would be a surprise.
-    #[allow(dead_code, reason = "HTTP/3 and plain datagrams come with the next changes")]
     pub(super) async fn datagrams(
         &self,
         to: &Destination<'_>,

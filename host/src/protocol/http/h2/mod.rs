@@ -8,7 +8,6 @@ mod counted;
 mod driver;
 mod error;
 mod exchange;
-mod head;
 mod pieces;
 #[cfg(test)]
 mod tests;
@@ -32,7 +31,6 @@ use crate::protocol::places::Place;
 use crate::protocol::stream::Stream;
 use counted::Counted;
 use driver::Driver;
-use error::Failure;
 
 /// How much of one answer may be on its way before we have read any of it. Small windows would make us, not the target,
 /// the limit: at a round trip of 50 ms, HTTP/2's own 64 KiB allow 1.3 MB/s.
