@@ -28,7 +28,17 @@ Routes, also below `/api`:
   /basic-auth/{user}/{password}       200 to basic authentication
   /digest-auth/{user}/{password}      200 to digest authentication, MD5 or `?algorithm=SHA-256`
   /limited                            within `--rate-limit`
-  /__stats, POST /__stats/reset       what it saw";
+  /__stats, POST /__stats/reset       what it saw
+
+Lines over TCP (`--tcp`) are answered with themselves, except:
+  close, half, reset                  ends the connection: so, in the middle of a line, with RST
+  silent                              no answer
+  delay MS                            an answer after so long
+  bytes N, drip N MS, endless         a line of so many bytes, slowly, without end
+
+Datagrams over UDP (`--udp`) are answered with themselves, except:
+  drop, twice, delay MS, bytes N      no answer, two, a late one, one of so many bytes
+  stranger                            an answer from another port, then one from this";
 
 /// Start a server to practise on.
 ///
@@ -39,6 +49,12 @@ pub struct Args {
     /// Where to listen; port 0 takes a free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
     listen: SocketAddr,
+    /// Answer lines over TCP here as well; port 0 takes a free one
+    #[arg(long, value_name = "ADDR")]
+    tcp: Option<SocketAddr>,
+    /// Answer datagrams over UDP here as well
+    #[arg(long, value_name = "ADDR")]
+    udp: Option<SocketAddr>,
     /// How long every answer takes at least: `20ms`, or drawn from a range, `5ms..50ms`
     #[arg(long, value_name = "TIME")]
     latency: Option<Latency>,
@@ -64,16 +80,19 @@ pub struct Args {
 
 /// Serves until Ctrl-C or SIGTERM, says what it saw and returns the exit code.
 pub fn run(args: Args) -> anyhow::Result<u8> {
-    if !args.listen.ip().is_loopback() && !args.allow_remote {
-        let (addr, port) = (args.listen, args.listen.port());
-        eprintln!("error: `--listen {addr}` can be reached from other machines");
-        eprintln!("  hint: listen on `127.0.0.1:{port}`, or add `--allow-remote`");
+    let given = [("listen", Some(args.listen)), ("tcp", args.tcp), ("udp", args.udp)];
+    let is_remote = |&(_, addr): &(_, Option<SocketAddr>)| addr.is_some_and(|addr| !addr.ip().is_loopback());
+    if let Some((name, Some(addr))) = given.into_iter().find(is_remote).filter(|_| !args.allow_remote) {
+        eprintln!("error: `--{name} {addr}` can be reached from other machines");
+        eprintln!("  hint: listen on `127.0.0.1:{}`, or add `--allow-remote`", addr.port());
         return Ok(exit::USAGE);
     }
     let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let threads = args.threads.unwrap_or(cores);
     let options = Options {
         listen: args.listen,
+        tcp: args.tcp,
+        udp: args.udp,
         latency: args.latency,
         error_rate: args.error_rate,
         stalls: args.stalls,
@@ -94,6 +113,11 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
         }
     };
     say(&format!("listening on {}\n", server.url()));
+    for (proto, addr) in [("tcp", server.tcp()), ("udp", server.udp())] {
+        if let Some(addr) = addr {
+            say(&format!("listening on {proto}://{addr}\n"));
+        }
+    }
     runtime.block_on(signals.next());
     say(&describe(&server.stop()));
     Ok(exit::PASSED)
@@ -109,6 +133,14 @@ fn describe(stats: &Stats) -> String {
     let statuses: Vec<String> = stats.by_status.iter().map(|(status, count)| format!("{status}: {count}")).collect();
     if !statuses.is_empty() {
         let _ = writeln!(text, "  statuses  {}", statuses.join("  "));
+    }
+    let lines = &stats.lines;
+    if lines.tcp_connections > 0 {
+        let lines_on = (counted(lines.tcp_lines, "line"), counted(lines.tcp_connections, "connection"));
+        let _ = writeln!(text, "  tcp       {} on {}", lines_on.0, lines_on.1);
+    }
+    if lines.udp_datagrams > 0 {
+        let _ = writeln!(text, "  udp       {}", counted(lines.udp_datagrams, "datagram"));
     }
     let busiest = stats.by_second.iter().max().copied().unwrap_or_default();
     if busiest > 0 {

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use super::lines::LineStats;
 use super::route::{PATTERNS, Route};
 
 /// What the server saw since it started, or since the last reset. `/__stats` is not counted.
@@ -31,6 +32,9 @@ pub struct Stats {
     pub by_status: BTreeMap<u16, u64>,
     /// Requests by the second of their arrival.
     pub by_second: Vec<u64>,
+    /// What came beside HTTP.
+    #[serde(default)]
+    pub lines: LineStats,
 }
 
 /// One request, kept in full.
