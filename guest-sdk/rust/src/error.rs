@@ -4,6 +4,7 @@ use std::fmt;
 use std::num::{ParseFloatError, ParseIntError};
 use std::str::Utf8Error;
 
+use crate::bindings::squall::events::events;
 use crate::bindings::squall::journey::{cookies, extract, http, metric, secret, tls};
 use crate::bindings::squall::socket::socket;
 use crate::grpc;
@@ -34,6 +35,10 @@ pub enum Error {
     InvalidRequest(String),
     /// The answer is larger than the limit, in bytes.
     TooLarge(u32),
+    /// The content type is not that of a stream of events; which it is.
+    ContentType(String),
+    /// A stream could not be taken up again: the answer's status.
+    Status(u16),
     /// The response was released or belongs to an earlier iteration; its id.
     Stale(u32),
     /// The body is not valid JSON; the parser's words.
@@ -89,6 +94,8 @@ impl fmt::Display for Error {
             Self::Stale(id) => {
                 return write!(f, "response {id} was released or is of an earlier iteration");
             }
+            Self::ContentType(given) => ("the content type is not that of the stream: ", given.as_str()),
+            Self::Status(status) => return write!(f, "the stream could not be taken up again: the answer is {status}"),
             Self::NotJson(why) => ("the body is not JSON: ", why.as_str()),
             Self::InvalidExpression(why) => ("the expression is invalid: ", why.as_str()),
             Self::TooMuch(why) => ("reading the answer is too much: ", why.as_str()),
@@ -163,6 +170,27 @@ impl From<socket::Error> for Error {
             socket::Error::InvalidRequest(why) => Self::InvalidRequest(why),
             socket::Error::Stale(id) => Self::Other(format!("socket {id} is closed or of an earlier iteration")),
             socket::Error::Other(why) => Self::Other(why),
+        }
+    }
+}
+
+impl From<events::Error> for Error {
+    #[cold]
+    fn from(error: events::Error) -> Self {
+        match error {
+            events::Error::Timeout => Self::Timeout,
+            events::Error::Dns(why) => Self::Dns(why),
+            events::Error::Refused => Self::Refused,
+            events::Error::Reset => Self::Reset,
+            events::Error::Tls(why) => Self::Tls(why),
+            events::Error::Protocol(why) => Self::Protocol(why),
+            events::Error::Denied(why) => Self::Denied(why),
+            events::Error::TooLarge(limit) => Self::TooLarge(limit),
+            events::Error::ContentType(given) => Self::ContentType(given),
+            events::Error::Status(status) => Self::Status(status),
+            events::Error::InvalidRequest(why) => Self::InvalidRequest(why),
+            events::Error::Stale(id) => Self::Stale(id),
+            events::Error::Other(why) => Self::Other(why),
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod check;
 mod cookies;
+mod events;
 mod extract;
 #[cfg(test)]
 mod fuzz;
@@ -23,6 +24,7 @@ mod tests;
 mod time;
 mod tls;
 mod wasi;
+mod websocket;
 
 pub use grpc::Schemas;
 pub use http::Pace;
@@ -48,12 +50,14 @@ use crate::protocol::http::{Client, Owner};
 use crate::wit;
 use check::Groups;
 use cookies::Jars;
+use events::Events;
 use grpc::Grpc;
 use http::{Failures, Responses, Streams};
 use random::Random;
 use recent::Recent;
 use socket::Sockets;
 use time::Clock;
+use websocket::Websockets;
 
 /// How a journey reaches the person who runs it, and the run.
 pub trait Sink: Send + Sync {
@@ -130,6 +134,8 @@ pub struct Host {
     client: Client,
     responses: Responses,
     streams: Streams,
+    events: Events,
+    websockets: Websockets,
     sockets: Sockets,
     grpc: Grpc,
     jars: Jars,
@@ -173,6 +179,8 @@ impl Host {
             groups: Groups::default(),
             responses: Responses::default(),
             streams: Streams::default(),
+            events: Events::default(),
+            websockets: Websockets::default(),
             sockets: Sockets::default(),
             grpc: Grpc::default(),
             jars: Jars::default(),
@@ -202,7 +210,9 @@ impl Host {
     /// says that it did not: a request without an answer, where that is to be told (`throw`).
     #[must_use]
     pub fn end(&mut self) -> Option<String> {
+        self.end_events();
         self.end_streams();
+        self.end_websockets();
         self.sockets.end_iteration(self.identity.connections != Connections::PerIteration, &self.local);
         self.end_grpc();
         self.close_groups();
@@ -265,6 +275,8 @@ impl Drop for Host {
 /// Adds every interface of the world, and WASI as far as language runtimes need it.
 pub fn link<T: WasiView + 'static>(linker: &mut Linker<T>, host: fn(&mut T) -> &mut Host) -> wasmtime::Result<()> {
     wit::Journey::add_to_linker::<_, HasSelf<Host>>(linker, host)?;
+    wit::protocols::squall::events::events::add_to_linker::<_, HasSelf<Host>>(linker, host)?;
+    wit::protocols::squall::websocket::websocket::add_to_linker::<_, HasSelf<Host>>(linker, host)?;
     wit::protocols::squall::socket::socket::add_to_linker::<_, HasSelf<Host>>(linker, host)?;
     wit::grpc::add_to_linker::<_, HasSelf<Host>>(linker, host)?;
     wasmtime_wasi::p2::add_to_linker_async(linker)

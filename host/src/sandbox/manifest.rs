@@ -105,6 +105,7 @@ const WORDS: &[Words] = &[
         functions: &[("abort", "end the run"), ("fail", "mark the run as failed")],
     },
     words("squall:journey/secret", "name secrets granted to it, which the host puts in"),
+    words("squall:events/events", "read streams of events over HTTP"),
     words("squall:socket/socket", "open TCP connections and exchange datagrams"),
     words("wasi:cli/environment", "read variables and arguments granted to it"),
     words("wasi:cli/exit", "end itself"),
