@@ -21,6 +21,7 @@ mod tests;
 mod time;
 mod tls;
 mod wasi;
+mod wasi_http;
 
 pub use http::Pace;
 pub use local::Local;
@@ -35,6 +36,7 @@ use std::time::Instant;
 use send_wrapper::SendWrapper;
 use wasmtime::component::{HasSelf, Linker};
 use wasmtime_wasi::WasiView;
+use wasmtime_wasi_http::WasiHttpView;
 
 use crate::metrics::{Excess, Registry, Tags};
 use crate::plan::http::Connections;
@@ -118,7 +120,8 @@ pub struct Host {
     random: Random,
     clock: Clock,
     groups: Groups,
-    client: Client,
+    /// Shared with the requests that go on while the guest does something else.
+    client: Arc<Client>,
     responses: Responses,
     streams: Streams,
     jars: Jars,
@@ -126,6 +129,8 @@ pub struct Host {
     /// The statuses that the guest said are no failure.
     expected: Option<Box<[(u16, u16)]>>,
     wasi: Option<Box<wasi::Wasi>>,
+    /// Requests by `wasi:http`, if it ever made one.
+    outgoing: Option<Box<wasi_http::Outgoing>>,
     /// What it logged in this iteration, if it ever logged anything.
     recent: Option<Recent>,
     activity: Activity,
@@ -149,11 +154,11 @@ impl Host {
             random: Random::new(run.seed, &identity.scenario),
             clock: Clock::of(&run.policy),
             run,
-            client: Client::new(
+            client: Arc::new(Client::new(
                 local.http(),
                 Owner { vu: identity.vu, connections: identity.connections },
                 &identity.scenario,
-            ),
+            )),
             local: SendWrapper::new(Rc::clone(local)),
             scope,
             serial: local.number_host(),
@@ -166,6 +171,7 @@ impl Host {
             failures: Failures::default(),
             expected: None,
             wasi: None,
+            outgoing: None,
             recent: None,
             activity: Activity::default(),
         }
@@ -190,6 +196,7 @@ impl Host {
     #[must_use]
     pub fn end(&mut self) -> Option<String> {
         self.end_streams();
+        let thrown = self.end_outgoing();
         self.close_groups();
         self.local.extract().forget(self.serial, None);
         if let Some(response) = self.responses.clear() {
@@ -199,7 +206,7 @@ impl Host {
             self.client.close_all();
         }
         self.jars.end_iteration(self.run.http.keep_cookies);
-        self.failures.end_iteration()
+        self.failures.end_iteration().or(thrown)
     }
 
     /// Returns what the guest did since the last call, and forgets it.
@@ -234,8 +241,12 @@ impl Host {
 }
 
 /// Adds every interface of the world, and WASI as far as language runtimes need it.
-pub fn link<T: WasiView + 'static>(linker: &mut Linker<T>, host: fn(&mut T) -> &mut Host) -> wasmtime::Result<()> {
+pub fn link<T: WasiView + WasiHttpView + 'static>(
+    linker: &mut Linker<T>,
+    host: fn(&mut T) -> &mut Host,
+) -> wasmtime::Result<()> {
     wit::Journey::add_to_linker::<_, HasSelf<Host>>(linker, host)?;
+    wasi_http::link(linker, host)?;
     wasmtime_wasi::p2::add_to_linker_async(linker)
 }
 

@@ -30,6 +30,13 @@ pub(super) struct Wasi {
     table: ResourceTable,
 }
 
+impl Wasi {
+    /// What its guest holds handles of.
+    pub(super) fn table(&mut self) -> &mut ResourceTable {
+        &mut self.table
+    }
+}
+
 impl WasiView for Host {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         self.activity.called = true;

@@ -24,6 +24,7 @@ use batch::batch;
 pub(super) use failures::Failures;
 pub use pace::Pace;
 pub(super) use responses::{Answer, Responses};
+pub(super) use sender::check_size;
 use sender::{Asked, Sender};
 pub(super) use streams::Streams;
 

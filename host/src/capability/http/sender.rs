@@ -272,7 +272,7 @@ impl Sender<'_> {
 }
 
 /// Refuses a request that is larger than it may be.
-pub(super) fn check_size(bytes: u64, limit: u64) -> Result<(), Error> {
+pub(in super::super) fn check_size(bytes: u64, limit: u64) -> Result<(), Error> {
     if bytes <= limit {
         return Ok(());
     }

@@ -387,7 +387,7 @@ impl Streams {
     }
 
     /// Streams and uploads that are under way.
-    pub(super) fn running(&self) -> u32 {
+    pub(in super::super) fn running(&self) -> u32 {
         self.0.as_ref().map_or(0, |open| {
             let running = open.answers.values().filter(|live| matches!(live, Live::Running(_))).count();
             u32::try_from(running + open.uploads.len()).unwrap_or(u32::MAX)

@@ -25,7 +25,7 @@ mod upload;
 pub use auth::{Credentials, basic, digest};
 pub use client::{Client, Owner};
 pub use coding::{Coding, encode};
-pub use exchange::{Exchange, Peer, Protocol, Timings};
+pub use exchange::{Exchange, Patience, Peer, Progress, Protocol, Timings};
 pub use jar::{Cookie, CookieRefused, Jar};
 pub use multipart::{Part, boundary, multipart};
 pub use request::{Body, Header, Request};
@@ -34,5 +34,3 @@ pub use shared::Shared;
 pub use streaming::Streaming;
 pub use target::{Target, without_userinfo};
 pub use upload::Upload;
-
-use exchange::Progress;
