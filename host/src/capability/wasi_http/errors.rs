@@ -15,10 +15,10 @@ pub(super) fn to_wasi(error: &Error) -> Wasi {
         Error::Refused => Wasi::ConnectionRefused,
         Error::TooManyConnections { .. } => Wasi::ConnectionLimitReached,
         Error::Dial(_) | Error::Proxy(_) => Wasi::DestinationUnavailable,
-        Error::Reset | Error::BrokenPipe => Wasi::ConnectionTerminated,
+        Error::Reset | Error::BrokenPipe | Error::Closed => Wasi::ConnectionTerminated,
         Error::Tls(_) | Error::NotTls(_) => Wasi::TlsProtocolError,
         Error::UnknownAuthority(_) | Error::WrongHost(_) => Wasi::TlsCertificateError,
-        Error::Http2 { .. } | Error::Protocol(_) => Wasi::HttpProtocolError,
+        Error::Http2 { .. } | Error::Http3 { .. } | Error::Protocol(_) => Wasi::HttpProtocolError,
         Error::Decoding(_) => Wasi::HttpResponseContentCoding(None),
         Error::Denied(_) => Wasi::HttpRequestDenied,
         Error::NotAllowed(refusal) if refusal.is_of_address() => Wasi::DestinationIpProhibited,
@@ -36,7 +36,7 @@ fn dns(rcode: &str) -> Wasi {
 /// The same for an answer whose head has come.
 pub(super) fn of_body(error: &Error) -> Wasi {
     match error {
-        Error::Reset | Error::BrokenPipe => Wasi::HttpResponseIncomplete,
+        Error::Reset | Error::BrokenPipe | Error::Closed => Wasi::HttpResponseIncomplete,
         other => to_wasi(other),
     }
 }

@@ -10,7 +10,7 @@ use tokio::time::{Instant as Deadline, timeout, timeout_at};
 use super::client::Way;
 use super::coding;
 use super::h1::Decoder;
-use super::h2::Incoming;
+use super::multiplexed::Incoming;
 use super::pool::Idle;
 use super::{Client, Exchange, Progress, Request, Response, Target};
 use crate::protocol::Error;
@@ -48,7 +48,7 @@ enum Wire {
         connection: Idle,
         decoder: Box<Decoder>,
     },
-    Http2(Incoming),
+    Stream(Incoming),
     /// It has ended.
     Done,
 }
@@ -72,6 +72,7 @@ impl Client {
         let mut progress = Progress::default();
         let begun = timeout_at(deadline, self.try_begin(request, target, &mut progress)).await;
         let begun = begun.unwrap_or(Err(Error::Timeout)).and_then(|begun| {
+            self.learn(target, &begun.head);
             let values = if begun.head.is_encoded { begun.head.header_all("content-encoding") } else { Vec::new() };
             Ok((coding::Decoder::new(&values)?, begun))
         });
@@ -93,7 +94,9 @@ impl Client {
         progress: &mut Progress,
     ) -> Result<(Response, Streaming), Error> {
         let begun = timeout_at(deadline, self.try_begin(request, target, progress)).await;
-        Ok(begun.unwrap_or(Err(Error::Timeout))?.into_streaming(progress.clone()))
+        let begun = begun.unwrap_or(Err(Error::Timeout))?;
+        self.learn(target, &begun.head);
+        Ok(begun.into_streaming(progress.clone()))
     }
 
     async fn try_begin(
@@ -198,6 +201,25 @@ impl Client {
         read
     }
 
+    /// The same, but waits until `patience` ends at most; `None` then, and the answer goes on.
+    pub async fn read_for_now(
+        &self,
+        streaming: &mut Streaming,
+        at_most: usize,
+        deadline: Deadline,
+        patience: Deadline,
+    ) -> Option<Result<Option<Vec<u8>>, Error>> {
+        if patience >= deadline {
+            return Some(self.read(streaming, at_most, deadline).await);
+        }
+        // Nothing is lost when this ends early: what was read of the connection is in the decoder.
+        let read = timeout_at(patience, streaming.0.read(self, at_most.max(1))).await.ok()?;
+        if read.is_err() {
+            streaming.0.wire = Wire::Done;
+        }
+        Some(read)
+    }
+
     /// Reads what comes next, all that is here, as it is encoded; `None` at the end.
     pub async fn read_as_is(
         &self,
@@ -258,7 +280,7 @@ impl Client {
 
 impl Begun {
     pub(super) fn by_stream(incoming: Incoming, head: Response, sent: Instant, first: Instant) -> Self {
-        Self { wire: Wire::Http2(incoming), head, sent, first }
+        Self { wire: Wire::Stream(incoming), head, sent, first }
     }
 
     pub(super) fn into_streaming(self, progress: Progress) -> (Response, Streaming) {
@@ -283,7 +305,10 @@ impl Begun {
 }
 
 /// What a future comes to, if there is time enough.
-async fn within<T>(limit: Option<Duration>, future: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+pub(super) async fn within<T>(
+    limit: Option<Duration>,
+    future: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
     match limit {
         None => future.await,
         Some(limit) => timeout(limit, future).await.unwrap_or(Err(Error::Timeout)),
@@ -311,6 +336,18 @@ impl Streaming {
     pub fn arrived(&self) -> Duration {
         self.0.last - self.0.sent
     }
+
+    /// When the last byte of the request was written.
+    #[must_use]
+    pub fn sent_at(&self) -> Instant {
+        self.0.sent
+    }
+
+    /// When what was read last had come.
+    #[must_use]
+    pub fn arrived_at(&self) -> Instant {
+        self.0.last
+    }
 }
 
 impl Wire {
@@ -318,7 +355,7 @@ impl Wire {
     fn is_at_end(&self) -> bool {
         match self {
             Self::Http1 { decoder, .. } => decoder.is_done(),
-            Self::Http2(incoming) => incoming.is_at_end(),
+            Self::Stream(incoming) => incoming.is_at_end(),
             Self::Done => true,
         }
     }
@@ -371,9 +408,10 @@ impl Running {
                 self.progress.first_byte = None;
                 let silence = client.shared().settings().read_timeout;
                 connection.http.receive_piece(decoder, silence, &mut self.progress).await?;
-                (decoder.take_body(), self.progress.first_byte)
+                // The bytes that were read last make the piece: what came before may have been no more than a chunk's size.
+                (decoder.take_body(), self.progress.first_byte.map(|_| Instant::now()))
             }
-            Wire::Http2(incoming) => {
+            Wire::Stream(incoming) => {
                 let bytes = incoming.receive(&mut self.progress).await?;
                 (bytes.unwrap_or_default(), Some(Instant::now()))
             }

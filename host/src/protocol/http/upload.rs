@@ -8,9 +8,9 @@ use tokio::time::{Instant as Deadline, timeout_at};
 
 use super::client::Way;
 use super::h1::Decoder;
-use super::h2::Outgoing;
+use super::multiplexed::Outgoing;
 use super::pool::Idle;
-use super::streaming::Begun;
+use super::streaming::{Begun, within};
 use super::{Body, Client, Exchange, Progress, Request, Response, Streaming, Target};
 use crate::protocol::Error;
 
@@ -32,7 +32,7 @@ struct Running {
 #[derive(Debug)]
 enum Wire {
     Http1(Idle, Decoder),
-    Http2(Outgoing),
+    Stream(Outgoing),
 }
 
 impl Client {
@@ -80,8 +80,8 @@ impl Client {
                 Way::Stream(slot) => {
                     progress.timings.blocked = started.elapsed();
                     let ready = Instant::now();
-                    let outgoing = slot.start(self.shared().settings(), request, progress)?;
-                    return Ok((Wire::Http2(outgoing), ready));
+                    let outgoing = slot.start(self.shared().settings(), request, progress).await?;
+                    return Ok((Wire::Stream(outgoing), ready));
                 }
             },
             None => self.connect(target, progress, started).await?,
@@ -136,8 +136,10 @@ impl Client {
                 progress.timings.sending = sent - ready;
                 self.receive_head(connection, decoder, sent, progress).await
             }
-            Wire::Http2(outgoing) => {
-                let (incoming, head) = outgoing.answer(ready, progress).await?;
+            Wire::Stream(outgoing) => {
+                let patience = progress.patience.first_byte;
+                let (incoming, head) =
+                    within(patience, outgoing.answer(self.shared().settings(), ready, progress)).await?;
                 let sent = ready + progress.timings.sending;
                 let first = sent + progress.timings.waiting;
                 Ok(Begun::by_stream(incoming, head, sent, first))
@@ -148,7 +150,7 @@ impl Client {
     async fn try_finish(&self, running: Running, progress: &mut Progress) -> Result<Response, Error> {
         let Running { wire, left, keep_body, ready, .. } = running;
         complete(left)?;
-        let (max_body, silence) = (self.shared().settings().max_body, self.shared().settings().read_timeout);
+        let (settings, silence) = (self.shared().settings(), self.shared().settings().read_timeout);
         match wire {
             Wire::Http1(mut connection, mut decoder) => {
                 if left.is_none() {
@@ -164,7 +166,7 @@ impl Client {
                 self.keep(connection, decoder.is_reusable(), ended);
                 Ok(decoder.into_response())
             }
-            Wire::Http2(outgoing) => outgoing.finish(max_body, keep_body, ready, progress).await,
+            Wire::Stream(outgoing) => outgoing.finish(settings, keep_body, ready, progress).await,
         }
     }
 }
@@ -208,7 +210,7 @@ impl Running {
                 let chunk = [head.as_bytes(), bytes, b"\r\n"].concat();
                 connection.http.send_more(&chunk, decoder, &mut self.progress).await?;
             }
-            Wire::Http2(outgoing) => outgoing.write(bytes).await?,
+            Wire::Stream(outgoing) => outgoing.write(bytes).await?,
         }
         Ok(())
     }

@@ -8,12 +8,11 @@ use ::h2::client::{ResponseFuture, SendRequest};
 use ::h2::{RecvStream, SendStream};
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, SET_COOKIE};
-use tokio::time::timeout;
 
-use super::{Slot, error, head};
+use super::{Slot, error};
 use crate::plan::Http;
 use crate::protocol::Error;
-use crate::protocol::http::{Peer, Progress, Request, Response};
+use crate::protocol::http::{Peer, Progress, Request, Response, head};
 
 /// An answer whose head has come. Dropping it resets the stream.
 #[derive(Debug)]
@@ -145,11 +144,7 @@ impl Outgoing {
         self.stream.send_data(Bytes::new(), true).map_err(|error| error::cause(&error, &mut self.send))?;
         let sent = Instant::now();
         progress.timings.sending = sent - ready;
-        let answer = match progress.patience.first_byte {
-            None => (&mut self.answer).await,
-            Some(limit) => timeout(limit, &mut self.answer).await.map_err(|_| Error::Timeout)?,
-        };
-        let answer = answer.map_err(|error| error::cause(&error, &mut self.send))?;
+        let answer = (&mut self.answer).await.map_err(|error| error::cause(&error, &mut self.send))?;
         progress.timings.waiting = sent.elapsed();
         let mut raw = Vec::new();
         head::write(&answer, &mut raw)?;
