@@ -21,6 +21,7 @@ mod tests;
 mod time;
 mod tls;
 mod wasi;
+mod wasi_sockets;
 
 pub use http::Pace;
 pub use local::Local;
@@ -245,7 +246,8 @@ impl Host {
 /// Adds every interface of the world, and WASI as far as language runtimes need it.
 pub fn link<T: WasiView + 'static>(linker: &mut Linker<T>, host: fn(&mut T) -> &mut Host) -> wasmtime::Result<()> {
     wit::Journey::add_to_linker::<_, HasSelf<Host>>(linker, host)?;
-    wasmtime_wasi::p2::add_to_linker_async(linker)
+    wasmtime_wasi::p2::add_to_linker_async(linker)?;
+    wasi_sockets::link(linker, host)
 }
 
 /// Why a request has no answer, as guests see it.

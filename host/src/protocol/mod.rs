@@ -10,6 +10,7 @@ pub mod door;
 mod error;
 pub mod http;
 mod places;
+mod reach;
 mod stream;
 mod tls;
 
@@ -17,4 +18,5 @@ pub use apart::{Apart, apart};
 pub use connector::{Connector, Network, Opening};
 pub use error::Error;
 pub use places::RunPlaces;
+pub use reach::{Reach, Way};
 pub use tls::IdentityError;
