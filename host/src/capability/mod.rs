@@ -5,9 +5,11 @@
 
 mod check;
 mod cookies;
+mod events;
 mod extract;
 #[cfg(test)]
 mod fuzz;
+mod grpc;
 mod http;
 mod local;
 mod log;
@@ -16,13 +18,16 @@ mod names;
 mod random;
 mod recent;
 mod secret;
+mod socket;
 #[cfg(test)]
 mod tests;
 mod time;
 mod tls;
 mod wasi;
 mod wasi_sockets;
+mod websocket;
 
+pub use grpc::Schemas;
 pub use http::Pace;
 pub use local::Local;
 pub(crate) use log::shorten;
@@ -46,10 +51,14 @@ use crate::protocol::http::{Client, Owner};
 use crate::wit;
 use check::Groups;
 use cookies::Jars;
+use events::Events;
+use grpc::Grpc;
 use http::{Failures, Responses, Streams};
 use random::Random;
 use recent::Recent;
+use socket::Sockets;
 use time::Clock;
+use websocket::Websockets;
 
 /// How a journey reaches the person who runs it, and the run.
 pub trait Sink: Send + Sync {
@@ -79,6 +88,8 @@ pub struct Run {
     pub may_send: bool,
     /// Files granted to the journeys, by name.
     pub files: Arc<BTreeMap<String, Arc<[u8]>>>,
+    /// What is known of gRPC's methods.
+    pub schemas: Arc<Schemas>,
     /// What journeys can name and never see, if there is something.
     pub secrets: Option<Arc<Secrets>>,
     /// What journeys may use.
@@ -124,6 +135,10 @@ pub struct Host {
     client: Client,
     responses: Responses,
     streams: Streams,
+    events: Events,
+    websockets: Websockets,
+    sockets: Sockets,
+    grpc: Grpc,
     jars: Jars,
     failures: Failures,
     /// The statuses that the guest said are no failure.
@@ -165,6 +180,10 @@ impl Host {
             groups: Groups::default(),
             responses: Responses::default(),
             streams: Streams::default(),
+            events: Events::default(),
+            websockets: Websockets::default(),
+            sockets: Sockets::default(),
+            grpc: Grpc::default(),
             jars: Jars::default(),
             failures: Failures::default(),
             expected: None,
@@ -192,7 +211,11 @@ impl Host {
     /// says that it did not: a request without an answer, where that is to be told (`throw`).
     #[must_use]
     pub fn end(&mut self) -> Option<String> {
+        self.end_events();
         self.end_streams();
+        self.end_websockets();
+        self.sockets.end_iteration(self.identity.connections != Connections::PerIteration, &self.local);
+        self.end_grpc();
         self.close_groups();
         self.local.extract().forget(self.serial, None);
         if let Some(response) = self.responses.clear() {
@@ -243,9 +266,20 @@ impl Host {
     }
 }
 
+impl Drop for Host {
+    fn drop(&mut self) {
+        // What it kept for a next iteration ends with it.
+        self.sockets.end_all(&self.local);
+    }
+}
+
 /// Adds every interface of the world, and WASI as far as language runtimes need it.
 pub fn link<T: WasiView + 'static>(linker: &mut Linker<T>, host: fn(&mut T) -> &mut Host) -> wasmtime::Result<()> {
     wit::Journey::add_to_linker::<_, HasSelf<Host>>(linker, host)?;
+    wit::protocols::squall::events::events::add_to_linker::<_, HasSelf<Host>>(linker, host)?;
+    wit::protocols::squall::websocket::websocket::add_to_linker::<_, HasSelf<Host>>(linker, host)?;
+    wit::protocols::squall::socket::socket::add_to_linker::<_, HasSelf<Host>>(linker, host)?;
+    wit::grpc::add_to_linker::<_, HasSelf<Host>>(linker, host)?;
     wasmtime_wasi::p2::add_to_linker_async(linker)?;
     wasi_sockets::link(linker, host)
 }

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::PathBuf;
 
 use anyhow::Context;
 use squall::practice::{self, Latency, Options, Stall, Stats};
@@ -27,7 +28,13 @@ Routes, also below `/api`:
   /cookies, /cookies/set?NAME=VALUE   the cookies it was sent; sets some and redirects
   /basic-auth/{user}/{password}       200 to basic authentication
   /digest-auth/{user}/{password}      200 to digest authentication, MD5 or `?algorithm=SHA-256`
+  /sse?count=&every=                  server-sent events, so many, so many milliseconds apart; `first` before the first,
+                                      `drop` breaks off after so many, `retry` says when to come back; has `Last-Event-ID`
+  /jsonl?count=&every=                the same as lines of JSON
+  /v1/chat/completions                tokens as OpenAI streams them: `?first=&every=&tokens=`, or `max_tokens`
   /limited                            within `--rate-limit`
+  /ws/echo                            a WebSocket that gives messages back: `?delay=5ms`, `?close=4000&after=3&reason=why`
+  /ws/ticks?every=10ms&count=5        a WebSocket that sends numbers and closes, with `?close=` as it is told
   /__stats, POST /__stats/reset       what it saw";
 
 /// Start a server to practise on.
@@ -39,6 +46,15 @@ pub struct Args {
     /// Where to listen; port 0 takes a free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
     listen: SocketAddr,
+    /// Listen for HTTPS too, with a certificate of its own; port 0 takes a free one
+    #[arg(long, value_name = "ADDR")]
+    tls: Option<SocketAddr>,
+    /// Listen for HTTP/3 too, with the same certificate
+    #[arg(long, value_name = "ADDR")]
+    http3: Option<SocketAddr>,
+    /// Write the certificate to a file, for clients to trust
+    #[arg(long, value_name = "FILE")]
+    cert_out: Option<PathBuf>,
     /// How long every answer takes at least: `20ms`, or drawn from a range, `5ms..50ms`
     #[arg(long, value_name = "TIME")]
     latency: Option<Latency>,
@@ -64,9 +80,12 @@ pub struct Args {
 
 /// Serves until Ctrl-C or SIGTERM, says what it saw and returns the exit code.
 pub fn run(args: Args) -> anyhow::Result<u8> {
-    if !args.listen.ip().is_loopback() && !args.allow_remote {
-        let (addr, port) = (args.listen, args.listen.port());
-        eprintln!("error: `--listen {addr}` can be reached from other machines");
+    let listens = [("listen", Some(args.listen)), ("tls", args.tls), ("http3", args.http3)];
+    let mut listens = listens.into_iter().filter_map(|(flag, addr)| Some((flag, addr?)));
+    let remote = listens.find(|(_, addr)| !addr.ip().is_loopback() && !args.allow_remote);
+    if let Some((flag, addr)) = remote {
+        let port = addr.port();
+        eprintln!("error: `--{flag} {addr}` can be reached from other machines");
         eprintln!("  hint: listen on `127.0.0.1:{port}`, or add `--allow-remote`");
         return Ok(exit::USAGE);
     }
@@ -74,6 +93,8 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
     let threads = args.threads.unwrap_or(cores);
     let options = Options {
         listen: args.listen,
+        tls: args.tls,
+        http3: args.http3,
         latency: args.latency,
         error_rate: args.error_rate,
         stalls: args.stalls,
@@ -93,7 +114,12 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
             return Ok(exit::CONFIGURATION);
         }
     };
-    say(&format!("listening on {}\n", server.url()));
+    if let Some(path) = &args.cert_out {
+        std::fs::write(path, server.certificate()).with_context(|| format!("cannot write `{}`", path.display()))?;
+    }
+    let secure = [("HTTPS", server.tls_url()), ("HTTP/3", server.http3_url())];
+    let secure = secure.into_iter().filter_map(|(what, url)| Some(format!("{what} on {}\n", url?)));
+    say(&format!("listening on {}\n{}", server.url(), secure.collect::<String>()));
     runtime.block_on(signals.next());
     say(&describe(&server.stop()));
     Ok(exit::PASSED)
@@ -113,6 +139,11 @@ fn describe(stats: &Stats) -> String {
     let busiest = stats.by_second.iter().max().copied().unwrap_or_default();
     if busiest > 0 {
         let _ = writeln!(text, "  seconds   {}, the busiest with {busiest} requests", stats.by_second.len());
+    }
+    if stats.max_open_sockets > 0 {
+        let (received, sent) = (counted(stats.messages_received, "message"), counted(stats.messages_sent, "message"));
+        let most = stats.max_open_sockets;
+        let _ = writeln!(text, "  sockets   at most {most} at once; {received} received, {sent} sent");
     }
     for (route, count) in &stats.by_route {
         let _ = writeln!(text, "  {count:>9} {route}");

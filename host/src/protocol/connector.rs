@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use send_wrapper::SendWrapper;
 
-use super::dial::{Dialler, Via};
+use super::dial::{Datagrams, Dialler, Via};
 use super::door::Door;
 use super::places::{Place, Places};
 use super::stream::Stream;
@@ -133,6 +133,11 @@ impl Connector {
         &self.own
     }
 
+    /// How a connection of QUIC to a host is secured.
+    pub(super) fn quic(&self, host: &str) -> Result<tls::QuicTerms, Error> {
+        self.network.tls.quic(&self.own, host)
+    }
+
     /// Takes a place for one more connection.
     pub(super) fn place(&self) -> Result<Place, Error> {
         self.places.take()
@@ -151,9 +156,47 @@ impl Connector {
         tokio::time::timeout(limit, opened).await.unwrap_or(Err(Error::DialTimeout))
     }
 
-    /// Opens a connection that has its place, however long it takes.
-    pub(super) async fn open(
+    /// Binds a UDP socket that may send to a destination, within the time there is to connect. Like a connection it
+    /// takes a place, to be kept as long as the socket.
+    pub(super) async fn datagrams(
         &self,
+        to: &Destination<'_>,
+        opening: &mut Opening,
+    ) -> Result<(Datagrams, Place), Error> {
+        let place = self.place()?;
+        let bound = self.network.dialler.datagrams(to, self.vu, opening);
+        let limit = self.network.settings.connect_timeout;
+        let bound = tokio::time::timeout(limit, bound).await.unwrap_or(Err(Error::DialTimeout))?;
+        Ok((bound, place))
+    }
+
+    /// The same, with TLS to whoever has a certificate for this name, wherever the destination is.
+    pub(super) async fn connect_to(
+        &self,
+        name: &str,
+        to: &Destination<'_>,
+        alpn: Alpn,
+        opening: &mut Opening,
+    ) -> Result<Opened, Error> {
+        let opened = async { self.open_to(name, self.place()?, to, Some(alpn), opening).await };
+        let limit = self.network.settings.connect_timeout;
+        tokio::time::timeout(limit, opened).await.unwrap_or(Err(Error::DialTimeout))
+    }
+
+    /// Opens a connection that has its place, however long it takes.
+    pub(super) fn open(
+        &self,
+        place: Place,
+        to: &Destination<'_>,
+        security: Option<Alpn>,
+        opening: &mut Opening,
+    ) -> impl Future<Output = Result<Opened, Error>> {
+        self.open_to(to.host, place, to, security, opening)
+    }
+
+    async fn open_to(
+        &self,
+        name: &str,
         place: Place,
         to: &Destination<'_>,
         security: Option<Alpn>,
@@ -163,7 +206,7 @@ impl Connector {
         let (stream, tls) = if let Some(alpn) = security {
             let started = Instant::now();
             // Boxed, so that connections without TLS do not carry a handshake's state.
-            let secured = apart(|| self.network.tls.connect(&self.own, to.host, dialled.socket, alpn)).await?;
+            let secured = apart(|| self.network.tls.connect(&self.own, name, dialled.socket, alpn)).await?;
             opening.tls_handshaking = started.elapsed();
             (Stream::Tls(secured.stream), Some(secured.agreed))
         } else {

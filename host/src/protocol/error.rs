@@ -40,6 +40,9 @@ pub enum Error {
     /// The connection ended before the answer was complete.
     #[error("connection reset by peer")]
     Reset,
+    /// The other side closed the connection, as one does, before all that was asked for had come.
+    #[error("connection closed by peer")]
+    Closed,
     /// The connection was closed while the request was written.
     #[error("broken pipe")]
     BrokenPipe,
@@ -59,6 +62,14 @@ pub enum Error {
     #[error("http2: {reason}")]
     Http2 {
         /// From 1600 to 1699.
+        code: u16,
+        /// What was wrong.
+        reason: String,
+    },
+    /// HTTP/3 came to an error: the code, which k6 has none for, and the reason.
+    #[error("http3: {reason}")]
+    Http3 {
+        /// From 1800 to 1900.
         code: u16,
         /// What was wrong.
         reason: String,
@@ -105,12 +116,12 @@ impl Error {
             Self::Dial(_) | Self::TooManyConnections { .. } => 1210,
             Self::DialTimeout => 1211,
             Self::Refused => 1212,
-            Self::Reset => 1220,
+            Self::Reset | Self::Closed => 1220,
             Self::Tls(_) => 1300,
             Self::NotTls(_) => 1301,
             Self::UnknownAuthority(_) => 1310,
             Self::WrongHost(_) => 1311,
-            Self::Http2 { code, .. } => *code,
+            Self::Http2 { code, .. } | Self::Http3 { code, .. } => *code,
             Self::Decoding(_) => 1701,
             Self::Protocol(_) | Self::InvalidRequest(_) | Self::TooLarge(_) | Self::Other(_) => 1000,
         }

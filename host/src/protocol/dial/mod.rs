@@ -4,6 +4,7 @@
 //! words in which a proxy is asked. What is looked up is kept per worker thread.
 
 mod connect;
+mod datagrams;
 mod hosts;
 mod local;
 mod names;
@@ -17,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use tokio::net::TcpStream;
 
+pub(super) use datagrams::Datagrams;
 pub(super) use proxy::Via;
 pub(super) use socket::Socket;
 
@@ -96,16 +98,44 @@ impl Dialler {
         vu: u32,
         opening: &mut Opening,
     ) -> Result<(TcpStream, SocketAddr), Error> {
-        let candidates = if let Some(candidates) = self.without_asking(to.host, to.port) {
-            candidates
-        } else {
-            let _phase = Phase::start(&mut opening.looking_up);
-            apart(|| self.names.ask(to.host, to.port)).await?
-        };
+        let candidates = self.look_up(to, opening).await?;
         // Also of a name that is known already: what is kept is what DNS said, not what may be done with it.
         let admitted = self.door.admit(to, candidates)?;
         let _phase = Phase::start(&mut opening.connecting);
         connect::connect(admitted, &self.locals, vu).await
+    }
+
+    /// Binds a UDP socket for a VU to send to a destination; writes down how long it took to look it up. No proxy takes
+    /// datagrams, and going past one that the run is to use would be a surprise.
+    pub(super) async fn datagrams(
+        &self,
+        to: &Destination<'_>,
+        vu: u32,
+        opening: &mut Opening,
+    ) -> Result<Datagrams, Error> {
+        self.door.ask(to)?;
+        match self.hosts.place(to.host, to.port) {
+            Some(Place::Socket(path)) => {
+                let path = path.display();
+                return Err(Error::Dial(format!("`{path}` is a Unix socket, and datagrams go to addresses only")));
+            }
+            None if self.proxy.as_ref().is_some_and(|proxy| !proxy.is_bypassed(to.host)) => {
+                let host = to.host;
+                return Err(Error::Proxy(format!("no datagrams go through a proxy; name `{host}` in `no-proxy`")));
+            }
+            Some(Place::Address(..)) | None => {}
+        }
+        let candidates = self.look_up(to, opening).await?;
+        Datagrams::bind(self.door.admit(to, candidates)?, &self.locals, vu)
+    }
+
+    /// The addresses of a host, asked for if they have to be.
+    async fn look_up(&self, to: &Destination<'_>, opening: &mut Opening) -> Result<Candidates, Error> {
+        if let Some(candidates) = self.without_asking(to.host, to.port) {
+            return Ok(candidates);
+        }
+        let _phase = Phase::start(&mut opening.looking_up);
+        apart(|| self.names.ask(to.host, to.port)).await
     }
 
     /// The addresses of a host that nobody needs to be asked for.
