@@ -35,7 +35,17 @@ Routes, also below `/api`:
   /limited                            within `--rate-limit`
   /ws/echo                            a WebSocket that gives messages back: `?delay=5ms`, `?close=4000&after=3&reason=why`
   /ws/ticks?every=10ms&count=5        a WebSocket that sends numbers and closes, with `?close=` as it is told
-  /__stats, POST /__stats/reset       what it saw";
+  /__stats, POST /__stats/reset       what it saw
+
+Lines over TCP (`--tcp`) are answered with themselves, except:
+  close, half, reset                  ends the connection: so, in the middle of a line, with RST
+  silent                              no answer
+  delay MS                            an answer after so long
+  bytes N, drip N MS, endless         a line of so many bytes, slowly, without end
+
+Datagrams over UDP (`--udp`) are answered with themselves, except:
+  drop, twice, delay MS, bytes N      no answer, two, a late one, one of so many bytes
+  stranger                            an answer from another port, then one from this";
 
 /// Start a server to practise on.
 ///
@@ -55,6 +65,12 @@ pub struct Args {
     /// Write the certificate to a file, for clients to trust
     #[arg(long, value_name = "FILE")]
     cert_out: Option<PathBuf>,
+    /// Answer lines over TCP here as well; port 0 takes a free one
+    #[arg(long, value_name = "ADDR")]
+    tcp: Option<SocketAddr>,
+    /// Answer datagrams over UDP here as well
+    #[arg(long, value_name = "ADDR")]
+    udp: Option<SocketAddr>,
     /// How long every answer takes at least: `20ms`, or drawn from a range, `5ms..50ms`
     #[arg(long, value_name = "TIME")]
     latency: Option<Latency>,
@@ -80,7 +96,8 @@ pub struct Args {
 
 /// Serves until Ctrl-C or SIGTERM, says what it saw and returns the exit code.
 pub fn run(args: Args) -> anyhow::Result<u8> {
-    let listens = [("listen", Some(args.listen)), ("tls", args.tls), ("http3", args.http3)];
+    let listens =
+        [("listen", Some(args.listen)), ("tls", args.tls), ("http3", args.http3), ("tcp", args.tcp), ("udp", args.udp)];
     let mut listens = listens.into_iter().filter_map(|(flag, addr)| Some((flag, addr?)));
     let remote = listens.find(|(_, addr)| !addr.ip().is_loopback() && !args.allow_remote);
     if let Some((flag, addr)) = remote {
@@ -95,6 +112,8 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
         listen: args.listen,
         tls: args.tls,
         http3: args.http3,
+        tcp: args.tcp,
+        udp: args.udp,
         latency: args.latency,
         error_rate: args.error_rate,
         stalls: args.stalls,
@@ -120,6 +139,11 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
     let secure = [("HTTPS", server.tls_url()), ("HTTP/3", server.http3_url())];
     let secure = secure.into_iter().filter_map(|(what, url)| Some(format!("{what} on {}\n", url?)));
     say(&format!("listening on {}\n{}", server.url(), secure.collect::<String>()));
+    for (proto, addr) in [("tcp", server.tcp()), ("udp", server.udp())] {
+        if let Some(addr) = addr {
+            say(&format!("listening on {proto}://{addr}\n"));
+        }
+    }
     runtime.block_on(signals.next());
     say(&describe(&server.stop()));
     Ok(exit::PASSED)
@@ -135,6 +159,14 @@ fn describe(stats: &Stats) -> String {
     let statuses: Vec<String> = stats.by_status.iter().map(|(status, count)| format!("{status}: {count}")).collect();
     if !statuses.is_empty() {
         let _ = writeln!(text, "  statuses  {}", statuses.join("  "));
+    }
+    let lines = &stats.lines;
+    if lines.tcp_connections > 0 {
+        let lines_on = (counted(lines.tcp_lines, "line"), counted(lines.tcp_connections, "connection"));
+        let _ = writeln!(text, "  tcp       {} on {}", lines_on.0, lines_on.1);
+    }
+    if lines.udp_datagrams > 0 {
+        let _ = writeln!(text, "  udp       {}", counted(lines.udp_datagrams, "datagram"));
     }
     let busiest = stats.by_second.iter().max().copied().unwrap_or_default();
     if busiest > 0 {

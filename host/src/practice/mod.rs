@@ -11,6 +11,7 @@ mod documents;
 mod duration;
 mod events;
 mod http3;
+mod lines;
 mod mishap;
 mod options;
 mod pattern;
@@ -45,6 +46,7 @@ use tokio_util::sync::CancellationToken;
 
 use answer::{error, headers_of};
 use connection::{Inbox, Parcel};
+use lines::{LineCounters, Sockets};
 use mishap::Mishaps;
 use route::Route;
 use secure::{Bound, Secure};
@@ -52,6 +54,7 @@ use stats::Counters;
 use workflows::Workflows;
 
 pub use duration::DurationError;
+pub use lines::LineStats;
 pub use options::{Latency, OptionError, Options, Stall};
 pub use stats::{Recorded, Stats};
 
@@ -92,6 +95,8 @@ pub enum ServeError {
 pub struct Server {
     addr: SocketAddr,
     secure: Secure,
+    tcp: Option<SocketAddr>,
+    udp: Option<SocketAddr>,
     shared: Arc<Shared>,
     stop: CancellationToken,
     threads: Vec<JoinHandle<()>>,
@@ -102,6 +107,7 @@ pub struct Server {
 struct Shared {
     started: Instant,
     counters: Arc<Counters>,
+    lines: Arc<LineCounters>,
     mishaps: Mishaps,
     workflows: Workflows,
     record: usize,
@@ -133,6 +139,7 @@ pub fn serve(options: &Options, threads: NonZeroUsize) -> Result<Server, ServeEr
     let shared = Arc::new(Shared {
         started,
         counters: Arc::new(Counters::new(threads.get() + usize::from(bound.is_some()), started)),
+        lines: Arc::default(),
         mishaps: Mishaps::new(options, started),
         workflows: Workflows::new(),
         record: options.record,
@@ -140,7 +147,18 @@ pub fn serve(options: &Options, threads: NonZeroUsize) -> Result<Server, ServeEr
     });
     let (inlets, outlets): (Vec<_>, Vec<_>) = (0..threads.get()).map(|_| unbounded_channel()).unzip();
     let mut dealer = Some((listener, inlets));
-    let mut server = Server { addr, secure, shared, stop: CancellationToken::new(), threads: Vec::new() };
+    let mut sockets = Sockets::default();
+    let not_there = |addr: SocketAddr| move |source| ServeError::Listen { addr, source };
+    let tcp = options.tcp.map(|addr| sockets.listen(addr).map_err(not_there(addr))).transpose()?;
+    let udp = options.udp.map(|addr| sockets.bind(addr).map_err(not_there(addr))).transpose()?;
+    let mut server = Server { addr, secure, tcp, udp, shared, stop: CancellationToken::new(), threads: Vec::new() };
+    if !sockets.is_empty() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(cannot_start)?;
+        let (lines, stop) = (Arc::clone(&server.shared.lines), server.stop.clone());
+        let serve = move || sockets.serve(&runtime, &lines, &stop);
+        let thread = thread::Builder::new().name("practice-lines".to_owned()).spawn(serve).map_err(cannot_start)?;
+        server.threads.push(thread);
+    }
     for (number, parcels) in outlets.into_iter().enumerate() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(cannot_start)?;
         let worker = Worker { number, shared: Arc::clone(&server.shared) };
@@ -193,10 +211,22 @@ impl Server {
         &self.secure.certificate
     }
 
+    /// Where it answers lines over TCP, if it does.
+    #[must_use]
+    pub fn tcp(&self) -> Option<SocketAddr> {
+        self.tcp
+    }
+
+    /// Where it answers datagrams, if it does.
+    #[must_use]
+    pub fn udp(&self) -> Option<SocketAddr> {
+        self.udp
+    }
+
     /// What it saw so far.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.shared.counters.stats()
+        self.shared.stats()
     }
 
     /// The requests it kept in full, in the order of their arrival; see [`Options::record`].
@@ -219,6 +249,12 @@ impl Server {
             // A thread that panicked has nothing left to end.
             let _ = thread.join();
         }
+    }
+}
+
+impl Shared {
+    fn stats(&self) -> Stats {
+        Stats { lines: self.lines.stats(), ..self.counters.stats() }
     }
 }
 
@@ -278,10 +314,11 @@ impl Worker {
         }
         if route == Route::ResetStats {
             counters.reset();
+            self.shared.lines.reset();
             self.shared.recorded.lock().unwrap_or_else(PoisonError::into_inner).clear();
             return answer::json(StatusCode::OK, &json!({ "reset": true }));
         }
-        let stats = serde_json::to_value(counters.stats()).unwrap_or(Value::Null);
+        let stats = serde_json::to_value(self.shared.stats()).unwrap_or(Value::Null);
         answer::json(StatusCode::OK, &stats)
     }
 }
