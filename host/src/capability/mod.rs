@@ -25,6 +25,7 @@ mod time;
 mod tls;
 mod wasi;
 mod wasi_http;
+mod wasi_sockets;
 mod websocket;
 
 pub use grpc::Schemas;
@@ -290,7 +291,8 @@ pub fn link<T: WasiView + WasiHttpView + 'static>(
     wit::protocols::squall::websocket::websocket::add_to_linker::<_, HasSelf<Host>>(linker, host)?;
     wit::protocols::squall::socket::socket::add_to_linker::<_, HasSelf<Host>>(linker, host)?;
     wit::grpc::add_to_linker::<_, HasSelf<Host>>(linker, host)?;
-    wasmtime_wasi::p2::add_to_linker_async(linker)
+    wasmtime_wasi::p2::add_to_linker_async(linker)?;
+    wasi_sockets::link(linker, host)
 }
 
 /// Why a request has no answer, as guests see it.
