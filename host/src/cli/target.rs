@@ -3,12 +3,16 @@
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context;
+use squall::plan::duration;
 use squall::practice::{self, Latency, Options, Stall, Stats};
 
 use super::exit;
 use super::message::say;
+use super::service;
 use super::signals::StopSignals;
 
 /// What it answers, for `--help`.
@@ -48,7 +52,23 @@ Datagrams over UDP (`--udp`) are answered with themselves, except:
 pub struct Args {
     /// Where to listen; port 0 takes a free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
-    listen: SocketAddr,
+    pub(super) listen: SocketAddr,
+    /// Serve a component that exports `wasi:http/incoming-handler`, instead of all this
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with_all = ["tcp", "udp", "latency", "error_rate", "stalls", "rate_limit", "seed"]
+    )]
+    component: Option<PathBuf>,
+    /// A variable that the component sees (repeatable)
+    #[arg(long, value_name = "NAME=VALUE", requires = "component")]
+    pub(super) env: Vec<String>,
+    /// The memory that each request of the component may use, in MiB
+    #[arg(long, value_name = "MIB", default_value_t = 64, requires = "component")]
+    pub(super) memory: usize,
+    /// How long each request of the component may take
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration::parse, requires = "component")]
+    pub(super) timeout: Duration,
     /// Answer lines over TCP here as well; port 0 takes a free one
     #[arg(long, value_name = "ADDR")]
     tcp: Option<SocketAddr>,
@@ -89,6 +109,9 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
     }
     let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let threads = args.threads.unwrap_or(cores);
+    if let Some(component) = &args.component {
+        return service::run(&args, component, threads);
+    }
     let options = Options {
         listen: args.listen,
         tcp: args.tcp,
@@ -123,7 +146,7 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
     Ok(exit::PASSED)
 }
 
-fn describe(stats: &Stats) -> String {
+pub(super) fn describe(stats: &Stats) -> String {
     let mut text = format!(
         "saw {} on {}, at most {} at once\n",
         counted(stats.requests, "request"),

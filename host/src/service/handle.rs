@@ -18,7 +18,10 @@ use super::component::Service;
 const TOLD: u64 = 5;
 
 /// Has an instance answer a request.
-pub(super) async fn handle(service: Arc<Service>, request: http::Request<Incoming>) -> http::Response<HyperOutgoingBody> {
+pub(super) async fn handle(
+    service: Arc<Service>,
+    request: http::Request<Incoming>,
+) -> http::Response<HyperOutgoingBody> {
     let _flight = service.counters.arrived();
     let what = Rc::new(format!("{} {}", request.method(), request.uri().path()));
     let (sender, answer) = oneshot::channel();
