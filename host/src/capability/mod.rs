@@ -5,9 +5,11 @@
 
 mod check;
 mod cookies;
+mod events;
 mod extract;
 #[cfg(test)]
 mod fuzz;
+mod grpc;
 mod http;
 mod local;
 mod log;
@@ -22,7 +24,9 @@ mod tests;
 mod time;
 mod tls;
 mod wasi;
+mod websocket;
 
+pub use grpc::Schemas;
 pub use http::Pace;
 pub use local::Local;
 pub(crate) use log::shorten;
@@ -46,11 +50,14 @@ use crate::protocol::http::{Client, Owner};
 use crate::wit;
 use check::Groups;
 use cookies::Jars;
+use events::Events;
+use grpc::Grpc;
 use http::{Failures, Responses, Streams};
 use random::Random;
 use recent::Recent;
 use socket::Sockets;
 use time::Clock;
+use websocket::Websockets;
 
 /// How a journey reaches the person who runs it, and the run.
 pub trait Sink: Send + Sync {
@@ -80,6 +87,8 @@ pub struct Run {
     pub may_send: bool,
     /// Files granted to the journeys, by name.
     pub files: Arc<BTreeMap<String, Arc<[u8]>>>,
+    /// What is known of gRPC's methods.
+    pub schemas: Arc<Schemas>,
     /// What journeys can name and never see, if there is something.
     pub secrets: Option<Arc<Secrets>>,
     /// What journeys may use.
@@ -105,6 +114,8 @@ pub struct Identity {
     pub env: Arc<BTreeMap<String, String>>,
     /// How its scenario uses connections.
     pub connections: Connections,
+    /// What a program is called with, its own name first; `None` for a journey.
+    pub arguments: Option<Arc<[String]>>,
 }
 
 /// One VU's side of every interface.
@@ -123,7 +134,10 @@ pub struct Host {
     client: Client,
     responses: Responses,
     streams: Streams,
+    events: Events,
+    websockets: Websockets,
     sockets: Sockets,
+    grpc: Grpc,
     jars: Jars,
     failures: Failures,
     /// The statuses that the guest said are no failure.
@@ -165,7 +179,10 @@ impl Host {
             groups: Groups::default(),
             responses: Responses::default(),
             streams: Streams::default(),
+            events: Events::default(),
+            websockets: Websockets::default(),
             sockets: Sockets::default(),
+            grpc: Grpc::default(),
             jars: Jars::default(),
             failures: Failures::default(),
             expected: None,
@@ -193,8 +210,11 @@ impl Host {
     /// says that it did not: a request without an answer, where that is to be told (`throw`).
     #[must_use]
     pub fn end(&mut self) -> Option<String> {
+        self.end_events();
         self.end_streams();
+        self.end_websockets();
         self.sockets.end_iteration(self.identity.connections != Connections::PerIteration, &self.local);
+        self.end_grpc();
         self.close_groups();
         self.local.extract().forget(self.serial, None);
         if let Some(response) = self.responses.clear() {
@@ -205,6 +225,13 @@ impl Host {
         }
         self.jars.end_iteration(self.run.http.keep_cookies);
         self.failures.end_iteration()
+    }
+
+    /// Forgets what belonged to the guest's instance, which is gone. What belongs to the VU stays: its connections, its
+    /// cookies where they are kept.
+    pub fn leave(&mut self) {
+        self.wasi = None;
+        self.expected = None;
     }
 
     /// Returns what the guest did since the last call, and forgets it.
@@ -248,7 +275,10 @@ impl Drop for Host {
 /// Adds every interface of the world, and WASI as far as language runtimes need it.
 pub fn link<T: WasiView + 'static>(linker: &mut Linker<T>, host: fn(&mut T) -> &mut Host) -> wasmtime::Result<()> {
     wit::Journey::add_to_linker::<_, HasSelf<Host>>(linker, host)?;
+    wit::protocols::squall::events::events::add_to_linker::<_, HasSelf<Host>>(linker, host)?;
+    wit::protocols::squall::websocket::websocket::add_to_linker::<_, HasSelf<Host>>(linker, host)?;
     wit::protocols::squall::socket::socket::add_to_linker::<_, HasSelf<Host>>(linker, host)?;
+    wit::grpc::add_to_linker::<_, HasSelf<Host>>(linker, host)?;
     wasmtime_wasi::p2::add_to_linker_async(linker)
 }
 

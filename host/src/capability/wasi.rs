@@ -1,7 +1,8 @@
-//! WASI as far as language runtimes need it: no variables, no arguments, no files, no sockets, no names. Output goes to
-//! the log, random numbers are the VU's, and clocks are no finer than the VU's.
+//! WASI as far as language runtimes and ordinary programs need it: the variables and arguments that were granted, no input,
+//! no files. Output goes to the log, random numbers are the VU's, and clocks are no finer than the VU's.
 //!
-//! The context is made when a guest first calls WASI; most journeys never do, and then it costs nothing.
+//! The context is made when a guest first calls WASI; most journeys never do, and then it costs nothing. A program has a
+//! new one for each run.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
+use rand_xoshiro::rand_core::Rng as _;
 use tokio::io::AsyncWrite;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
@@ -42,19 +44,30 @@ impl WasiView for Host {
                 scenario: Arc::clone(&self.identity.scenario),
                 level,
             };
-            let vu = u64::from(self.identity.vu) << 32 | u64::from(self.identity.instance);
+            // A program is new in every iteration, and so has the same numbers in the same one, whoever runs it.
+            let vu = match &self.identity.arguments {
+                Some(_) => 0,
+                None => u64::from(self.identity.vu) << 32 | u64::from(self.identity.instance),
+            };
+            let seed = u128::from(self.random.fork(vu ^ 2).next_u64());
             let mut builder = WasiCtx::builder();
             builder
                 .stdout(log(Level::Info))
                 .stderr(log(Level::Warn))
                 .secure_random(self.random.fork(vu))
                 .insecure_random(self.random.fork(vu ^ 1))
-                .insecure_random_seed(u128::from(self.run.seed) << 64 | u128::from(vu))
+                .insecure_random_seed(seed << 64 | u128::from(vu))
                 .max_random_size(MOST_RANDOM)
                 // As by default; written down because it is promised.
                 .allow_tcp(false)
                 .allow_udp(false)
                 .allow_ip_name_lookup(false);
+            for (name, value) in &*self.identity.env {
+                builder.env(name, value);
+            }
+            if let Some(arguments) = &self.identity.arguments {
+                builder.args(arguments);
+            }
             if self.clock == Clock::Coarse {
                 builder.monotonic_clock(Coarse { started: self.run.started }).wall_clock(CoarseWall);
             }

@@ -1,24 +1,48 @@
 //! `squall target --component`: a component as the target.
 
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
+use squall::plan::duration;
 use squall::practice::Stats;
 use squall::service::{self, Options, ServeError};
 
 use super::exit;
 use super::message::say;
 use super::signals::StopSignals;
-use super::target::{Args, describe};
+use super::target::describe;
 
 /// Bytes of a MiB.
 const MIB: usize = 1 << 20;
 
+/// What it is told of a component.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    /// Serve a component that exports `wasi:http/incoming-handler`, instead of all this
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with_all = ["tls", "http3", "cert_out", "tcp", "udp", "latency", "error_rate", "stalls", "rate_limit", "seed"]
+    )]
+    pub component: Option<PathBuf>,
+    /// A variable that the component sees (repeatable)
+    #[arg(long, value_name = "NAME=VALUE", requires = "component")]
+    env: Vec<String>,
+    /// The memory that each request of the component may use, in MiB
+    #[arg(long, value_name = "MIB", default_value_t = 64, requires = "component")]
+    memory: usize,
+    /// How long each request of the component may take
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration::parse, requires = "component")]
+    timeout: Duration,
+}
+
 /// Serves a component until Ctrl-C or SIGTERM, says what it saw and returns the exit code.
-pub fn run(args: &Args, component: &Path, threads: NonZeroUsize) -> anyhow::Result<u8> {
+pub fn run(component: &Path, args: &Args, listen: SocketAddr, threads: NonZeroUsize) -> anyhow::Result<u8> {
     let shown = component.display();
     let bytes = match std::fs::read(component) {
         Ok(bytes) => bytes,
@@ -37,7 +61,7 @@ pub fn run(args: &Args, component: &Path, threads: NonZeroUsize) -> anyhow::Resu
         env.push((name.to_owned(), value.to_owned()));
     }
     let options = Options {
-        listen: args.listen,
+        listen,
         threads,
         memory: args.memory.saturating_mul(MIB),
         timeout: args.timeout,

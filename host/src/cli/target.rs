@@ -4,10 +4,8 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
-use std::time::Duration;
 
 use anyhow::Context;
-use squall::plan::duration;
 use squall::practice::{self, Latency, Options, Stall, Stats};
 
 use super::exit;
@@ -31,7 +29,13 @@ Routes, also below `/api`:
   /cookies, /cookies/set?NAME=VALUE   the cookies it was sent; sets some and redirects
   /basic-auth/{user}/{password}       200 to basic authentication
   /digest-auth/{user}/{password}      200 to digest authentication, MD5 or `?algorithm=SHA-256`
+  /sse?count=&every=                  server-sent events, so many, so many milliseconds apart; `first` before the first,
+                                      `drop` breaks off after so many, `retry` says when to come back; has `Last-Event-ID`
+  /jsonl?count=&every=                the same as lines of JSON
+  /v1/chat/completions                tokens as OpenAI streams them: `?first=&every=&tokens=`, or `max_tokens`
   /limited                            within `--rate-limit`
+  /ws/echo                            a WebSocket that gives messages back: `?delay=5ms`, `?close=4000&after=3&reason=why`
+  /ws/ticks?every=10ms&count=5        a WebSocket that sends numbers and closes, with `?close=` as it is told
   /__stats, POST /__stats/reset       what it saw
 
 Lines over TCP (`--tcp`) are answered with themselves, except:
@@ -52,23 +56,18 @@ Datagrams over UDP (`--udp`) are answered with themselves, except:
 pub struct Args {
     /// Where to listen; port 0 takes a free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
-    pub(super) listen: SocketAddr,
-    /// Serve a component that exports `wasi:http/incoming-handler`, instead of all this
-    #[arg(
-        long,
-        value_name = "FILE",
-        conflicts_with_all = ["tcp", "udp", "latency", "error_rate", "stalls", "rate_limit", "seed"]
-    )]
-    component: Option<PathBuf>,
-    /// A variable that the component sees (repeatable)
-    #[arg(long, value_name = "NAME=VALUE", requires = "component")]
-    pub(super) env: Vec<String>,
-    /// The memory that each request of the component may use, in MiB
-    #[arg(long, value_name = "MIB", default_value_t = 64, requires = "component")]
-    pub(super) memory: usize,
-    /// How long each request of the component may take
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration::parse, requires = "component")]
-    pub(super) timeout: Duration,
+    listen: SocketAddr,
+    /// Listen for HTTPS too, with a certificate of its own; port 0 takes a free one
+    #[arg(long, value_name = "ADDR")]
+    tls: Option<SocketAddr>,
+    /// Listen for HTTP/3 too, with the same certificate
+    #[arg(long, value_name = "ADDR")]
+    http3: Option<SocketAddr>,
+    /// Write the certificate to a file, for clients to trust
+    #[arg(long, value_name = "FILE")]
+    cert_out: Option<PathBuf>,
+    #[command(flatten)]
+    component: service::Args,
     /// Answer lines over TCP here as well; port 0 takes a free one
     #[arg(long, value_name = "ADDR")]
     tcp: Option<SocketAddr>,
@@ -100,20 +99,25 @@ pub struct Args {
 
 /// Serves until Ctrl-C or SIGTERM, says what it saw and returns the exit code.
 pub fn run(args: Args) -> anyhow::Result<u8> {
-    let given = [("listen", Some(args.listen)), ("tcp", args.tcp), ("udp", args.udp)];
-    let is_remote = |&(_, addr): &(_, Option<SocketAddr>)| addr.is_some_and(|addr| !addr.ip().is_loopback());
-    if let Some((name, Some(addr))) = given.into_iter().find(is_remote).filter(|_| !args.allow_remote) {
-        eprintln!("error: `--{name} {addr}` can be reached from other machines");
-        eprintln!("  hint: listen on `127.0.0.1:{}`, or add `--allow-remote`", addr.port());
+    let listens =
+        [("listen", Some(args.listen)), ("tls", args.tls), ("http3", args.http3), ("tcp", args.tcp), ("udp", args.udp)];
+    let mut listens = listens.into_iter().filter_map(|(flag, addr)| Some((flag, addr?)));
+    let remote = listens.find(|(_, addr)| !addr.ip().is_loopback() && !args.allow_remote);
+    if let Some((flag, addr)) = remote {
+        let port = addr.port();
+        eprintln!("error: `--{flag} {addr}` can be reached from other machines");
+        eprintln!("  hint: listen on `127.0.0.1:{port}`, or add `--allow-remote`");
         return Ok(exit::USAGE);
     }
     let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let threads = args.threads.unwrap_or(cores);
-    if let Some(component) = &args.component {
-        return service::run(&args, component, threads);
+    if let Some(component) = &args.component.component {
+        return service::run(component, &args.component, args.listen, threads);
     }
     let options = Options {
         listen: args.listen,
+        tls: args.tls,
+        http3: args.http3,
         tcp: args.tcp,
         udp: args.udp,
         latency: args.latency,
@@ -135,7 +139,12 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
             return Ok(exit::CONFIGURATION);
         }
     };
-    say(&format!("listening on {}\n", server.url()));
+    if let Some(path) = &args.cert_out {
+        std::fs::write(path, server.certificate()).with_context(|| format!("cannot write `{}`", path.display()))?;
+    }
+    let secure = [("HTTPS", server.tls_url()), ("HTTP/3", server.http3_url())];
+    let secure = secure.into_iter().filter_map(|(what, url)| Some(format!("{what} on {}\n", url?)));
+    say(&format!("listening on {}\n{}", server.url(), secure.collect::<String>()));
     for (proto, addr) in [("tcp", server.tcp()), ("udp", server.udp())] {
         if let Some(addr) = addr {
             say(&format!("listening on {proto}://{addr}\n"));
@@ -168,6 +177,11 @@ pub(super) fn describe(stats: &Stats) -> String {
     let busiest = stats.by_second.iter().max().copied().unwrap_or_default();
     if busiest > 0 {
         let _ = writeln!(text, "  seconds   {}, the busiest with {busiest} requests", stats.by_second.len());
+    }
+    if stats.max_open_sockets > 0 {
+        let (received, sent) = (counted(stats.messages_received, "message"), counted(stats.messages_sent, "message"));
+        let most = stats.max_open_sockets;
+        let _ = writeln!(text, "  sockets   at most {most} at once; {received} received, {sent} sent");
     }
     for (route, count) in &stats.by_route {
         let _ = writeln!(text, "  {count:>9} {route}");

@@ -9,13 +9,17 @@ mod auth;
 mod connection;
 mod documents;
 mod duration;
+mod events;
+mod http3;
 mod lines;
 mod mishap;
 mod options;
 mod pattern;
 mod route;
+mod secure;
 mod stats;
 mod token;
+mod websocket;
 mod workflows;
 
 #[cfg(test)]
@@ -45,6 +49,7 @@ use connection::{Inbox, Parcel};
 use lines::{LineCounters, Sockets};
 use mishap::Mishaps;
 use route::Route;
+use secure::{Bound, Secure};
 use stats::Counters;
 use workflows::Workflows;
 
@@ -74,6 +79,9 @@ pub enum ServeError {
         /// The rate as given.
         given: f64,
     },
+    /// No certificate could be made.
+    #[error("cannot make a certificate: {0}")]
+    Certificate(String),
     /// A thread or its event loop could not be made.
     #[error("cannot start a thread for the server")]
     Thread {
@@ -86,6 +94,7 @@ pub enum ServeError {
 #[derive(Debug)]
 pub struct Server {
     addr: SocketAddr,
+    secure: Secure,
     tcp: Option<SocketAddr>,
     udp: Option<SocketAddr>,
     shared: Arc<Shared>,
@@ -123,10 +132,13 @@ pub fn serve(options: &Options, threads: NonZeroUsize) -> Result<Server, ServeEr
     listener.set_nonblocking(true).map_err(cannot_listen)?;
     let addr = listener.local_addr().map_err(cannot_listen)?;
 
+    let bound = Bound::new(options.tls, options.http3)?;
+    let secure = bound.as_ref().map(Bound::describe).transpose().map_err(cannot_listen)?.unwrap_or_default();
+
     let started = Instant::now();
     let shared = Arc::new(Shared {
         started,
-        counters: Arc::new(Counters::new(threads.get(), started)),
+        counters: Arc::new(Counters::new(threads.get() + usize::from(bound.is_some()), started)),
         lines: Arc::default(),
         mishaps: Mishaps::new(options, started),
         workflows: Workflows::new(),
@@ -139,7 +151,7 @@ pub fn serve(options: &Options, threads: NonZeroUsize) -> Result<Server, ServeEr
     let not_there = |addr: SocketAddr| move |source| ServeError::Listen { addr, source };
     let tcp = options.tcp.map(|addr| sockets.listen(addr).map_err(not_there(addr))).transpose()?;
     let udp = options.udp.map(|addr| sockets.bind(addr).map_err(not_there(addr))).transpose()?;
-    let mut server = Server { addr, tcp, udp, shared, stop: CancellationToken::new(), threads: Vec::new() };
+    let mut server = Server { addr, secure, tcp, udp, shared, stop: CancellationToken::new(), threads: Vec::new() };
     if !sockets.is_empty() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(cannot_start)?;
         let (lines, stop) = (Arc::clone(&server.shared.lines), server.stop.clone());
@@ -157,6 +169,14 @@ pub fn serve(options: &Options, threads: NonZeroUsize) -> Result<Server, ServeEr
             .map_err(cannot_start)?;
         server.threads.push(thread);
     }
+    if let Some(bound) = bound {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(cannot_start)?;
+        let worker = Arc::new(Worker { number: threads.get(), shared: Arc::clone(&server.shared) });
+        let stop = server.stop.clone();
+        let serve = move || runtime.block_on(bound.serve(worker, stop));
+        let thread = thread::Builder::new().name("practice-tls".to_owned()).spawn(serve).map_err(cannot_start)?;
+        server.threads.push(thread);
+    }
     Ok(server)
 }
 
@@ -171,6 +191,24 @@ impl Server {
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.addr)
+    }
+
+    /// Its URL behind TLS, if it has one.
+    #[must_use]
+    pub fn tls_url(&self) -> Option<String> {
+        self.secure.tls.map(|addr| format!("https://{addr}"))
+    }
+
+    /// Its URL over HTTP/3, if it has one.
+    #[must_use]
+    pub fn http3_url(&self) -> Option<String> {
+        self.secure.http3.map(|addr| format!("https://{addr}"))
+    }
+
+    /// The certificate that it shows there, PEM: what a client has to trust. Empty where there is none.
+    #[must_use]
+    pub fn certificate(&self) -> &str {
+        &self.secure.certificate
     }
 
     /// Where it answers lines over TCP, if it does.
@@ -288,7 +326,7 @@ impl Worker {
 /// One request, from its arrival to its answer.
 async fn handle(State(worker): State<Arc<Worker>>, request: Request) -> Response {
     let arrival = Instant::now();
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
     let found = route::find(parts.uri.path());
     if found.route.is_control() {
         return worker.control(found.route, &parts.method);
@@ -309,6 +347,7 @@ async fn handle(State(worker): State<Arc<Worker>>, request: Request) -> Response
         (Err(wait), _) => answer::too_many(wait),
         (_, Err(refusal)) => refusal,
         _ if mishaps.fails() => error(StatusCode::INTERNAL_SERVER_ERROR, "an error, as ordered"),
+        _ if found.route.is_socket() => websocket::upgrade(found.route, &mut parts, &shared.counters, worker.number),
         (_, Ok(body)) => answer::answer(&answer::Request { found, parts: &parts, body }, &shared.workflows).await,
     };
     shared.counters.answered(worker.number, response.status().as_u16());

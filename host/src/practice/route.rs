@@ -38,7 +38,12 @@ routes! {
     SetCookies = "/cookies/set";
     Html = "/html";
     LargeJson = "/json/large";
+    Sse = "/sse";
+    JsonLines = "/jsonl";
+    ChatCompletions = "/v1/chat/completions";
     Limited = "/limited";
+    SocketEcho = "/ws/echo";
+    Ticks = "/ws/ticks";
     Unknown = "unknown";
     Stats = "/__stats";
     ResetStats = "/__stats/reset";
@@ -89,7 +94,12 @@ pub(super) fn find(path: &str) -> Found<'_> {
         ("cookies", Some("set"), None, _) => (Route::SetCookies, ""),
         ("html", None, ..) => (Route::Html, ""),
         ("json", Some("large"), None, _) => (Route::LargeJson, ""),
+        ("sse", None, ..) => (Route::Sse, ""),
+        ("jsonl", None, ..) => (Route::JsonLines, ""),
+        ("v1", Some("chat"), Some("completions"), None) => (Route::ChatCompletions, ""),
         ("limited", None, ..) => (Route::Limited, ""),
+        ("ws", Some("echo"), None, _) => (Route::SocketEcho, ""),
+        ("ws", Some("ticks"), None, _) => (Route::Ticks, ""),
         ("__stats", None, ..) => (Route::Stats, ""),
         ("__stats", Some("reset"), None, _) => (Route::ResetStats, ""),
         _ => (Route::Unknown, ""),
@@ -106,7 +116,7 @@ impl Route {
     /// The methods it answers; `None` for all.
     pub(super) fn methods(self) -> Option<&'static [Method]> {
         match self {
-            Self::Login | Self::Execute | Self::ResetStats => Some(&[Method::POST]),
+            Self::Login | Self::Execute | Self::ChatCompletions | Self::ResetStats => Some(&[Method::POST]),
             Self::Html | Self::Workflows => Some(&[Method::GET, Method::HEAD, Method::POST]),
             Self::Workflow => Some(&[Method::GET, Method::HEAD, Method::PUT, Method::DELETE]),
             Self::Status
@@ -123,6 +133,11 @@ impl Route {
             | Self::Unknown => None,
             _ => Some(&[Method::GET, Method::HEAD]),
         }
+    }
+
+    /// Whether it is a WebSocket.
+    pub(super) fn is_socket(self) -> bool {
+        matches!(self, Self::SocketEcho | Self::Ticks)
     }
 
     /// Whether it is about the server itself: neither counted nor disturbed.

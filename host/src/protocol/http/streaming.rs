@@ -10,7 +10,7 @@ use tokio::time::{Instant as Deadline, timeout_at};
 use super::client::Way;
 use super::coding;
 use super::h1::Decoder;
-use super::h2::Incoming;
+use super::multiplexed::Incoming;
 use super::pool::Idle;
 use super::{Client, Exchange, Progress, Request, Response, Target};
 use crate::protocol::Error;
@@ -48,7 +48,7 @@ enum Wire {
         connection: Idle,
         decoder: Box<Decoder>,
     },
-    Http2(Incoming),
+    Stream(Incoming),
     /// It has ended.
     Done,
 }
@@ -72,6 +72,7 @@ impl Client {
         let mut progress = Progress::default();
         let begun = timeout_at(deadline, self.try_begin(request, target, &mut progress)).await;
         let begun = begun.unwrap_or(Err(Error::Timeout)).and_then(|begun| {
+            self.learn(target, &begun.head);
             let values = if begun.head.is_encoded { begun.head.header_all("content-encoding") } else { Vec::new() };
             Ok((coding::Decoder::new(&values)?, begun))
         });
@@ -130,7 +131,7 @@ impl Client {
                 Ok((incoming, head)) => {
                     let sent = begun + progress.timings.sending;
                     let first = sent + progress.timings.waiting;
-                    return Ok(Begun { wire: Wire::Http2(incoming), head, sent, first });
+                    return Ok(Begun { wire: Wire::Stream(incoming), head, sent, first });
                 }
                 Err(failure) if progress.retried || !failure.may_be_repeated(request, progress) => {
                     return Err(failure.error);
@@ -184,6 +185,25 @@ impl Client {
         read
     }
 
+    /// The same, but waits until `patience` ends at most; `None` then, and the answer goes on.
+    pub async fn read_for_now(
+        &self,
+        streaming: &mut Streaming,
+        at_most: usize,
+        deadline: Deadline,
+        patience: Deadline,
+    ) -> Option<Result<Option<Vec<u8>>, Error>> {
+        if patience >= deadline {
+            return Some(self.read(streaming, at_most, deadline).await);
+        }
+        // Nothing is lost when this ends early: what was read of the connection is in the decoder.
+        let read = timeout_at(patience, streaming.0.read(self, at_most.max(1))).await.ok()?;
+        if read.is_err() {
+            streaming.0.wire = Wire::Done;
+        }
+        Some(read)
+    }
+
     /// Takes what has come already, and keeps the connection if that was all.
     pub fn give_up(&self, streaming: &mut Streaming) {
         let running = &mut *streaming.0;
@@ -225,6 +245,18 @@ impl Streaming {
     #[must_use]
     pub fn arrived(&self) -> std::time::Duration {
         self.0.last - self.0.sent
+    }
+
+    /// When the last byte of the request was written.
+    #[must_use]
+    pub fn sent_at(&self) -> Instant {
+        self.0.sent
+    }
+
+    /// When what was read last had come.
+    #[must_use]
+    pub fn arrived_at(&self) -> Instant {
+        self.0.last
     }
 }
 
@@ -268,9 +300,10 @@ impl Running {
                 self.progress.first_byte = None;
                 let silence = client.shared().settings().read_timeout;
                 connection.http.receive_piece(decoder, silence, &mut self.progress).await?;
-                (decoder.take_body(), self.progress.first_byte)
+                // The bytes that were read last make the piece: what came before may have been no more than a chunk's size.
+                (decoder.take_body(), self.progress.first_byte.map(|_| Instant::now()))
             }
-            Wire::Http2(incoming) => {
+            Wire::Stream(incoming) => {
                 let bytes = incoming.receive(&mut self.progress).await?;
                 (bytes.unwrap_or_default(), Some(Instant::now()))
             }
