@@ -36,3 +36,4 @@ mod thresholds;
 mod tls;
 #[cfg(target_os = "linux")]
 mod wall;
+mod websocket;
