@@ -27,6 +27,7 @@ pub mod protocols {
             package squall:host;
             world protocols {
                 import squall:events/events@0.1.0;
+                import squall:websocket/websocket@0.1.0;
                 import squall:socket/socket@0.1.0;
                 import squall:grpc/grpc@0.1.0;
             }
@@ -35,6 +36,13 @@ pub mod protocols {
         imports: {
             "squall:events/events.open": async,
             "squall:events/events.next": async,
+            "squall:websocket/websocket.connect": async,
+            "squall:websocket/websocket.send-text": async,
+            "squall:websocket/websocket.send-binary": async,
+            "squall:websocket/websocket.ping": async,
+            "squall:websocket/websocket.close": async,
+            "squall:websocket/websocket.receive": async,
+            "squall:websocket/websocket.receive-any": async,
             "squall:socket/socket.connect": async,
             "squall:socket/socket.bind": async,
             "squall:socket/socket.send": async,

@@ -7,6 +7,7 @@ use std::str::Utf8Error;
 use crate::bindings::squall::events::events;
 use crate::bindings::squall::journey::{cookies, extract, http, metric, secret, tls};
 use crate::bindings::squall::socket::socket;
+use crate::grpc;
 
 /// Why something in a journey did not work.
 #[derive(Debug)]
@@ -62,6 +63,16 @@ pub enum Error {
     InvalidCertificate(String),
     /// The client's key cannot be used; why.
     InvalidKey(String),
+    /// A gRPC call did not end well; how it ended.
+    Status(Box<grpc::Status>),
+    /// There is no such gRPC method among those that are known; which, and what is known.
+    UnknownMethod(String),
+    /// A message does not fit its type; where and why.
+    InvalidMessage(String),
+    /// A `.proto` file or a set of descriptors cannot be used; where and why.
+    InvalidSchema(String),
+    /// The server does not say which gRPC methods it has; why.
+    NoReflection(String),
     /// Anything else: the host's words, or the author's.
     Other(String),
 }
@@ -93,10 +104,16 @@ impl fmt::Display for Error {
             Self::MetricConflict(why) => ("the metric exists already: ", why.as_str()),
             Self::InvalidCertificate(why) => ("the client's certificate is invalid: ", why.as_str()),
             Self::InvalidKey(why) => ("the client's key is invalid: ", why.as_str()),
+            Self::InvalidMessage(why) => ("the message does not fit: ", why.as_str()),
+            Self::InvalidSchema(why) => ("the schema is invalid: ", why.as_str()),
+            Self::NoReflection(why) => ("the server does not say which methods it has: ", why.as_str()),
+            Self::Status(status) => return write!(f, "the call ended with {status}"),
             Self::TooManyMetrics(limit) => {
                 return write!(f, "the run has {limit} metrics, as many as it may");
             }
-            Self::Json(why) | Self::UnknownSecret(why) | Self::Other(why) => ("", why.as_str()),
+            Self::Json(why) | Self::UnknownSecret(why) | Self::UnknownMethod(why) | Self::Other(why) => {
+                ("", why.as_str())
+            }
         };
         f.write_str(what)?;
         f.write_str(detail)

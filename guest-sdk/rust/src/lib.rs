@@ -32,6 +32,7 @@ mod secret;
 mod variables;
 
 pub mod events;
+pub mod grpc;
 pub mod http;
 pub mod log;
 pub mod metric;
@@ -41,6 +42,7 @@ pub mod test;
 pub mod think;
 pub mod tls;
 pub mod vu;
+pub mod websocket;
 
 pub use check::{Check, check};
 pub use error::Error;

@@ -445,6 +445,7 @@ fn guest(choices: &mut Choices, server: &str, sink: &Arc<Longest>) -> Guest {
         secrets: None,
         may_send: !choices.one_in(8),
         files: Arc::default(),
+        schemas: Arc::default(),
         limits: Arc::new(if untrusted { Limits::untrusted() } else { Limits::default() }),
         policy: Arc::new(Policy { untrusted, net, ..Policy::default() }),
     };

@@ -159,6 +159,11 @@ impl Local {
         &self.extract
     }
 
+    /// Whether the target's address is a tag.
+    pub(super) fn is_with_ip(&self) -> bool {
+        self.with_ip
+    }
+
     /// Gives a host a number of its own.
     pub(super) fn number_host(&self) -> u32 {
         let number = self.hosts.get();

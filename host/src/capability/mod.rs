@@ -9,6 +9,7 @@ mod events;
 mod extract;
 #[cfg(test)]
 mod fuzz;
+mod grpc;
 mod http;
 mod local;
 mod log;
@@ -23,7 +24,9 @@ mod tests;
 mod time;
 mod tls;
 mod wasi;
+mod websocket;
 
+pub use grpc::Schemas;
 pub use http::Pace;
 pub use local::Local;
 pub(crate) use log::shorten;
@@ -48,11 +51,13 @@ use crate::wit;
 use check::Groups;
 use cookies::Jars;
 use events::Events;
+use grpc::Grpc;
 use http::{Failures, Responses, Streams};
 use random::Random;
 use recent::Recent;
 use socket::Sockets;
 use time::Clock;
+use websocket::Websockets;
 
 /// How a journey reaches the person who runs it, and the run.
 pub trait Sink: Send + Sync {
@@ -82,6 +87,8 @@ pub struct Run {
     pub may_send: bool,
     /// Files granted to the journeys, by name.
     pub files: Arc<BTreeMap<String, Arc<[u8]>>>,
+    /// What is known of gRPC's methods.
+    pub schemas: Arc<Schemas>,
     /// What journeys can name and never see, if there is something.
     pub secrets: Option<Arc<Secrets>>,
     /// What journeys may use.
@@ -128,7 +135,9 @@ pub struct Host {
     responses: Responses,
     streams: Streams,
     events: Events,
+    websockets: Websockets,
     sockets: Sockets,
+    grpc: Grpc,
     jars: Jars,
     failures: Failures,
     /// The statuses that the guest said are no failure.
@@ -171,7 +180,9 @@ impl Host {
             responses: Responses::default(),
             streams: Streams::default(),
             events: Events::default(),
+            websockets: Websockets::default(),
             sockets: Sockets::default(),
+            grpc: Grpc::default(),
             jars: Jars::default(),
             failures: Failures::default(),
             expected: None,
@@ -201,7 +212,9 @@ impl Host {
     pub fn end(&mut self) -> Option<String> {
         self.end_events();
         self.end_streams();
+        self.end_websockets();
         self.sockets.end_iteration(self.identity.connections != Connections::PerIteration, &self.local);
+        self.end_grpc();
         self.close_groups();
         self.local.extract().forget(self.serial, None);
         if let Some(response) = self.responses.clear() {
@@ -263,7 +276,9 @@ impl Drop for Host {
 pub fn link<T: WasiView + 'static>(linker: &mut Linker<T>, host: fn(&mut T) -> &mut Host) -> wasmtime::Result<()> {
     wit::Journey::add_to_linker::<_, HasSelf<Host>>(linker, host)?;
     wit::protocols::squall::events::events::add_to_linker::<_, HasSelf<Host>>(linker, host)?;
+    wit::protocols::squall::websocket::websocket::add_to_linker::<_, HasSelf<Host>>(linker, host)?;
     wit::protocols::squall::socket::socket::add_to_linker::<_, HasSelf<Host>>(linker, host)?;
+    wit::grpc::add_to_linker::<_, HasSelf<Host>>(linker, host)?;
     wasmtime_wasi::p2::add_to_linker_async(linker)
 }
 

@@ -85,6 +85,7 @@ pub(super) fn host(limits: Limits, policy: Policy) -> (Host, Rc<Recorded>, Arc<H
         secrets: None,
         may_send: true,
         files: Arc::default(),
+        schemas: Arc::default(),
         limits: Arc::new(limits),
         places: Arc::default(),
         policy: Arc::new(policy),

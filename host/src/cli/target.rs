@@ -32,6 +32,8 @@ Routes, also below `/api`:
   /jsonl?count=&every=                the same as lines of JSON
   /v1/chat/completions                tokens as OpenAI streams them: `?first=&every=&tokens=`, or `max_tokens`
   /limited                            within `--rate-limit`
+  /ws/echo                            a WebSocket that gives messages back: `?delay=5ms`, `?close=4000&after=3&reason=why`
+  /ws/ticks?every=10ms&count=5        a WebSocket that sends numbers and closes, with `?close=` as it is told
   /__stats, POST /__stats/reset       what it saw";
 
 /// Start a server to practise on.
@@ -117,6 +119,11 @@ fn describe(stats: &Stats) -> String {
     let busiest = stats.by_second.iter().max().copied().unwrap_or_default();
     if busiest > 0 {
         let _ = writeln!(text, "  seconds   {}, the busiest with {busiest} requests", stats.by_second.len());
+    }
+    if stats.max_open_sockets > 0 {
+        let (received, sent) = (counted(stats.messages_received, "message"), counted(stats.messages_sent, "message"));
+        let most = stats.max_open_sockets;
+        let _ = writeln!(text, "  sockets   at most {most} at once; {received} received, {sent} sent");
     }
     for (route, count) in &stats.by_route {
         let _ = writeln!(text, "  {count:>9} {route}");

@@ -75,8 +75,10 @@ pub(super) async fn answer(request: &Request<'_>, workflows: &Workflows) -> Resp
         Route::JsonLines => events::json_lines(request),
         Route::ChatCompletions => events::chat(request),
         Route::Limited => json(StatusCode::OK, &json!({ "limited": false })),
-        // The other two are answered before anything can go wrong with them.
-        Route::Unknown | Route::Stats | Route::ResetStats => error(StatusCode::NOT_FOUND, "there is nothing here"),
+        // The others are answered elsewhere.
+        Route::Unknown | Route::SocketEcho | Route::Ticks | Route::Stats | Route::ResetStats => {
+            error(StatusCode::NOT_FOUND, "there is nothing here")
+        }
     }
 }
 

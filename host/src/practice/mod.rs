@@ -16,6 +16,7 @@ mod pattern;
 mod route;
 mod stats;
 mod token;
+mod websocket;
 mod workflows;
 
 #[cfg(test)]
@@ -252,7 +253,7 @@ impl Worker {
 /// One request, from its arrival to its answer.
 async fn handle(State(worker): State<Arc<Worker>>, request: Request) -> Response {
     let arrival = Instant::now();
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
     let found = route::find(parts.uri.path());
     if found.route.is_control() {
         return worker.control(found.route, &parts.method);
@@ -273,6 +274,7 @@ async fn handle(State(worker): State<Arc<Worker>>, request: Request) -> Response
         (Err(wait), _) => answer::too_many(wait),
         (_, Err(refusal)) => refusal,
         _ if mishaps.fails() => error(StatusCode::INTERNAL_SERVER_ERROR, "an error, as ordered"),
+        _ if found.route.is_socket() => websocket::upgrade(found.route, &mut parts, &shared.counters, worker.number),
         (_, Ok(body)) => answer::answer(&answer::Request { found, parts: &parts, body }, &shared.workflows).await,
     };
     shared.counters.answered(worker.number, response.status().as_u16());

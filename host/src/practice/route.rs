@@ -42,6 +42,8 @@ routes! {
     JsonLines = "/jsonl";
     ChatCompletions = "/v1/chat/completions";
     Limited = "/limited";
+    SocketEcho = "/ws/echo";
+    Ticks = "/ws/ticks";
     Unknown = "unknown";
     Stats = "/__stats";
     ResetStats = "/__stats/reset";
@@ -96,6 +98,8 @@ pub(super) fn find(path: &str) -> Found<'_> {
         ("jsonl", None, ..) => (Route::JsonLines, ""),
         ("v1", Some("chat"), Some("completions"), None) => (Route::ChatCompletions, ""),
         ("limited", None, ..) => (Route::Limited, ""),
+        ("ws", Some("echo"), None, _) => (Route::SocketEcho, ""),
+        ("ws", Some("ticks"), None, _) => (Route::Ticks, ""),
         ("__stats", None, ..) => (Route::Stats, ""),
         ("__stats", Some("reset"), None, _) => (Route::ResetStats, ""),
         _ => (Route::Unknown, ""),
@@ -129,6 +133,11 @@ impl Route {
             | Self::Unknown => None,
             _ => Some(&[Method::GET, Method::HEAD]),
         }
+    }
+
+    /// Whether it is a WebSocket.
+    pub(super) fn is_socket(self) -> bool {
+        matches!(self, Self::SocketEcho | Self::Ticks)
     }
 
     /// Whether it is about the server itself: neither counted nor disturbed.

@@ -3,6 +3,7 @@
 //! A protocol is a module. What all of them are built on is beside them: the [`door`], the dialler behind it, TLS, and
 //! [`Connector`], which brings them together.
 
+mod alarm;
 mod apart;
 mod connector;
 mod dial;
@@ -14,6 +15,7 @@ mod places;
 pub mod socket;
 mod stream;
 mod tls;
+pub mod websocket;
 
 pub use apart::{Apart, apart};
 pub use connector::{Connector, Network, Opening};

@@ -15,7 +15,7 @@ use super::state::State;
 use super::stores::Stores;
 use super::trap::{Symbols, Trap};
 use super::watch::{Overrun, RunCpu, Watch};
-use crate::capability::{Host, Identity, Local, Pace, Run, RunPlaces, Secrets, Sink, shorten};
+use crate::capability::{Host, Identity, Local, Pace, Run, RunPlaces, Schemas, Secrets, Sink, shorten};
 use crate::metrics::{Recorder, SystemTags, Tags};
 use crate::plan::http::Connections;
 use crate::plan::{Http, Kind, Limits, Plan, Policy, Scenario};
@@ -42,6 +42,8 @@ pub struct Sandbox {
     /// One for all worker threads.
     pace: Option<Arc<Pace>>,
     files: Arc<BTreeMap<String, Arc<[u8]>>>,
+    /// One for all worker threads.
+    schemas: Arc<Schemas>,
     secrets: Option<Arc<Secrets>>,
     /// How scenarios use connections, where not as all do.
     connections: Arc<HashMap<Arc<str>, Connections>>,
@@ -66,6 +68,7 @@ impl Sandbox {
             http: Arc::new(plan.http.clone()),
             pace: plan.http.rps.map(|rps| Arc::new(Pace::new(rps))),
             files: Arc::new(plan.files.clone()),
+            schemas: Arc::default(),
             secrets: Secrets::of(plan).map(Arc::new),
             connections: Arc::new(connections_of(plan)),
             system_tags: plan.system_tags.clone(),
@@ -87,6 +90,7 @@ impl Journey for Sandbox {
             http: Arc::clone(&self.http),
             pace: self.pace.clone(),
             files: Arc::clone(&self.files),
+            schemas: Arc::clone(&self.schemas),
             secrets: self.secrets.clone(),
             may_send: true,
             limits: Arc::clone(&self.limits),
@@ -364,6 +368,7 @@ pub(super) async fn options(
         http: Arc::default(),
         pace: None,
         files: Arc::default(),
+        schemas: Arc::default(),
         secrets: None,
         may_send: false,
         limits: Arc::clone(&limits),

@@ -85,6 +85,7 @@ const WORDS: &[Words] = &[
             ("random-bytes", "draw random numbers"),
         ],
     },
+    words("squall:grpc/grpc", "make gRPC calls"),
     words("squall:journey/check", "count checks"),
     words("squall:journey/group", "name groups"),
     words("squall:journey/metric", "declare metrics and add to them"),

@@ -25,6 +25,7 @@ pub(super) use failures::Failures;
 pub use pace::Pace;
 pub(super) use responses::{Answer, Responses};
 use sender::{Asked, Sender};
+pub(super) use sender::{LONGEST_TIMEOUT, check_size};
 pub(super) use streams::{Piece, Streams};
 
 impl http::Host for Host {

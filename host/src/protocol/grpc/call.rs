@@ -232,7 +232,6 @@ impl Call {
                 Poll::Ready(Ok(()))
             }
         });
-        let sent = SendWrapper::new(sent);
         match deadline {
             None => sent.await,
             Some(deadline) => tokio::time::timeout_at(deadline, sent).await.unwrap_or(Err(ended())),
@@ -248,34 +247,38 @@ impl Call {
         }
     }
 
-    /// Waits for what comes next. After the end there is nothing more to wait for, and an error says so.
-    pub async fn next(&mut self) -> Result<Event, Error> {
+    /// Waits for what comes next, at most until then; `None` when nothing came. After the end there is nothing more to wait
+    /// for, and an error says so.
+    pub async fn next(&mut self, until: Option<Instant>) -> Result<Option<Event>, Error> {
         let running = &mut *self.0;
         if running.is_over {
             return Err(ended());
         }
         let deadline = running.deadline;
-        let next = SendWrapper::new(running.event());
-        let event = match deadline {
+        let next = poll_fn(|context| running.poll_next(context));
+        let next = match until.into_iter().chain(deadline).min() {
             None => Some(next.await),
-            Some(deadline) => tokio::time::timeout_at(deadline, next).await.ok(),
+            Some(until) => tokio::time::timeout_at(until, next).await.ok(),
         };
-        Ok(event.unwrap_or_else(|| {
-            let running = &mut *self.0;
-            running.arrived = std::time::Instant::now();
-            running.give_up();
-            Event::End(Status::too_late(), Vec::new())
-        }))
+        if let Some(next) = next {
+            return Ok(Some(running.event(next).await));
+        }
+        if deadline.is_none_or(|deadline| deadline > Instant::now()) {
+            return Ok(None);
+        }
+        running.arrived = std::time::Instant::now();
+        running.give_up();
+        Ok(Some(Event::End(Status::too_late(), Vec::new())))
     }
 
     /// Waits for a message; none at the end. An end that is not well is an error.
     pub async fn receive(&mut self) -> Result<Option<Bytes>, Status> {
         loop {
-            match self.next().await {
-                Ok(Event::Headers(_)) => {}
-                Ok(Event::Message(message)) => return Ok(Some(message)),
-                Ok(Event::End(status, _)) if status.code == Code::OK => return Ok(None),
-                Ok(Event::End(status, _)) => return Err(status),
+            match self.next(None).await {
+                Ok(None | Some(Event::Headers(_))) => {}
+                Ok(Some(Event::Message(message))) => return Ok(Some(message)),
+                Ok(Some(Event::End(status, _))) if status.code == Code::OK => return Ok(None),
+                Ok(Some(Event::End(status, _))) => return Err(status),
                 Err(error) => return Err(Status::of(Code::CANCELLED, error)),
             }
         }
@@ -386,9 +389,9 @@ impl Running {
         Answer { status, message, headers, trailers, duration, sent, received, peer }
     }
 
-    /// Waits for what comes next.
-    async fn event(&mut self) -> Event {
-        match poll_fn(|context| self.poll_next(context)).await {
+    /// What came, for the caller.
+    async fn event(&mut self, next: Next) -> Event {
+        match next {
             Next::Headers(headers) => Event::Headers(headers),
             Next::Frame(frame) => match self.opened(frame).await {
                 Ok(message) => Event::Message(message),

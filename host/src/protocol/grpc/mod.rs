@@ -11,6 +11,8 @@ mod channel;
 mod frames;
 mod inbox;
 mod metadata;
+pub mod reflection;
+pub mod schema;
 mod status;
 
 pub use call::{Answer, Call, Event, Head, Pace};

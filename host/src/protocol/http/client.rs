@@ -11,12 +11,12 @@ use std::time::{Duration, Instant};
 
 use send_wrapper::SendWrapper;
 
-use super::alarm::Alarm;
 use super::h1::Decoder;
 use super::pool::{GivenUp, Idle, Pool, Turn};
 use super::shared::Shared;
 use super::{Exchange, Peer, Progress, Protocol, Request, Response, Target, h1, h2};
 use crate::plan::http::{Connections, Version};
+use crate::protocol::alarm::Alarm;
 use crate::protocol::apart;
 use crate::protocol::places::Place;
 use crate::protocol::{Connector, Error, IdentityError, tls};

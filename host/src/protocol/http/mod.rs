@@ -5,7 +5,6 @@
 //! 0008). How requests are made is the plan's to say. Nothing here follows redirects or records samples:
 //! `capability::http` does both.
 
-mod alarm;
 mod auth;
 mod client;
 mod coding;

@@ -40,6 +40,13 @@ impl Response {
         }
     }
 
+    /// An answer of which only the head was read.
+    pub(in crate::protocol) fn of_head(status: u16, head: Vec<u8>) -> Self {
+        let head_length = head.len();
+        let answer = Self { raw: head, head_length, ..Self::bare(status) };
+        Self { has_cookies: answer.header("set-cookie").is_some(), ..answer }
+    }
+
     /// An answer of which only the status is known any more.
     pub(super) fn bare(status: u16) -> Self {
         Self {
