@@ -144,6 +144,11 @@ fn pair(choices: &mut Choices) -> Pair {
     Pair { name: text(choices), value: text(choices) }
 }
 
+fn version(choices: &mut Choices) -> wit::http::Version {
+    use wit::http::Version;
+    [Version::Http1, Version::Http2, Version::Http3][choices.below(3)]
+}
+
 fn coding(choices: &mut Choices) -> Coding {
     *choices.one_of(&[Coding::Gzip, Coding::Deflate, Coding::Br, Coding::Zstd])
 }
@@ -228,6 +233,7 @@ impl Guest {
             compression: list(choices, coding),
             discard_body: some(choices, |choices| choices.one_in(2)),
             throw: some(choices, |choices| choices.one_in(2)),
+            version: some(choices, version),
         }
     }
 

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::PathBuf;
 
 use anyhow::Context;
 use squall::practice::{self, Latency, Options, Stall, Stats};
@@ -45,6 +46,15 @@ pub struct Args {
     /// Where to listen; port 0 takes a free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
     listen: SocketAddr,
+    /// Listen for HTTPS too, with a certificate of its own; port 0 takes a free one
+    #[arg(long, value_name = "ADDR")]
+    tls: Option<SocketAddr>,
+    /// Listen for HTTP/3 too, with the same certificate
+    #[arg(long, value_name = "ADDR")]
+    http3: Option<SocketAddr>,
+    /// Write the certificate to a file, for clients to trust
+    #[arg(long, value_name = "FILE")]
+    cert_out: Option<PathBuf>,
     /// How long every answer takes at least: `20ms`, or drawn from a range, `5ms..50ms`
     #[arg(long, value_name = "TIME")]
     latency: Option<Latency>,
@@ -70,9 +80,12 @@ pub struct Args {
 
 /// Serves until Ctrl-C or SIGTERM, says what it saw and returns the exit code.
 pub fn run(args: Args) -> anyhow::Result<u8> {
-    if !args.listen.ip().is_loopback() && !args.allow_remote {
-        let (addr, port) = (args.listen, args.listen.port());
-        eprintln!("error: `--listen {addr}` can be reached from other machines");
+    let listens = [("listen", Some(args.listen)), ("tls", args.tls), ("http3", args.http3)];
+    let mut listens = listens.into_iter().filter_map(|(flag, addr)| Some((flag, addr?)));
+    let remote = listens.find(|(_, addr)| !addr.ip().is_loopback() && !args.allow_remote);
+    if let Some((flag, addr)) = remote {
+        let port = addr.port();
+        eprintln!("error: `--{flag} {addr}` can be reached from other machines");
         eprintln!("  hint: listen on `127.0.0.1:{port}`, or add `--allow-remote`");
         return Ok(exit::USAGE);
     }
@@ -80,6 +93,8 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
     let threads = args.threads.unwrap_or(cores);
     let options = Options {
         listen: args.listen,
+        tls: args.tls,
+        http3: args.http3,
         latency: args.latency,
         error_rate: args.error_rate,
         stalls: args.stalls,
@@ -99,7 +114,12 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
             return Ok(exit::CONFIGURATION);
         }
     };
-    say(&format!("listening on {}\n", server.url()));
+    if let Some(path) = &args.cert_out {
+        std::fs::write(path, server.certificate()).with_context(|| format!("cannot write `{}`", path.display()))?;
+    }
+    let secure = [("HTTPS", server.tls_url()), ("HTTP/3", server.http3_url())];
+    let secure = secure.into_iter().filter_map(|(what, url)| Some(format!("{what} on {}\n", url?)));
+    say(&format!("listening on {}\n{}", server.url(), secure.collect::<String>()));
     runtime.block_on(signals.next());
     say(&describe(&server.stop()));
     Ok(exit::PASSED)

@@ -10,10 +10,12 @@ mod connection;
 mod documents;
 mod duration;
 mod events;
+mod http3;
 mod mishap;
 mod options;
 mod pattern;
 mod route;
+mod secure;
 mod stats;
 mod token;
 mod websocket;
@@ -45,6 +47,7 @@ use answer::{error, headers_of};
 use connection::{Inbox, Parcel};
 use mishap::Mishaps;
 use route::Route;
+use secure::{Bound, Secure};
 use stats::Counters;
 use workflows::Workflows;
 
@@ -73,6 +76,9 @@ pub enum ServeError {
         /// The rate as given.
         given: f64,
     },
+    /// No certificate could be made.
+    #[error("cannot make a certificate: {0}")]
+    Certificate(String),
     /// A thread or its event loop could not be made.
     #[error("cannot start a thread for the server")]
     Thread {
@@ -85,6 +91,7 @@ pub enum ServeError {
 #[derive(Debug)]
 pub struct Server {
     addr: SocketAddr,
+    secure: Secure,
     shared: Arc<Shared>,
     stop: CancellationToken,
     threads: Vec<JoinHandle<()>>,
@@ -119,10 +126,13 @@ pub fn serve(options: &Options, threads: NonZeroUsize) -> Result<Server, ServeEr
     listener.set_nonblocking(true).map_err(cannot_listen)?;
     let addr = listener.local_addr().map_err(cannot_listen)?;
 
+    let bound = Bound::new(options.tls, options.http3)?;
+    let secure = bound.as_ref().map(Bound::describe).transpose().map_err(cannot_listen)?.unwrap_or_default();
+
     let started = Instant::now();
     let shared = Arc::new(Shared {
         started,
-        counters: Arc::new(Counters::new(threads.get(), started)),
+        counters: Arc::new(Counters::new(threads.get() + usize::from(bound.is_some()), started)),
         mishaps: Mishaps::new(options, started),
         workflows: Workflows::new(),
         record: options.record,
@@ -130,7 +140,7 @@ pub fn serve(options: &Options, threads: NonZeroUsize) -> Result<Server, ServeEr
     });
     let (inlets, outlets): (Vec<_>, Vec<_>) = (0..threads.get()).map(|_| unbounded_channel()).unzip();
     let mut dealer = Some((listener, inlets));
-    let mut server = Server { addr, shared, stop: CancellationToken::new(), threads: Vec::new() };
+    let mut server = Server { addr, secure, shared, stop: CancellationToken::new(), threads: Vec::new() };
     for (number, parcels) in outlets.into_iter().enumerate() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(cannot_start)?;
         let worker = Worker { number, shared: Arc::clone(&server.shared) };
@@ -139,6 +149,14 @@ pub fn serve(options: &Options, threads: NonZeroUsize) -> Result<Server, ServeEr
             .name(format!("practice-{number}"))
             .spawn(move || worker.run(&runtime, addr, parcels, dealer, &stop))
             .map_err(cannot_start)?;
+        server.threads.push(thread);
+    }
+    if let Some(bound) = bound {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(cannot_start)?;
+        let worker = Arc::new(Worker { number: threads.get(), shared: Arc::clone(&server.shared) });
+        let stop = server.stop.clone();
+        let serve = move || runtime.block_on(bound.serve(worker, stop));
+        let thread = thread::Builder::new().name("practice-tls".to_owned()).spawn(serve).map_err(cannot_start)?;
         server.threads.push(thread);
     }
     Ok(server)
@@ -155,6 +173,24 @@ impl Server {
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.addr)
+    }
+
+    /// Its URL behind TLS, if it has one.
+    #[must_use]
+    pub fn tls_url(&self) -> Option<String> {
+        self.secure.tls.map(|addr| format!("https://{addr}"))
+    }
+
+    /// Its URL over HTTP/3, if it has one.
+    #[must_use]
+    pub fn http3_url(&self) -> Option<String> {
+        self.secure.http3.map(|addr| format!("https://{addr}"))
+    }
+
+    /// The certificate that it shows there, PEM: what a client has to trust. Empty where there is none.
+    #[must_use]
+    pub fn certificate(&self) -> &str {
+        &self.secure.certificate
     }
 
     /// What it saw so far.

@@ -117,6 +117,11 @@ impl Connector {
         &self.own
     }
 
+    /// How a connection of QUIC to a host is secured.
+    pub(super) fn quic(&self, host: &str) -> Result<tls::QuicTerms, Error> {
+        self.network.tls.quic(&self.own, host)
+    }
+
     /// Takes a place for one more connection.
     pub(super) fn place(&self) -> Result<Place, Error> {
         self.places.take()

@@ -53,6 +53,7 @@ pub(super) fn options(throw: Option<bool>) -> http::RequestOptions {
         compression: Vec::new(),
         discard_body: Some(false),
         throw,
+        version: None,
     }
 }
 

@@ -10,7 +10,8 @@ use send_wrapper::SendWrapper;
 
 use crate::plan::http::Connections;
 use crate::plan::{Destination, Scheme};
-use crate::protocol::http::{Alarm, Client, Connection, Peer, Pool, Protocol, Slot, Target, Turn};
+use crate::protocol::alarm::Alarm;
+use crate::protocol::http::{Client, Connection, Lane, Peer, Pool, Protocol, Slot, Target, Turn};
 use crate::protocol::tls::Alpn;
 use crate::protocol::{Error, Opening, apart};
 
@@ -115,12 +116,13 @@ impl Channel {
             let connection = apart(|| self.open(client, opening)).await?;
             return connection.slot().ok_or(Error::Reset);
         };
-        match pool.turn(&self.target, self.may_grow, client.shared().settings().idle_timeout).await? {
-            Turn::Stream(slot) => Ok(slot),
+        let lane = Lane { target: &self.target, is_http3: false };
+        match pool.turn(lane, self.may_grow, client.shared().settings().idle_timeout).await? {
+            Turn::Stream(slot) => slot.into_http2().ok_or(Error::Reset),
             Turn::Open(duty) => match apart(|| self.open(client, opening)).await {
                 Ok(connection) => {
                     let slot = connection.slot().ok_or(Error::Reset)?;
-                    duty.succeed(connection);
+                    duty.succeed(connection.into());
                     Ok(slot)
                 }
                 Err(error) => {

@@ -58,6 +58,8 @@ pub enum Protocol {
     Http1,
     /// HTTP/2.
     Http2,
+    /// HTTP/3.
+    Http3,
 }
 
 impl Protocol {
@@ -67,6 +69,8 @@ impl Protocol {
         match self {
             Self::Http1 => "HTTP/1.1",
             Self::Http2 => "HTTP/2.0",
+            // k6 has none; Go's own name for it.
+            Self::Http3 => "HTTP/3.0",
         }
     }
 }

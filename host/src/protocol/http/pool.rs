@@ -1,4 +1,4 @@
-//! Open connections: those of HTTP/1.1 that lie idle, and those of HTTP/2, which carry several exchanges at once.
+//! Open connections: those of HTTP/1.1 that lie idle, and those of HTTP/2 and HTTP/3, which carry several exchanges at once.
 //!
 //! Each VU has a pool, or several share one ([`Groups`]). Where HTTP/2 may be spoken, one of those that need a connection
 //! opens it and the others wait for that one: first requests that begin together do not open a connection each.
@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use rustc_hash::FxHashMap;
 use tokio::sync::Notify;
 
-use super::{Peer, Target, h1, h2};
+use super::multiplexed::{Connection, Slot};
+use super::{Peer, Target, h1};
 use crate::protocol::Error;
 
 /// Open connections.
@@ -31,11 +32,12 @@ pub(super) struct Idle {
     pub(super) http: h1::Connection,
 }
 
-/// What leads to one origin by HTTP/2, or will when it turns out to be spoken there.
+/// What leads to one origin by HTTP/2, or will when it turns out to be spoken there; or by HTTP/3.
 #[derive(Debug)]
 struct Origin {
     target: Arc<Target>,
-    connections: Vec<Rc<h2::Connection>>,
+    is_http3: bool,
+    connections: Vec<Connection>,
     flight: Option<Rc<Flight>>,
 }
 
@@ -44,6 +46,13 @@ struct Origin {
 struct Flight {
     landed: Notify,
     error: RefCell<Option<Error>>,
+}
+
+/// Where a stream leads, and by what.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::protocol) struct Lane<'a> {
+    pub(in crate::protocol) target: &'a Arc<Target>,
+    pub(in crate::protocol) is_http3: bool,
 }
 
 /// What became of a connection that was given up.
@@ -59,7 +68,7 @@ pub(super) enum GivenUp {
 #[derive(Debug)]
 pub(in crate::protocol) enum Turn<'a> {
     /// Uses this stream.
-    Stream(h2::Slot),
+    Stream(Slot),
     /// Opens a connection, for others too.
     Open(Opening<'a>),
 }
@@ -68,15 +77,15 @@ pub(in crate::protocol) enum Turn<'a> {
 #[derive(Debug)]
 pub(in crate::protocol) struct Opening<'a> {
     pool: &'a Pool,
-    target: &'a Arc<Target>,
+    lane: Lane<'a>,
     flight: Rc<Flight>,
 }
 
 /// What there is for one origin.
 enum Found {
-    Stream(h2::Slot),
+    Stream(Slot),
     Nothing(Rc<Flight>),
-    Wait { flight: Option<Rc<Flight>>, full: Option<Rc<h2::Connection>> },
+    Wait { flight: Option<Rc<Flight>>, full: Option<Connection> },
 }
 
 impl Pool {
@@ -109,6 +118,11 @@ impl Pool {
         }
     }
 
+    /// Closes what lies idle for one target.
+    pub(super) fn forget_idle(&self, target: &Arc<Target>) {
+        self.idle.borrow_mut().retain(|connection| !leads_to(&connection.target, target));
+    }
+
     /// Gives up what has been idle for longest, so that another connection may take its place.
     pub(super) fn give_up_idle(&self) -> Option<GivenUp> {
         let (idle, origins) = (&mut *self.idle.borrow_mut(), &mut *self.origins.borrow_mut());
@@ -129,19 +143,19 @@ impl Pool {
     /// is opened when the server allows no more streams on those there are; `idle` how long one may lie idle.
     pub(in crate::protocol) async fn turn<'a>(
         &'a self,
-        target: &'a Arc<Target>,
+        lane: Lane<'a>,
         may_grow: bool,
         idle: Option<Duration>,
     ) -> Result<Turn<'a>, Error> {
         loop {
-            let (flight, full) = match self.find(target, may_grow, idle) {
+            let (flight, full) = match self.find(lane, may_grow, idle) {
                 Found::Stream(slot) => return Ok(Turn::Stream(slot)),
-                Found::Nothing(flight) => return Ok(Turn::Open(Opening { pool: self, target, flight })),
+                Found::Nothing(flight) => return Ok(Turn::Open(Opening { pool: self, lane, flight })),
                 Found::Wait { flight, full } => (flight, full),
             };
             tokio::select! {
                 () = landed(flight.as_deref()), if flight.is_some() => {}
-                () = freed(full.as_deref()), if full.is_some() => {}
+                () = freed(full.as_ref()), if full.is_some() => {}
             }
             // Who opened it failed for all who waited: one failure is not repeated by each of them in turn.
             if let Some(error) = flight.and_then(|flight| flight.error.borrow().clone()) {
@@ -151,13 +165,13 @@ impl Pool {
     }
 
     /// Adds a connection.
-    pub(super) fn put(&self, target: &Arc<Target>, connection: Rc<h2::Connection>) {
-        origin(&mut self.origins.borrow_mut(), target).connections.push(connection);
+    pub(super) fn put(&self, lane: Lane<'_>, connection: Connection) {
+        origin(&mut self.origins.borrow_mut(), lane).connections.push(connection);
     }
 
-    fn find(&self, target: &Arc<Target>, may_grow: bool, idle: Option<Duration>) -> Found {
+    fn find(&self, lane: Lane<'_>, may_grow: bool, idle: Option<Duration>) -> Found {
         let origins = &mut *self.origins.borrow_mut();
-        let origin = origin(origins, target);
+        let origin = origin(origins, lane);
         let mut at = 0;
         while let Some(connection) = origin.connections.get(at) {
             if !connection.is_open(idle) {
@@ -185,8 +199,8 @@ impl Pool {
 
 impl Opening<'_> {
     /// Has a connection for all who wait.
-    pub(in crate::protocol) fn succeed(self, connection: Rc<h2::Connection>) {
-        self.pool.put(self.target, connection);
+    pub(in crate::protocol) fn succeed(self, connection: Connection) {
+        self.pool.put(self.lane, connection);
     }
 
     /// Has none, and says why.
@@ -215,15 +229,17 @@ async fn landed(flight: Option<&Flight>) {
     }
 }
 
-async fn freed(connection: Option<&h2::Connection>) {
+async fn freed(connection: Option<&Connection>) {
     if let Some(connection) = connection {
         connection.freed().await;
     }
 }
 
-fn origin<'a>(origins: &'a mut Vec<Origin>, target: &Arc<Target>) -> &'a mut Origin {
-    let at = origins.iter().position(|origin| leads_to(&origin.target, target)).unwrap_or_else(|| {
-        origins.push(Origin { target: Arc::clone(target), connections: Vec::new(), flight: None });
+fn origin<'a>(origins: &'a mut Vec<Origin>, lane: Lane<'_>) -> &'a mut Origin {
+    let is_it = |origin: &Origin| origin.is_http3 == lane.is_http3 && leads_to(&origin.target, lane.target);
+    let at = origins.iter().position(is_it).unwrap_or_else(|| {
+        let Lane { target, is_http3 } = lane;
+        origins.push(Origin { target: Arc::clone(target), is_http3, connections: Vec::new(), flight: None });
         origins.len() - 1
     });
     &mut origins[at]
@@ -231,7 +247,7 @@ fn origin<'a>(origins: &'a mut Vec<Origin>, target: &Arc<Target>) -> &'a mut Ori
 
 /// Whether what leads to one target leads to another.
 fn leads_to(one: &Arc<Target>, other: &Arc<Target>) -> bool {
-    Arc::ptr_eq(one, other) || one.same_origin(other)
+    Arc::ptr_eq(one, other) || (one.same_origin(other) && one.version() == other.version())
 }
 
 /// The pools of a worker thread that several VUs share, by scenario.
@@ -292,8 +308,9 @@ mod tests {
     #[tokio::test]
     async fn one_opens_and_the_others_wait_for_it() {
         let (pool, target) = (Pool::default(), Arc::new(Target::parse("https://a.test").unwrap()));
-        let Ok(Turn::Open(opening)) = pool.turn(&target, false, None).await else { panic!("nobody opens") };
-        let wait = || async { pool.turn(&target, false, None).await };
+        let lane = Lane { target: &target, is_http3: false };
+        let Ok(Turn::Open(opening)) = pool.turn(lane, false, None).await else { panic!("nobody opens") };
+        let wait = || async { pool.turn(lane, false, None).await };
         let (second, third) = (wait(), wait());
         tokio::pin!(second, third);
         assert!(futures_util::poll!(&mut second).is_pending() && futures_util::poll!(&mut third).is_pending());

@@ -10,7 +10,7 @@ use tokio::time::{Instant as Deadline, timeout_at};
 use super::client::Way;
 use super::coding;
 use super::h1::Decoder;
-use super::h2::Incoming;
+use super::multiplexed::Incoming;
 use super::pool::Idle;
 use super::{Client, Exchange, Progress, Request, Response, Target};
 use crate::protocol::Error;
@@ -48,7 +48,7 @@ enum Wire {
         connection: Idle,
         decoder: Box<Decoder>,
     },
-    Http2(Incoming),
+    Stream(Incoming),
     /// It has ended.
     Done,
 }
@@ -72,6 +72,7 @@ impl Client {
         let mut progress = Progress::default();
         let begun = timeout_at(deadline, self.try_begin(request, target, &mut progress)).await;
         let begun = begun.unwrap_or(Err(Error::Timeout)).and_then(|begun| {
+            self.learn(target, &begun.head);
             let values = if begun.head.is_encoded { begun.head.header_all("content-encoding") } else { Vec::new() };
             Ok((coding::Decoder::new(&values)?, begun))
         });
@@ -130,7 +131,7 @@ impl Client {
                 Ok((incoming, head)) => {
                     let sent = begun + progress.timings.sending;
                     let first = sent + progress.timings.waiting;
-                    return Ok(Begun { wire: Wire::Http2(incoming), head, sent, first });
+                    return Ok(Begun { wire: Wire::Stream(incoming), head, sent, first });
                 }
                 Err(failure) if progress.retried || !failure.may_be_repeated(request, progress) => {
                     return Err(failure.error);
@@ -302,7 +303,7 @@ impl Running {
                 // The bytes that were read last make the piece: what came before may have been no more than a chunk's size.
                 (decoder.take_body(), self.progress.first_byte.map(|_| Instant::now()))
             }
-            Wire::Http2(incoming) => {
+            Wire::Stream(incoming) => {
                 let bytes = incoming.receive(&mut self.progress).await?;
                 (bytes.unwrap_or_default(), Some(Instant::now()))
             }

@@ -8,7 +8,7 @@ use tokio::time::{Instant as Deadline, timeout_at};
 
 use super::client::Way;
 use super::h1::Decoder;
-use super::h2::Outgoing;
+use super::multiplexed::Outgoing;
 use super::pool::Idle;
 use super::{Body, Client, Exchange, Progress, Request, Response, Target};
 use crate::protocol::Error;
@@ -31,7 +31,7 @@ struct Running {
 #[derive(Debug)]
 enum Wire {
     Http1(Idle, Decoder),
-    Http2(Outgoing),
+    Stream(Outgoing),
 }
 
 impl Client {
@@ -71,8 +71,8 @@ impl Client {
                 Way::Stream(slot) => {
                     progress.timings.blocked = started.elapsed();
                     let ready = Instant::now();
-                    let outgoing = slot.start(self.shared().settings(), request, progress)?;
-                    return Ok((Wire::Http2(outgoing), ready));
+                    let outgoing = slot.start(self.shared().settings(), request, progress).await?;
+                    return Ok((Wire::Stream(outgoing), ready));
                 }
             },
             None => self.connect(target, progress, started).await?,
@@ -107,7 +107,7 @@ impl Client {
         if let Some(left) = left.filter(|&left| left > 0) {
             return Err(Error::InvalidRequest(format!("{left} bytes of the announced body are missing")));
         }
-        let (max_body, silence) = (self.shared().settings().max_body, self.shared().settings().read_timeout);
+        let (settings, silence) = (self.shared().settings(), self.shared().settings().read_timeout);
         match wire {
             Wire::Http1(mut connection, mut decoder) => {
                 if left.is_none() {
@@ -123,7 +123,7 @@ impl Client {
                 self.keep(connection, decoder.is_reusable(), ended);
                 Ok(decoder.into_response())
             }
-            Wire::Http2(outgoing) => outgoing.finish(max_body, keep_body, ready, progress).await,
+            Wire::Stream(outgoing) => outgoing.finish(settings, keep_body, ready, progress).await,
         }
     }
 }
@@ -159,7 +159,7 @@ impl Running {
                 let chunk = [head.as_bytes(), bytes, b"\r\n"].concat();
                 connection.http.send_more(&chunk, decoder, &mut self.progress).await?;
             }
-            Wire::Http2(outgoing) => outgoing.write(bytes).await?,
+            Wire::Stream(outgoing) => outgoing.write(bytes).await?,
         }
         Ok(())
     }

@@ -8,7 +8,6 @@ mod counted;
 mod driver;
 mod error;
 mod exchange;
-mod head;
 mod pieces;
 #[cfg(test)]
 mod tests;
@@ -22,8 +21,8 @@ use ::h2::client::{Builder, SendRequest};
 use bytes::Bytes;
 use tokio::sync::Notify;
 
+pub(in crate::protocol) use error::cause;
 pub(super) use error::unspoken;
-pub(in crate::protocol) use error::{Failure, cause};
 pub(super) use pieces::{Incoming, Outgoing};
 
 use super::Peer;

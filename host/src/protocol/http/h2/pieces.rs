@@ -9,10 +9,10 @@ use ::h2::{RecvStream, SendStream};
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, SET_COOKIE};
 
-use super::{Slot, error, head};
+use super::{Slot, error};
 use crate::plan::Http;
 use crate::protocol::Error;
-use crate::protocol::http::{Peer, Progress, Request, Response};
+use crate::protocol::http::{Peer, Progress, Request, Response, head};
 
 /// An answer whose head has come. Dropping it resets the stream.
 #[derive(Debug)]
