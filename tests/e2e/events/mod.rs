@@ -18,8 +18,9 @@ use crate::support::{Finished, Scripted, Squall, exit, journey, practice, write}
 
 /// The pause between two parts of a scripted answer.
 const PAUSE: Duration = Duration::from_millis(60);
-/// What two clocks may differ by, in milliseconds.
-const CLOCKS: f64 = 2.0;
+/// What two clocks may differ by, in milliseconds: ours begins when the request is written, theirs when it is read, and
+/// either may have to wait for the processor in between.
+const CLOCKS: f64 = 20.0;
 
 const SSE: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n";
 
@@ -251,7 +252,7 @@ fn a_secret_reaches_the_server_and_what_comes_back_of_it_is_masked() {
     let run = open(&steps).arg("--config").arg(config).finish().expect(exit::PASSED);
     assert_eq!(server.seen()[0].header("x-secret"), "hunter2-hunter2");
     let answer = &run.answers()[0];
-    assert_eq!(texts(answer, "data"), ["<***************>"], "{run}");
+    assert_eq!(texts(answer, "data"), ["<***>"], "{run}");
     // A server that names its event like a secret does not get it.
     assert_eq!(server.seen().len(), 1, "{run}");
     assert!(answer["end"].as_str().unwrap().contains("names a secret"), "{run}");
