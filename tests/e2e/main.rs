@@ -10,6 +10,7 @@
 mod bad_input;
 mod bodies;
 mod config;
+mod events;
 mod executors;
 mod extract;
 mod floods;
