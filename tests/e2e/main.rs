@@ -14,6 +14,7 @@ mod events;
 mod executors;
 mod extract;
 mod floods;
+mod grpcio;
 mod guests;
 mod hostile;
 mod hostile_guests;
