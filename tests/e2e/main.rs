@@ -13,6 +13,7 @@ mod config;
 mod executors;
 mod extract;
 mod floods;
+mod grpc;
 mod guests;
 mod hostile;
 mod hostile_guests;
