@@ -10,10 +10,12 @@
 mod bad_input;
 mod bodies;
 mod config;
+mod events;
 mod executors;
 mod extract;
 mod floods;
 mod grpc;
+mod grpcio;
 mod guests;
 mod hostile;
 mod hostile_guests;
@@ -27,11 +29,14 @@ mod output;
 mod phases;
 mod run;
 mod secrets;
+mod service;
 mod session;
 mod signals;
+mod sockets;
 mod streams;
 mod support;
 mod thresholds;
 mod tls;
 #[cfg(target_os = "linux")]
 mod wall;
+mod websocket;
