@@ -10,9 +10,11 @@
 mod bad_input;
 mod bodies;
 mod config;
+mod events;
 mod executors;
 mod extract;
 mod floods;
+mod grpcio;
 mod guests;
 mod hostile;
 mod hostile_guests;
@@ -27,11 +29,14 @@ mod phases;
 mod programs;
 mod run;
 mod secrets;
+mod service;
 mod session;
 mod signals;
+mod sockets;
 mod streams;
 mod support;
 mod thresholds;
 mod tls;
 #[cfg(target_os = "linux")]
 mod wall;
+mod websocket;

@@ -41,6 +41,13 @@ impl Wasi {
     }
 }
 
+impl Wasi {
+    /// What its guest holds handles of.
+    pub(super) fn table(&mut self) -> &mut ResourceTable {
+        &mut self.table
+    }
+}
+
 impl WasiView for Host {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         self.activity.called = true;
