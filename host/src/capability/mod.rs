@@ -23,6 +23,7 @@ mod socket;
 mod tests;
 mod time;
 mod tls;
+mod waiting;
 mod wasi;
 mod wasi_http;
 mod websocket;
@@ -290,7 +291,8 @@ pub fn link<T: WasiView + WasiHttpView + 'static>(
     wit::protocols::squall::websocket::websocket::add_to_linker::<_, HasSelf<Host>>(linker, host)?;
     wit::protocols::squall::socket::socket::add_to_linker::<_, HasSelf<Host>>(linker, host)?;
     wit::grpc::add_to_linker::<_, HasSelf<Host>>(linker, host)?;
-    wasmtime_wasi::p2::add_to_linker_async(linker)
+    wasmtime_wasi::p2::add_to_linker_async(linker)?;
+    waiting::link(linker, host)
 }
 
 /// Why a request has no answer, as guests see it.
