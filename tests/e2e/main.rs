@@ -10,9 +10,11 @@
 mod bad_input;
 mod bodies;
 mod config;
+mod events;
 mod executors;
 mod extract;
 mod floods;
+mod grpcio;
 mod guests;
 mod hostile;
 mod hostile_guests;
@@ -36,3 +38,4 @@ mod thresholds;
 mod tls;
 #[cfg(target_os = "linux")]
 mod wall;
+mod websocket;

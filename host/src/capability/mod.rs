@@ -24,6 +24,8 @@ mod tests;
 mod time;
 mod tls;
 mod wasi;
+mod wasi_http;
+mod wasi_sockets;
 mod websocket;
 
 pub use grpc::Schemas;
@@ -40,6 +42,7 @@ use std::time::Instant;
 use send_wrapper::SendWrapper;
 use wasmtime::component::{HasSelf, Linker};
 use wasmtime_wasi::WasiView;
+use wasmtime_wasi_http::WasiHttpView;
 
 use crate::metrics::{Excess, Registry, Tags};
 use crate::plan::http::Connections;
@@ -131,7 +134,8 @@ pub struct Host {
     random: Random,
     clock: Clock,
     groups: Groups,
-    client: Client,
+    /// Shared with the requests that go on while the guest does something else.
+    client: Arc<Client>,
     responses: Responses,
     streams: Streams,
     events: Events,
@@ -143,6 +147,8 @@ pub struct Host {
     /// The statuses that the guest said are no failure.
     expected: Option<Box<[(u16, u16)]>>,
     wasi: Option<Box<wasi::Wasi>>,
+    /// Requests by `wasi:http`, if it ever made one.
+    outgoing: Option<Box<wasi_http::Outgoing>>,
     /// What it logged in this iteration, if it ever logged anything.
     recent: Option<Recent>,
     activity: Activity,
@@ -166,11 +172,11 @@ impl Host {
             random: Random::new(run.seed, &identity.scenario),
             clock: Clock::of(&run.policy),
             run,
-            client: Client::new(
+            client: Arc::new(Client::new(
                 local.http(),
                 Owner { vu: identity.vu, connections: identity.connections },
                 &identity.scenario,
-            ),
+            )),
             local: SendWrapper::new(Rc::clone(local)),
             scope,
             serial: local.number_host(),
@@ -187,6 +193,7 @@ impl Host {
             failures: Failures::default(),
             expected: None,
             wasi: None,
+            outgoing: None,
             recent: None,
             activity: Activity::default(),
         }
@@ -212,6 +219,7 @@ impl Host {
     pub fn end(&mut self) -> Option<String> {
         self.end_events();
         self.end_streams();
+        let thrown = self.end_outgoing();
         self.end_websockets();
         self.sockets.end_iteration(self.identity.connections != Connections::PerIteration, &self.local);
         self.end_grpc();
@@ -224,7 +232,7 @@ impl Host {
             self.client.close_all();
         }
         self.jars.end_iteration(self.run.http.keep_cookies);
-        self.failures.end_iteration()
+        self.failures.end_iteration().or(thrown)
     }
 
     /// Forgets what belonged to the guest's instance, which is gone. What belongs to the VU stays: its connections, its
@@ -273,13 +281,18 @@ impl Drop for Host {
 }
 
 /// Adds every interface of the world, and WASI as far as language runtimes need it.
-pub fn link<T: WasiView + 'static>(linker: &mut Linker<T>, host: fn(&mut T) -> &mut Host) -> wasmtime::Result<()> {
+pub fn link<T: WasiView + WasiHttpView + 'static>(
+    linker: &mut Linker<T>,
+    host: fn(&mut T) -> &mut Host,
+) -> wasmtime::Result<()> {
     wit::Journey::add_to_linker::<_, HasSelf<Host>>(linker, host)?;
+    wasi_http::link(linker, host)?;
     wit::protocols::squall::events::events::add_to_linker::<_, HasSelf<Host>>(linker, host)?;
     wit::protocols::squall::websocket::websocket::add_to_linker::<_, HasSelf<Host>>(linker, host)?;
     wit::protocols::squall::socket::socket::add_to_linker::<_, HasSelf<Host>>(linker, host)?;
     wit::grpc::add_to_linker::<_, HasSelf<Host>>(linker, host)?;
-    wasmtime_wasi::p2::add_to_linker_async(linker)
+    wasmtime_wasi::p2::add_to_linker_async(linker)?;
+    wasi_sockets::link(linker, host)
 }
 
 /// Why a request has no answer, as guests see it.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use wasmtime::{Engine, ResourceLimiter, Store, StoreContextMut, UpdateDeadline};
 use wasmtime_wasi::{WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView};
 
 use super::budget::{Budget, Refused};
 use super::crowd::{Crowd, Member};
@@ -147,6 +148,12 @@ fn tick(mut context: StoreContextMut<'_, State>) -> wasmtime::Result<UpdateDeadl
 impl WasiView for State {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         self.host.ctx()
+    }
+}
+
+impl WasiHttpView for State {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        self.host.http()
     }
 }
 

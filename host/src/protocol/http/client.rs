@@ -230,7 +230,7 @@ impl Client {
         progress: &mut Progress,
         started: Instant,
     ) -> Result<Idle, Error> {
-        let limit = self.shared.settings().connect_timeout;
+        let limit = progress.patience.connect.unwrap_or(self.shared.settings().connect_timeout);
         let opened = tokio::time::timeout(limit, self.open(target, progress)).await.unwrap_or(Err(Error::DialTimeout));
         if opened.is_err() {
             progress.timings.blocked = started.elapsed();

@@ -30,7 +30,7 @@ mod upload;
 pub use auth::{Credentials, basic, digest};
 pub use client::{Client, Owner};
 pub use coding::{Coding, encode};
-pub use exchange::{Exchange, Peer, Protocol, Timings};
+pub use exchange::{Exchange, Patience, Peer, Progress, Protocol, Timings};
 pub use jar::{Cookie, CookieRefused, Jar};
 pub use multipart::{Part, boundary, multipart};
 pub use request::{Body, Header, Request};
@@ -45,5 +45,3 @@ pub(super) use coding::decode;
 pub(super) use h2::{Connection, Slot, cause};
 pub(super) use multiplexed::Failure;
 pub(super) use pool::{Lane, Pool, Turn};
-
-use exchange::Progress;

@@ -188,6 +188,14 @@ impl Slot {
 }
 
 impl Incoming {
+    /// Whether it is known that nothing more comes.
+    pub(super) fn is_at_end(&self) -> bool {
+        match self {
+            Self::Http2(incoming) => incoming.is_at_end(),
+            Self::Http3(incoming) => incoming.is_at_end(),
+        }
+    }
+
     /// Waits for bytes of the body; `None` at its end.
     pub(super) async fn receive(&mut self, progress: &mut Progress) -> Result<Option<Vec<u8>>, Error> {
         match self {
@@ -203,6 +211,25 @@ impl Outgoing {
         match self {
             Self::Http2(outgoing) => outgoing.write(bytes).await,
             Self::Http3(outgoing) => outgoing.write(bytes).await,
+        }
+    }
+
+    /// Ends the body and waits for the head of the answer. `ready` is when the request began.
+    pub(super) async fn answer(
+        self,
+        settings: &Http,
+        ready: Instant,
+        progress: &mut Progress,
+    ) -> Result<(Incoming, Response), Error> {
+        match self {
+            Self::Http2(outgoing) => {
+                let (incoming, head) = outgoing.answer(ready, progress).await?;
+                Ok((Incoming::Http2(incoming), head))
+            }
+            Self::Http3(outgoing) => {
+                let (incoming, head) = Box::pin(outgoing.answer(settings, ready, progress)).await?;
+                Ok((Incoming::Http3(incoming), head))
+            }
         }
     }
 
