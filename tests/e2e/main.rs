@@ -26,6 +26,7 @@ mod net_policy;
 mod network;
 mod output;
 mod phases;
+mod programs;
 mod run;
 mod secrets;
 mod service;
