@@ -31,6 +31,8 @@ mod runtime;
 mod secret;
 mod variables;
 
+pub mod events;
+pub mod grpc;
 pub mod http;
 pub mod log;
 pub mod metric;

@@ -144,6 +144,11 @@ fn pair(choices: &mut Choices) -> Pair {
     Pair { name: text(choices), value: text(choices) }
 }
 
+fn version(choices: &mut Choices) -> wit::http::Version {
+    use wit::http::Version;
+    [Version::Http1, Version::Http2, Version::Http3][choices.below(3)]
+}
+
 fn coding(choices: &mut Choices) -> Coding {
     *choices.one_of(&[Coding::Gzip, Coding::Deflate, Coding::Br, Coding::Zstd])
 }
@@ -228,6 +233,7 @@ impl Guest {
             compression: list(choices, coding),
             discard_body: some(choices, |choices| choices.one_in(2)),
             throw: some(choices, |choices| choices.one_in(2)),
+            version: some(choices, version),
         }
     }
 
@@ -445,6 +451,7 @@ fn guest(choices: &mut Choices, server: &str, sink: &Arc<Longest>) -> Guest {
         secrets: None,
         may_send: !choices.one_in(8),
         files: Arc::default(),
+        schemas: Arc::default(),
         limits: Arc::new(if untrusted { Limits::untrusted() } else { Limits::default() }),
         policy: Arc::new(Policy { untrusted, net, ..Policy::default() }),
     };
@@ -462,6 +469,7 @@ fn guest(choices: &mut Choices, server: &str, sink: &Arc<Longest>) -> Guest {
         tags: Tags::default(),
         env: Arc::default(),
         connections,
+        arguments: None,
     };
     Guest { host: Host::new(Arc::new(run), &local, identity), server: server.to_owned(), ids: Vec::new() }
 }

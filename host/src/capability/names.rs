@@ -9,6 +9,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::metrics::{Excess, Recorder, Tags};
 use crate::plan::Limits;
+use crate::wit::grpc;
 use crate::wit::http::Pair;
 use crate::wit::metric::Tag;
 
@@ -54,6 +55,12 @@ impl NameAndValue for (String, String) {
 }
 
 impl NameAndValue for Pair {
+    fn pair(&self) -> (&str, &str) {
+        (&self.name, &self.value)
+    }
+}
+
+impl NameAndValue for grpc::Pair {
     fn pair(&self) -> (&str, &str) {
         (&self.name, &self.value)
     }

@@ -39,7 +39,7 @@ pub(super) struct HttpArgs {
     /// The `user-agent` header where the journey sets none
     #[arg(long, value_name = "TEXT")]
     user_agent: Option<String>,
-    /// The version of HTTP: `auto`, `1.1` or `2`
+    /// The version of HTTP: `auto`, `1.1`, `2`, `3`, or `alt-svc` for `auto` and HTTP/3 where an answer offers it
     #[arg(long, value_name = "VERSION")]
     http_version: Option<String>,
     /// How virtual users use connections: `per-vu`, `per-iteration`, `per-request` or `shared:N`

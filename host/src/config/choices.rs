@@ -9,7 +9,13 @@ use crate::plan::http::{Connections, Debug, Policy, Select, TlsVersion, Version}
 /// Words and what they mean.
 type Words<T> = &'static [(&'static str, T)];
 
-const VERSIONS: Words<Version> = &[("auto", Version::Auto), ("1.1", Version::Http1), ("2", Version::Http2)];
+const VERSIONS: Words<Version> = &[
+    ("auto", Version::Auto),
+    ("1.1", Version::Http1),
+    ("2", Version::Http2),
+    ("3", Version::Http3),
+    ("alt-svc", Version::AltSvc),
+];
 pub(super) const SELECTS: Words<Select> =
     &[("first", Select::First), ("random", Select::Random), ("roundRobin", Select::RoundRobin)];
 pub(super) const POLICIES: Words<Policy> = &[
@@ -64,8 +70,10 @@ impl Decode for Version {
         // Without quotes they are numbers.
         let text = match node.value {
             Value::Integer(2) => "2",
+            Value::Integer(3) => "3",
             Value::Float(number) if (number - 1.1).abs() < 1e-9 => "1.1",
             Value::Float(number) if (number - 2.0).abs() < 1e-9 => "2",
+            Value::Float(number) if (number - 3.0).abs() < 1e-9 => "3",
             _ => return one_of(VERSIONS, node, findings),
         };
         VERSIONS.iter().find(|(word, _)| *word == text).map(|(_, version)| *version)

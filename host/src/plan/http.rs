@@ -80,6 +80,10 @@ pub enum Version {
     Http1,
     /// HTTP/2 only: agreed on by TLS, and without asking (prior knowledge, RFC 9113, 3.3) where there is no TLS.
     Http2,
+    /// HTTP/3 only.
+    Http3,
+    /// As `Auto`, and HTTP/3 where an earlier answer said that it is spoken (`alt-svc`, RFC 7838).
+    AltSvc,
 }
 
 /// How VUs use connections.

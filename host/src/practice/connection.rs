@@ -75,6 +75,12 @@ pub(super) struct Connection {
     _open: OpenConnection,
 }
 
+impl Connection {
+    pub(super) fn new(stream: TcpStream, open: OpenConnection) -> Self {
+        Self { stream, _open: open }
+    }
+}
+
 impl AsyncRead for Connection {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(cx, buf)

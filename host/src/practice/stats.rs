@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use super::lines::LineStats;
 use super::route::{PATTERNS, Route};
 
 /// What the server saw since it started, or since the last reset. `/__stats` is not counted.
@@ -43,6 +44,9 @@ pub struct Stats {
     /// Messages that were sent on WebSockets.
     #[serde(default)]
     pub messages_sent: u64,
+    /// What came beside HTTP.
+    #[serde(default)]
+    pub lines: LineStats,
 }
 
 /// One request, kept in full.

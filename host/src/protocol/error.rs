@@ -66,6 +66,14 @@ pub enum Error {
         /// What was wrong.
         reason: String,
     },
+    /// HTTP/3 came to an error: the code, which k6 has none for, and the reason.
+    #[error("http3: {reason}")]
+    Http3 {
+        /// From 1800 to 1900.
+        code: u16,
+        /// What was wrong.
+        reason: String,
+    },
     /// The body is not encoded as it says.
     #[error("decoding: {0}")]
     Decoding(String),
@@ -113,7 +121,7 @@ impl Error {
             Self::NotTls(_) => 1301,
             Self::UnknownAuthority(_) => 1310,
             Self::WrongHost(_) => 1311,
-            Self::Http2 { code, .. } => *code,
+            Self::Http2 { code, .. } | Self::Http3 { code, .. } => *code,
             Self::Decoding(_) => 1701,
             Self::Protocol(_) | Self::InvalidRequest(_) | Self::TooLarge(_) | Self::Other(_) => 1000,
         }

@@ -85,6 +85,7 @@ const WORDS: &[Words] = &[
             ("random-bytes", "draw random numbers"),
         ],
     },
+    words("squall:grpc/grpc", "make gRPC calls"),
     words("squall:journey/check", "count checks"),
     words("squall:journey/group", "name groups"),
     words("squall:journey/metric", "declare metrics and add to them"),
@@ -104,9 +105,10 @@ const WORDS: &[Words] = &[
         functions: &[("abort", "end the run"), ("fail", "mark the run as failed")],
     },
     words("squall:journey/secret", "name secrets granted to it, which the host puts in"),
+    words("squall:events/events", "read streams of events over HTTP"),
     words("squall:socket/socket", "open TCP connections and exchange datagrams"),
-    words("wasi:cli/environment", "ask for variables and arguments, of which there are none"),
-    words("wasi:cli/exit", "end itself, as by a trap"),
+    words("wasi:cli/environment", "read variables and arguments granted to it"),
+    words("wasi:cli/exit", "end itself"),
     words("wasi:cli/stdin", "read from an empty input"),
     words("wasi:cli/stdout", "write to the log"),
     words("wasi:cli/stderr", "write to the log"),
@@ -116,7 +118,7 @@ const WORDS: &[Words] = &[
     words("wasi:http/", "send HTTP requests through WASI"),
     words("wasi:io/", "wait, read and write where another capability lets it"),
     words("wasi:random/", "draw random numbers"),
-    words("wasi:sockets/", "ask for sockets and addresses, which squall refuses"),
+    words("wasi:sockets/", "open sockets of its own, if they are granted by name"),
 ];
 
 impl Capability {

@@ -34,7 +34,7 @@ use crate::bindings::squall::journey::http as host;
 pub use cookies::{Cookie, Jar};
 pub use extract::{Extract, Hash};
 pub use multipart::{Multipart, Part};
-pub use request::{Coding, Request, Statuses};
+pub use request::{Coding, Request, Statuses, Version};
 pub use response::{Details, Response, Timings};
 pub use streaming::{Streaming, Upload};
 

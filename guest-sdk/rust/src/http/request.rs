@@ -41,6 +41,18 @@ struct Options<'a> {
     compression: Vec<host::Coding>,
     discard_body: Option<bool>,
     throw: Option<bool>,
+    version: Option<host::Version>,
+}
+
+/// A version of HTTP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2; without TLS by prior knowledge.
+    Http2,
+    /// HTTP/3, which needs `https:` and goes through no proxy.
+    Http3,
 }
 
 /// A body that the host puts together.
@@ -169,6 +181,12 @@ impl<'a> Request<'a> {
     /// Whether having no answer fails the iteration even if the journey takes no notice, in place of what the run says.
     pub fn throw(mut self, throw: bool) -> Self {
         self.options().throw = Some(throw);
+        self
+    }
+
+    /// Speaks this version of HTTP and no other, in place of what the run says.
+    pub fn version(mut self, version: Version) -> Self {
+        self.options().version = Some(version.lowered());
         self
     }
 
@@ -319,6 +337,16 @@ impl<'a> Request<'a> {
     }
 }
 
+impl Version {
+    fn lowered(self) -> host::Version {
+        match self {
+            Self::Http1 => host::Version::Http1,
+            Self::Http2 => host::Version::Http2,
+            Self::Http3 => host::Version::Http3,
+        }
+    }
+}
+
 impl Coding {
     fn lowered(self) -> host::Coding {
         match self {
@@ -368,6 +396,7 @@ impl Options<'_> {
             compression: &self.compression,
             discard_body: self.discard_body,
             throw: self.throw,
+            version: self.version,
         }
     }
 }

@@ -26,7 +26,7 @@ pub use pace::Pace;
 pub(super) use responses::{Answer, Responses};
 use sender::{Asked, Sender};
 pub(super) use sender::{LONGEST_TIMEOUT, check_size};
-pub(super) use streams::Streams;
+pub(super) use streams::{Piece, Streams};
 
 impl http::Host for Host {
     #[expect(clippy::manual_async_fn, reason = "an `async fn` would hold the request twice, and be copied so")]

@@ -18,7 +18,8 @@ use super::payload::Payload;
 use super::responses::Answer;
 use super::session::Session;
 use super::streams::Opened;
-use crate::protocol::http::{Body, Client, Exchange, Header, Request, without_userinfo};
+use crate::plan::http::Version;
+use crate::protocol::http::{Body, Client, Exchange, Header, Request, Target, without_userinfo};
 use crate::protocol::{Error, apart};
 use crate::wit::http;
 use crate::wit::log::Level;
@@ -182,7 +183,10 @@ impl Sender<'_> {
         if !self.run.may_send {
             return Err(Error::Denied("no request may be made here".to_owned()));
         }
-        let target = self.client.shared().target(&request.url)?;
+        let (target, session) = match asked.options {
+            None => (self.client.shared().target(&request.url)?, Session::default()),
+            Some(options) => (self.target(request, options)?, Session::new(options, filled, self.jars)?),
+        };
         let timeout = match request.timeout {
             None => self.run.http.timeout,
             Some(milliseconds) if milliseconds > 0.0 => {
@@ -190,7 +194,6 @@ impl Sender<'_> {
             }
             Some(other) => return Err(Error::InvalidRequest(format!("a timeout of {other} ms is not possible"))),
         };
-        let session = Session::new(asked.options, filled, self.jars)?;
         let given = filled.and_then(|filled| filled.headers.as_ref()).unwrap_or(&request.headers);
         let mut size = request.method.len() + request.url.len();
         let header = |header: &'a http::Pair| {
@@ -208,6 +211,13 @@ impl Sender<'_> {
         check_size((size + body.map_or(0, Body::length)) as u64, self.run.limits.request_bytes)?;
         let hop = Hop { method: &request.method, headers, body, target, session };
         Ok((hop, Instant::now() + timeout))
+    }
+
+    fn target(&self, request: &http::Request, options: &http::RequestOptions) -> Result<Arc<Target>, Error> {
+        match options.version {
+            None => self.client.shared().target(&request.url),
+            Some(version) => self.client.shared().target_by(&request.url, spoken(version)),
+        }
     }
 
     pub(super) fn is_expected(&self, request: &http::Request, status: u16) -> bool {
@@ -268,6 +278,14 @@ impl Sender<'_> {
 
     fn log(&self, level: Level, message: String) {
         self.run.sink.log(self.identity.vu, &self.identity.scenario, level, message);
+    }
+}
+
+fn spoken(version: http::Version) -> Version {
+    match version {
+        http::Version::Http1 => Version::Http1,
+        http::Version::Http2 => Version::Http2,
+        http::Version::Http3 => Version::Http3,
     }
 }
 

@@ -21,11 +21,10 @@ pub(super) struct Session<'a> {
 impl<'a> Session<'a> {
     /// Takes over what the options say, with the secrets they name.
     pub(super) fn new(
-        options: Option<&'a http::RequestOptions>,
+        options: &'a http::RequestOptions,
         filled: Option<&'a Filled<'_>>,
         jars: &Jars,
     ) -> Result<Self, Error> {
-        let Some(options) = options else { return Ok(Self::default()) };
         if !jars.has(options.jar) {
             return Err(Error::InvalidRequest(format!("there is no cookie jar {}", options.jar)));
         }

@@ -11,8 +11,10 @@ use std::time::{Duration, Instant};
 
 use send_wrapper::SendWrapper;
 
+use super::alternatives::Alternatives;
 use super::h1::Decoder;
-use super::pool::{GivenUp, Idle, Pool, Turn};
+use super::multiplexed::{self, Slot};
+use super::pool::{GivenUp, Idle, Lane, Pool, Turn};
 use super::shared::Shared;
 use super::{Exchange, Peer, Progress, Protocol, Request, Response, Target, h1, h2};
 use crate::plan::http::{Connections, Version};
@@ -46,6 +48,7 @@ pub struct Client {
     connections: SendWrapper<Held>,
     spare: SendWrapper<RefCell<Vec<u8>>>,
     alarm: Alarm,
+    alternatives: SendWrapper<Alternatives>,
 }
 
 /// Whose connections a VU uses.
@@ -62,7 +65,7 @@ pub(super) enum Way {
     /// On a connection of its own.
     Alone(Idle),
     /// On a stream among others.
-    Stream(h2::Slot),
+    Stream(Slot),
 }
 
 impl Client {
@@ -80,6 +83,7 @@ impl Client {
             connections: SendWrapper::new(held),
             spare: SendWrapper::new(RefCell::default()),
             alarm: Alarm::default(),
+            alternatives: SendWrapper::new(Alternatives::default()),
         }
     }
 
@@ -87,6 +91,12 @@ impl Client {
     #[must_use]
     pub fn shared(&self) -> &Shared {
         &self.shared
+    }
+
+    /// Whose client it is.
+    #[must_use]
+    pub fn owner(&self) -> Owner {
+        self.owner
     }
 
     /// How its VU opens connections, for other protocols.
@@ -177,19 +187,40 @@ impl Client {
         started: Instant,
     ) -> Result<Response, Error> {
         if self.may_multiplex(target) {
-            return self.by_stream(request, target, progress, started).await;
+            let answer = self.by_stream(request, target, progress, started).await?;
+            self.learn(target, &answer);
+            return Ok(answer);
         }
         let connection = self.connect(target, progress, started).await?;
         self.once(connection, request, progress, started).await
     }
 
-    /// Whether HTTP/2 may be spoken there.
+    /// The version of HTTP that is to be spoken: the request's own, or the run's.
+    pub(super) fn version(&self, target: &Target) -> Version {
+        target.version().unwrap_or(self.shared.settings().version)
+    }
+
+    /// Whether HTTP/2 or HTTP/3 may be spoken there.
     pub(super) fn may_multiplex(&self, target: &Target) -> bool {
-        match self.shared.settings().version {
+        match self.version(target) {
             Version::Http1 => false,
-            Version::Http2 => true,
-            Version::Auto => target.is_tls(),
+            Version::Http2 | Version::Http3 => true,
+            Version::Auto | Version::AltSvc => target.is_tls(),
         }
+    }
+
+    pub(super) fn alternatives(&self) -> &Alternatives {
+        &self.alternatives
+    }
+
+    /// Whether connections serve more than one request.
+    pub(super) fn keeps_connections(&self) -> bool {
+        self.owner.connections != Connections::PerRequest
+    }
+
+    /// Whether another connection is opened where the server allows no more streams.
+    pub(super) fn may_grow(&self) -> bool {
+        matches!(self.owner.connections, Connections::Shared(_))
     }
 
     /// Opens a connection within the time there is for that.
@@ -199,7 +230,7 @@ impl Client {
         progress: &mut Progress,
         started: Instant,
     ) -> Result<Idle, Error> {
-        let limit = self.shared.settings().connect_timeout;
+        let limit = progress.patience.connect.unwrap_or(self.shared.settings().connect_timeout);
         let opened = tokio::time::timeout(limit, self.open(target, progress)).await.unwrap_or(Err(Error::DialTimeout));
         if opened.is_err() {
             progress.timings.blocked = started.elapsed();
@@ -215,12 +246,22 @@ impl Client {
             Err(_) => apart(|| self.make_place()).await?,
         };
         let opening = &mut progress.timings.opening;
-        let security = target.is_tls().then_some(tls::Alpn::Http);
+        let offered = match target.version() {
+            Some(Version::Http1) => tls::Alpn::Http1,
+            Some(Version::Http2) => tls::Alpn::Http2,
+            _ => tls::Alpn::Http,
+        };
+        let security = target.is_tls().then_some(offered);
         let opened = self.connector.open(place, &target.destination(), security, opening).await?;
         let is_http2 = match &opened.tls {
             Some(agreed) => agreed.is_http2,
-            None => self.shared.settings().version == Version::Http2,
+            None => self.version(target) == Version::Http2,
         };
+        if is_http2 && opened.via.is_some() {
+            // A run that speaks it to all has tunnels.
+            let message = "one request alone cannot speak HTTP/2 without TLS through a proxy: set `httpVersion`";
+            return Err(Error::InvalidRequest(message.to_owned()));
+        }
         let peer = Peer {
             remote: opened.remote,
             protocol: if is_http2 { Protocol::Http2 } else { Protocol::Http1 },
@@ -233,7 +274,7 @@ impl Client {
     }
 
     /// Takes a place where there is none, by giving up connections that lie idle.
-    async fn make_place(&self) -> Result<Place, Error> {
+    pub(super) async fn make_place(&self) -> Result<Place, Error> {
         let mut looks = 0;
         loop {
             let full = match self.connector.place() {
@@ -250,7 +291,7 @@ impl Client {
         }
     }
 
-    /// Sends a request where HTTP/2 may be spoken.
+    /// Sends a request where HTTP/2 or HTTP/3 may be spoken.
     async fn by_stream(
         &self,
         request: &Request<'_>,
@@ -276,17 +317,25 @@ impl Client {
         }
     }
 
-    /// Finds the way for a request where HTTP/2 may be spoken: a stream, or a new connection.
+    /// Finds the way for a request where HTTP/2 or HTTP/3 may be spoken: a stream, or a new connection.
     pub(super) async fn way(
         &self,
         target: &Arc<Target>,
         progress: &mut Progress,
         started: Instant,
     ) -> Result<Way, Error> {
-        let is_kept = self.owner.connections != Connections::PerRequest;
+        // Boxed, so that one version does not make room for the other.
+        match apart(|| self.way_by_quic(target, progress, started)).await {
+            None => self.way_by_tcp(target, progress, started).await,
+            Some(found) => found,
+        }
+    }
+
+    async fn way_by_tcp(&self, target: &Arc<Target>, progress: &mut Progress, started: Instant) -> Result<Way, Error> {
+        let is_kept = self.keeps_connections();
+        let lane = Lane { target, is_http3: false };
         let opening = if is_kept && !self.shared.speaks_http1(target) {
-            let may_grow = matches!(self.owner.connections, Connections::Shared(_));
-            match self.pool().turn(target, may_grow, self.shared.settings().idle_timeout).await? {
+            match self.pool().turn(lane, self.may_grow(), self.shared.settings().idle_timeout).await? {
                 Turn::Stream(slot) => return Ok(Way::Stream(slot)),
                 Turn::Open(opening) => Some(opening),
             }
@@ -298,9 +347,9 @@ impl Client {
             let (settings, peer) = (self.shared.settings(), opened.peer);
             Ok(match peer.protocol {
                 Protocol::Http1 => Err(opened),
-                Protocol::Http2 => {
+                Protocol::Http2 | Protocol::Http3 => {
                     let (stream, place) = opened.http.into_parts();
-                    Ok(h2::Connection::open(stream, place, settings, peer).await?)
+                    Ok(multiplexed::Connection::Http2(h2::Connection::open(stream, place, settings, peer).await?))
                 }
             })
         };
@@ -311,7 +360,7 @@ impl Client {
                     Some(opening) => opening.succeed(connection),
                     None if is_kept => {
                         self.shared.forget_http1(target);
-                        self.pool().put(target, connection);
+                        self.pool().put(lane, connection);
                     }
                     None => {}
                 }

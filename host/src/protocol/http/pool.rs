@@ -1,4 +1,4 @@
-//! Open connections: those of HTTP/1.1 that lie idle, and those of HTTP/2, which carry several exchanges at once.
+//! Open connections: those of HTTP/1.1 that lie idle, and those of HTTP/2 and HTTP/3, which carry several exchanges at once.
 //!
 //! Each VU has a pool, or several share one ([`Groups`]). Where HTTP/2 may be spoken, one of those that need a connection
 //! opens it and the others wait for that one: first requests that begin together do not open a connection each.
@@ -11,12 +11,13 @@ use std::time::{Duration, Instant};
 use rustc_hash::FxHashMap;
 use tokio::sync::Notify;
 
-use super::{Peer, Target, h1, h2};
+use super::multiplexed::{Connection, Slot};
+use super::{Peer, Target, h1};
 use crate::protocol::Error;
 
 /// Open connections.
 #[derive(Debug, Default)]
-pub(super) struct Pool {
+pub(in crate::protocol) struct Pool {
     idle: RefCell<Vec<Idle>>,
     origins: RefCell<Vec<Origin>>,
 }
@@ -31,11 +32,12 @@ pub(super) struct Idle {
     pub(super) http: h1::Connection,
 }
 
-/// What leads to one origin by HTTP/2, or will when it turns out to be spoken there.
+/// What leads to one origin by HTTP/2, or will when it turns out to be spoken there; or by HTTP/3.
 #[derive(Debug)]
 struct Origin {
     target: Arc<Target>,
-    connections: Vec<Rc<h2::Connection>>,
+    is_http3: bool,
+    connections: Vec<Connection>,
     flight: Option<Rc<Flight>>,
 }
 
@@ -44,6 +46,13 @@ struct Origin {
 struct Flight {
     landed: Notify,
     error: RefCell<Option<Error>>,
+}
+
+/// Where a stream leads, and by what.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::protocol) struct Lane<'a> {
+    pub(in crate::protocol) target: &'a Arc<Target>,
+    pub(in crate::protocol) is_http3: bool,
 }
 
 /// What became of a connection that was given up.
@@ -57,33 +66,38 @@ pub(super) enum GivenUp {
 
 /// What the next one who needs a connection does.
 #[derive(Debug)]
-pub(super) enum Turn<'a> {
+pub(in crate::protocol) enum Turn<'a> {
     /// Uses this stream.
-    Stream(h2::Slot),
+    Stream(Slot),
     /// Opens a connection, for others too.
     Open(Opening<'a>),
 }
 
 /// The duty to open a connection. Dropping it hands the duty to one of those who wait.
 #[derive(Debug)]
-pub(super) struct Opening<'a> {
+pub(in crate::protocol) struct Opening<'a> {
     pool: &'a Pool,
-    target: &'a Arc<Target>,
+    lane: Lane<'a>,
     flight: Rc<Flight>,
 }
 
 /// What there is for one origin.
 enum Found {
-    Stream(h2::Slot),
+    Stream(Slot),
     Nothing(Rc<Flight>),
-    Wait { flight: Option<Rc<Flight>>, full: Option<Rc<h2::Connection>> },
+    Wait { flight: Option<Rc<Flight>>, full: Option<Connection> },
 }
 
 impl Pool {
     /// Closes all connections; those in use end with their exchange.
-    pub(super) fn close_all(&self) {
+    pub(in crate::protocol) fn close_all(&self) {
         self.idle.borrow_mut().clear();
         self.origins.borrow_mut().clear();
+    }
+
+    /// Closes what leads to one origin by HTTP/2; streams in use end by themselves.
+    pub(in crate::protocol) fn close(&self, target: &Arc<Target>) {
+        self.origins.borrow_mut().retain(|origin| !leads_to(&origin.target, target) || origin.flight.is_some());
     }
 
     /// Keeps a connection for the next request.
@@ -104,6 +118,11 @@ impl Pool {
         }
     }
 
+    /// Closes what lies idle for one target.
+    pub(super) fn forget_idle(&self, target: &Arc<Target>) {
+        self.idle.borrow_mut().retain(|connection| !leads_to(&connection.target, target));
+    }
+
     /// Gives up what has been idle for longest, so that another connection may take its place.
     pub(super) fn give_up_idle(&self) -> Option<GivenUp> {
         let (idle, origins) = (&mut *self.idle.borrow_mut(), &mut *self.origins.borrow_mut());
@@ -122,21 +141,21 @@ impl Pool {
 
     /// Waits for a stream to an origin, or for being the one who opens a connection. `may_grow` says whether another one
     /// is opened when the server allows no more streams on those there are; `idle` how long one may lie idle.
-    pub(super) async fn turn<'a>(
+    pub(in crate::protocol) async fn turn<'a>(
         &'a self,
-        target: &'a Arc<Target>,
+        lane: Lane<'a>,
         may_grow: bool,
         idle: Option<Duration>,
     ) -> Result<Turn<'a>, Error> {
         loop {
-            let (flight, full) = match self.find(target, may_grow, idle) {
+            let (flight, full) = match self.find(lane, may_grow, idle) {
                 Found::Stream(slot) => return Ok(Turn::Stream(slot)),
-                Found::Nothing(flight) => return Ok(Turn::Open(Opening { pool: self, target, flight })),
+                Found::Nothing(flight) => return Ok(Turn::Open(Opening { pool: self, lane, flight })),
                 Found::Wait { flight, full } => (flight, full),
             };
             tokio::select! {
                 () = landed(flight.as_deref()), if flight.is_some() => {}
-                () = freed(full.as_deref()), if full.is_some() => {}
+                () = freed(full.as_ref()), if full.is_some() => {}
             }
             // Who opened it failed for all who waited: one failure is not repeated by each of them in turn.
             if let Some(error) = flight.and_then(|flight| flight.error.borrow().clone()) {
@@ -146,13 +165,13 @@ impl Pool {
     }
 
     /// Adds a connection.
-    pub(super) fn put(&self, target: &Arc<Target>, connection: Rc<h2::Connection>) {
-        origin(&mut self.origins.borrow_mut(), target).connections.push(connection);
+    pub(super) fn put(&self, lane: Lane<'_>, connection: Connection) {
+        origin(&mut self.origins.borrow_mut(), lane).connections.push(connection);
     }
 
-    fn find(&self, target: &Arc<Target>, may_grow: bool, idle: Option<Duration>) -> Found {
+    fn find(&self, lane: Lane<'_>, may_grow: bool, idle: Option<Duration>) -> Found {
         let origins = &mut *self.origins.borrow_mut();
-        let origin = origin(origins, target);
+        let origin = origin(origins, lane);
         let mut at = 0;
         while let Some(connection) = origin.connections.get(at) {
             if !connection.is_open(idle) {
@@ -180,12 +199,12 @@ impl Pool {
 
 impl Opening<'_> {
     /// Has a connection for all who wait.
-    pub(super) fn succeed(self, connection: Rc<h2::Connection>) {
-        self.pool.put(self.target, connection);
+    pub(in crate::protocol) fn succeed(self, connection: Connection) {
+        self.pool.put(self.lane, connection);
     }
 
     /// Has none, and says why.
-    pub(super) fn fail(self, error: &Error) {
+    pub(in crate::protocol) fn fail(self, error: &Error) {
         *self.flight.error.borrow_mut() = Some(error.clone());
     }
 }
@@ -210,15 +229,17 @@ async fn landed(flight: Option<&Flight>) {
     }
 }
 
-async fn freed(connection: Option<&h2::Connection>) {
+async fn freed(connection: Option<&Connection>) {
     if let Some(connection) = connection {
         connection.freed().await;
     }
 }
 
-fn origin<'a>(origins: &'a mut Vec<Origin>, target: &Arc<Target>) -> &'a mut Origin {
-    let at = origins.iter().position(|origin| leads_to(&origin.target, target)).unwrap_or_else(|| {
-        origins.push(Origin { target: Arc::clone(target), connections: Vec::new(), flight: None });
+fn origin<'a>(origins: &'a mut Vec<Origin>, lane: Lane<'_>) -> &'a mut Origin {
+    let is_it = |origin: &Origin| origin.is_http3 == lane.is_http3 && leads_to(&origin.target, lane.target);
+    let at = origins.iter().position(is_it).unwrap_or_else(|| {
+        let Lane { target, is_http3 } = lane;
+        origins.push(Origin { target: Arc::clone(target), is_http3, connections: Vec::new(), flight: None });
         origins.len() - 1
     });
     &mut origins[at]
@@ -226,7 +247,7 @@ fn origin<'a>(origins: &'a mut Vec<Origin>, target: &Arc<Target>) -> &'a mut Ori
 
 /// Whether what leads to one target leads to another.
 fn leads_to(one: &Arc<Target>, other: &Arc<Target>) -> bool {
-    Arc::ptr_eq(one, other) || one.same_origin(other)
+    Arc::ptr_eq(one, other) || (one.same_origin(other) && one.version() == other.version())
 }
 
 /// The pools of a worker thread that several VUs share, by scenario.
@@ -287,8 +308,9 @@ mod tests {
     #[tokio::test]
     async fn one_opens_and_the_others_wait_for_it() {
         let (pool, target) = (Pool::default(), Arc::new(Target::parse("https://a.test").unwrap()));
-        let Ok(Turn::Open(opening)) = pool.turn(&target, false, None).await else { panic!("nobody opens") };
-        let wait = || async { pool.turn(&target, false, None).await };
+        let lane = Lane { target: &target, is_http3: false };
+        let Ok(Turn::Open(opening)) = pool.turn(lane, false, None).await else { panic!("nobody opens") };
+        let wait = || async { pool.turn(lane, false, None).await };
         let (second, third) = (wait(), wait());
         tokio::pin!(second, third);
         assert!(futures_util::poll!(&mut second).is_pending() && futures_util::poll!(&mut third).is_pending());

@@ -10,6 +10,7 @@ use send_wrapper::SendWrapper;
 use super::Target;
 use super::pool::{Groups, Pool};
 use crate::plan::Http;
+use crate::plan::http::Version;
 use crate::protocol::{Error, Network};
 
 /// How many parsed URLs a worker keeps. Journeys ask for the same few again and again.
@@ -45,16 +46,32 @@ impl Shared {
             return Ok(Arc::clone(target));
         }
         let target = Arc::new(Target::parse(url)?);
-        if url.len() > LONGEST_KEPT {
-            return Ok(target);
+        self.keep_target(url, &target);
+        Ok(target)
+    }
+
+    /// The same for a request that asks for a version of HTTP. It shares no connection with those that do not.
+    pub fn target_by(&self, url: &str, version: Version) -> Result<Arc<Target>, Error> {
+        // No URL begins like this.
+        let key = format!("{version:?} {url}");
+        if let Some(target) = self.targets.borrow().get(key.as_str()) {
+            return Ok(Arc::clone(target));
+        }
+        let target = Arc::new(Target::parse(url)?.by(version));
+        self.keep_target(&key, &target);
+        Ok(target)
+    }
+
+    fn keep_target(&self, key: &str, target: &Arc<Target>) {
+        if key.len() > LONGEST_KEPT {
+            return;
         }
         let mut targets = self.targets.borrow_mut();
         if targets.len() >= KEPT_TARGETS {
             // A journey with ever new URLs gains nothing from keeping them.
             targets.clear();
         }
-        targets.insert(url.into(), Arc::clone(&target));
-        Ok(target)
+        targets.insert(key.into(), Arc::clone(target));
     }
 
     /// How requests are made.
@@ -68,7 +85,7 @@ impl Shared {
     }
 
     /// The connections that a VU shares with others of its scenario, so many together.
-    pub(super) fn pool(&self, scenario: &str, vu: u32, members: u32) -> Rc<Pool> {
+    pub(in crate::protocol) fn pool(&self, scenario: &str, vu: u32, members: u32) -> Rc<Pool> {
         self.groups.borrow_mut().pool(scenario, vu, members)
     }
 

@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 use http::Uri;
 use url::Url;
 
+use crate::plan::http::Version;
 use crate::plan::{Destination, Scheme};
 use crate::protocol::Error;
 
@@ -24,6 +25,8 @@ pub struct Target {
     uri: OnceLock<Uri>,
     /// Name and password, which are kept out of `url`.
     credentials: Option<Box<(String, String)>>,
+    /// The version of HTTP that a request asked for, in place of the run's.
+    version: Option<Version>,
 }
 
 impl Target {
@@ -39,7 +42,18 @@ impl Target {
     /// Resolves a `Location` against this target.
     pub fn join(&self, location: &str) -> Result<Self, Error> {
         let wrong = |error| Error::InvalidUrl(format!("`{}`: {error}", shown(location)));
-        self.url.join(location).map_err(wrong).and_then(Self::of)
+        let joined = self.url.join(location).map_err(wrong).and_then(Self::of)?;
+        Ok(Self { version: self.version, ..joined })
+    }
+
+    /// The same, to be reached by this version of HTTP.
+    pub(super) fn by(self, version: Version) -> Self {
+        Self { version: Some(version), ..self }
+    }
+
+    /// The version of HTTP that a request asked for, in place of the run's.
+    pub(super) fn version(&self) -> Option<Version> {
+        self.version
     }
 
     fn of(mut url: Url) -> Result<Self, Error> {
@@ -61,7 +75,7 @@ impl Target {
             None => host.to_owned(),
         };
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        Ok(Self { url, tls, host, port, authority, credentials, uri: OnceLock::new() })
+        Ok(Self { url, tls, host, port, authority, credentials, uri: OnceLock::new(), version: None })
     }
 
     /// The whole URL without its fragment and without name and password.

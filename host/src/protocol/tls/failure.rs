@@ -33,7 +33,12 @@ fn inner(error: &io::Error) -> Option<&rustls::Error> {
     error.get_ref()?.downcast_ref()
 }
 
-fn sort(error: &rustls::Error) -> Error {
+/// The alert that a server sent inside QUIC.
+pub(in super::super) fn of_alert(alert: u8) -> Error {
+    sort(&rustls::Error::AlertReceived(alert.into()))
+}
+
+pub(super) fn sort(error: &rustls::Error) -> Error {
     use rustls::Error as Tls;
     let text = match error {
         Tls::InvalidCertificate(certificate) => return of_certificate(certificate),

@@ -29,13 +29,14 @@ use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{ClientConfig, ProtocolVersion};
 use tokio_util::task::AbortOnDropHandle;
 
-pub(super) use failure::in_our_words;
+pub(super) use failure::{in_our_words, of_alert};
 use identity::Identity;
 pub use identity::IdentityError;
 use key_log::KeyLogFile;
 use own::Configs;
 pub(super) use own::Own;
-use verify::AcceptAny;
+pub(super) use suites::initial as initial_suite;
+use verify::{AcceptAny, Witness};
 
 use super::Error;
 use super::dial::Socket;
@@ -69,8 +70,21 @@ pub(super) enum Alpn {
     Http1,
     /// HTTP/2 and nothing else.
     Http2,
+    /// HTTP/3 and nothing else; only inside QUIC.
+    Http3,
     /// Nothing: the port says it.
     None,
+}
+
+/// HTTP/3's name in TLS (RFC 9114, 3.1).
+pub(super) const HTTP3: &[u8] = b"h3";
+
+/// How to secure a connection of QUIC, which does it by itself.
+#[derive(Debug)]
+pub(super) struct QuicTerms {
+    pub(super) config: Arc<ClientConfig>,
+    /// The name to ask for.
+    pub(super) name: ServerName<'static>,
 }
 
 /// What the VUs of a worker thread share.
@@ -85,6 +99,7 @@ pub(super) struct Tls {
 struct Made {
     /// Without a certificate of ours, and without resumption.
     base: Arc<ClientConfig>,
+    verifier: Arc<dyn ServerCertVerifier>,
     identities: Vec<Arc<Identity>>,
     names: BTreeMap<String, ServerName<'static>>,
     configs: RefCell<Configs>,
@@ -133,6 +148,12 @@ impl Tls {
         Ok(Secured { agreed: Agreed { is_http2, version, cipher }, stream: Box::new(stream) })
     }
 
+    /// How to secure a connection of QUIC to a host.
+    pub(super) fn quic(&self, own: &Own, host: &str) -> Result<QuicTerms, Error> {
+        let (config, name) = self.terms(own, host, Alpn::Http3)?;
+        Ok(QuicTerms { config, name })
+    }
+
     /// How to reach a host, and the name to ask for.
     fn terms(&self, own: &Own, host: &str, alpn: Alpn) -> Result<(Arc<ClientConfig>, ServerName<'static>), Error> {
         let made = self.made.get_or_init(|| Made::new(&self.settings)).as_ref().map_err(Clone::clone)?;
@@ -149,6 +170,13 @@ impl Tls {
             None => server_name(host)?,
         };
         Ok((config, name))
+    }
+}
+
+impl QuicTerms {
+    /// What was wrong with the server's certificate, if that is why the handshake failed.
+    pub(super) fn refusal(&self) -> Option<Error> {
+        Witness::take(&self.name).map(|error| failure::sort(&error))
     }
 }
 
@@ -171,7 +199,8 @@ impl Made {
             let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider).build();
             verifier.map_err(|error| Error::Tls(error.to_string()))?
         };
-        let mut base = builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
+        let mut base =
+            builder.dangerous().with_custom_certificate_verifier(Arc::clone(&verifier)).with_no_client_auth();
         base.alpn_protocols = offered(settings.version);
         base.resumption = sessions::none();
         if let Some(path) = &tls.key_log {
@@ -180,6 +209,7 @@ impl Made {
         let named = |(host, name): (&String, &String)| Ok((host.to_lowercase(), server_name(name)?));
         Ok(Self {
             base: Arc::new(base),
+            verifier,
             identities: identity::read_all(&tls.identities)?,
             names: tls.server_names.iter().map(named).collect::<Result<_, Error>>()?,
             configs: RefCell::default(),
@@ -206,6 +236,11 @@ impl Made {
             Alpn::Http => {}
             Alpn::Http1 => config.alpn_protocols = offered(Version::Http1),
             Alpn::Http2 => config.alpn_protocols = offered(Version::Http2),
+            Alpn::Http3 => {
+                config.alpn_protocols = vec![HTTP3.to_vec()];
+                let verifier = Arc::new(Witness(Arc::clone(&self.verifier)));
+                config.dangerous().set_certificate_verifier(verifier);
+            }
             Alpn::None => config.alpn_protocols = Vec::new(),
         }
         Arc::new(config)
@@ -219,7 +254,8 @@ fn server_name(name: &str) -> Result<ServerName<'static>, Error> {
 /// The protocols offered to the server, the dearest first.
 fn offered(version: Version) -> Vec<Vec<u8>> {
     let names: &[&str] = match version {
-        Version::Auto => &["h2", "http/1.1"],
+        // Where HTTP/3 is spoken, TLS is inside QUIC.
+        Version::Auto | Version::AltSvc | Version::Http3 => &["h2", "http/1.1"],
         Version::Http1 => &["http/1.1"],
         Version::Http2 => &["h2"],
     };
@@ -231,7 +267,7 @@ fn agreed(alpn: Alpn, version: Version, chosen: Option<&[u8]>) -> Result<bool, E
     let offered = match alpn {
         Alpn::Http => version,
         Alpn::Http2 => Version::Http2,
-        Alpn::Http1 | Alpn::None => return Ok(false),
+        Alpn::Http1 | Alpn::Http3 | Alpn::None => return Ok(false),
     };
     match (chosen, offered) {
         (Some(b"h2"), _) => Ok(true),

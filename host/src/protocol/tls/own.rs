@@ -22,6 +22,8 @@ struct Parts {
     identities: Vec<Arc<Identity>>,
     configs: Configs,
     sessions: Arc<Sessions>,
+    /// Those of QUIC, which are none of TLS over TCP.
+    of_quic: Option<Arc<Sessions>>,
 }
 
 /// rustls' configurations by who we are in them and what is offered. They are few, and told apart by address.
@@ -79,7 +81,8 @@ impl Own {
         make: impl FnOnce(Option<&Identity>, &Arc<Sessions>) -> Arc<ClientConfig>,
     ) -> Arc<ClientConfig> {
         let mut own = self.0.borrow_mut();
-        let Parts { configs, sessions, .. } = &mut **own.get_or_insert_default();
+        let Parts { configs, sessions, of_quic, .. } = &mut **own.get_or_insert_default();
+        let sessions = if alpn == Alpn::Http3 { of_quic.get_or_insert_default() } else { sessions };
         configs.get_or_make(identity, alpn, |identity| make(identity, sessions))
     }
 }

@@ -1,7 +1,7 @@
 //! Versions of TLS, and cipher suites by their IANA names.
 
 use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
-use tokio_rustls::rustls::{CipherSuite, SupportedCipherSuite, SupportedProtocolVersion, version};
+use tokio_rustls::rustls::{self, CipherSuite, SupportedCipherSuite, SupportedProtocolVersion, version};
 
 use super::Error;
 use crate::plan::http::TlsVersion;
@@ -50,6 +50,12 @@ pub(super) fn versions(
         )));
     }
     Ok(usable)
+}
+
+/// The suite with which QUIC protects what precedes the handshake's own (RFC 9001, 5.2), whatever the plan allows for it.
+pub(in super::super) fn initial() -> rustls::quic::Suite {
+    let suite = ring::cipher_suite::TLS13_AES_128_GCM_SHA256.tls13();
+    suite.and_then(rustls::Tls13CipherSuite::quic_suite).expect("the library has QUIC for this suite")
 }
 
 /// The IANA name of a cipher suite.

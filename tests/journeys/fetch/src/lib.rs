@@ -32,7 +32,7 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use squall_sdk::http::{self, Coding, Cookie, Extract, Hash, Jar, Multipart, Part, Request, Response};
+use squall_sdk::http::{self, Coding, Cookie, Extract, Hash, Jar, Multipart, Part, Request, Response, Version};
 use squall_sdk::metric::Counter;
 use squall_sdk::{Error, check, env, group, log, secret, sleep, test, tls, vu};
 
@@ -251,6 +251,13 @@ fn with_body<'a>(mut request: Request<'a>, step: &'a Value) -> Result<Request<'a
     if let Some(discard) = step["discard"].as_bool() {
         request = request.discard_body(discard);
     }
+    request = match step["version"].as_str() {
+        None => request,
+        Some("1.1") => request.version(Version::Http1),
+        Some("2") => request.version(Version::Http2),
+        Some("3") => request.version(Version::Http3),
+        Some(other) => return Err(Error::new(format!("there is no version `{other}` of HTTP"))),
+    };
     Ok(request)
 }
 

@@ -7,7 +7,7 @@ use ::h2::client::SendRequest;
 use bytes::Bytes;
 
 use crate::protocol::Error;
-use crate::protocol::http::{Progress, Request};
+use crate::protocol::http::multiplexed::{Again, Failure};
 
 /// k6's codes (`lib/netext/httpext/error_codes.go`): the first of each kind stands for a reason that HTTP/2 does not
 /// define, the defined ones follow.
@@ -16,46 +16,15 @@ const GO_AWAY: u16 = 1610;
 const STREAM: u16 = 1630;
 const CONNECTION: u16 = 1650;
 
-/// Why an exchange has no answer, and whether it may be repeated.
-#[derive(Debug)]
-pub(in super::super) struct Failure {
-    pub(in super::super) error: Error,
-    pub(super) again: Again,
-}
-
-/// Whether an exchange may be repeated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Again {
-    /// The server says that it did not process the request (RFC 9113, 8.7): any method may be repeated.
-    NotProcessed,
-    /// The connection ended before anything of the answer came, as one does that the server closed while it was idle.
-    Closed,
-    /// It may not: the server may have acted on it.
-    No,
-}
-
 impl Failure {
-    /// Whether the request may be sent once more.
-    pub(in super::super) fn may_be_repeated(&self, request: &Request<'_>, progress: &Progress) -> bool {
-        match self.again {
-            Again::NotProcessed => true,
-            Again::Closed => progress.peer.reused && request.is_idempotent(),
-            Again::No => false,
-        }
-    }
-
-    pub(super) fn last(error: Error) -> Self {
-        Self { error, again: Again::No }
-    }
-
     /// Sorts why a stream could not even be opened.
-    pub(super) fn unsent(error: &::h2::Error) -> Self {
+    pub(in crate::protocol) fn unsent(error: &::h2::Error) -> Self {
         let again = if error.is_io() || error.is_go_away() { Again::NotProcessed } else { Again::No };
         Self { error: named(error), again }
     }
 
     /// Sorts what came instead of a head. `send` knows whether the server had said goodbye.
-    pub(super) fn before_answer(error: &::h2::Error, send: &mut SendRequest<Bytes>) -> Self {
+    pub(in crate::protocol) fn before_answer(error: &::h2::Error, send: &mut SendRequest<Bytes>) -> Self {
         let refused = error.is_reset() && error.is_remote() && error.reason() == Some(Reason::REFUSED_STREAM);
         // A GOAWAY is an error of those streams alone that are above its last one.
         let unseen = error.is_go_away() && error.is_remote();
@@ -74,7 +43,7 @@ pub(in super::super) fn unspoken() -> Error {
 }
 
 /// The error of a stream; where the connection ended after a GOAWAY, that is the reason.
-pub(super) fn cause(error: &::h2::Error, send: &mut SendRequest<Bytes>) -> Error {
+pub(in crate::protocol) fn cause(error: &::h2::Error, send: &mut SendRequest<Bytes>) -> Error {
     if error.is_io()
         && let Poll::Ready(Err(goodbye)) = send.poll_ready(&mut Context::from_waker(Waker::noop()))
         && goodbye.is_go_away()

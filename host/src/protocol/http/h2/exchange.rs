@@ -8,18 +8,17 @@ use std::time::{Duration, Instant};
 use ::h2::client::{ResponseFuture, SendRequest};
 use ::h2::{RecvStream, SendStream};
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, SET_COOKIE};
 use tokio::time::{Sleep, sleep};
 
-use super::{Failure, Incoming, Slot, error, head};
+use super::{Incoming, Slot, error};
 use crate::plan::Http;
 use crate::protocol::Error;
-use crate::protocol::http::{Body, Peer, Progress, Request, Response};
+use crate::protocol::http::multiplexed::Failure;
+use crate::protocol::http::taken::Taken;
+use crate::protocol::http::{Body, Peer, Progress, Request, Response, head};
 
 /// The most that is asked for at once when a body is sent; the window and the buffer allow less anyway.
 const MOST_ASKED: usize = 1 << 30;
-/// The most room that an announced length makes us reserve.
-const MOST_RESERVED: u64 = 1 << 20;
 
 /// An exchange on its way. Dropping it resets the stream.
 struct Running<'a> {
@@ -38,20 +37,6 @@ struct Running<'a> {
     taken: Taken<'a>,
     /// Goes off when nothing has come for too long, if there is a limit to that.
     silence: Option<(Duration, Pin<Box<Sleep>>)>,
-}
-
-/// What has come of the answer.
-#[expect(clippy::struct_excessive_bools, reason = "facts about an answer; none excludes another")]
-struct Taken<'a> {
-    settings: &'a Http,
-    head_only: bool,
-    status: u16,
-    raw: Vec<u8>,
-    head_length: usize,
-    body_length: u64,
-    has_cookies: bool,
-    is_encoded: bool,
-    keep_body: bool,
 }
 
 impl Slot {
@@ -80,7 +65,7 @@ impl Slot {
     ) -> Result<(Incoming, Response), Failure> {
         let mut running = self.begin(settings, request, Vec::new(), progress)?;
         // It is not kept, so there is no limit to it.
-        running.taken.keep_body = false;
+        running.taken.keep_nothing();
         poll_fn(|context| running.poll_head(context)).await?;
         poll_fn(|context| {
             running.poll_upload(context);
@@ -111,17 +96,7 @@ impl Slot {
             Err(error) => return Err(Failure::unsent(&error)),
         };
         let all_sent = body.is_none().then_some(begun);
-        let taken = Taken {
-            settings,
-            head_only: request.method == "HEAD",
-            status: 0,
-            raw,
-            head_length: 0,
-            body_length: 0,
-            has_cookies: false,
-            is_encoded: false,
-            keep_body: request.keep_body,
-        };
+        let taken = Taken::new(settings, request, raw);
         let upload = body.map(|body| (upload, body));
         let silence = settings.read_timeout.map(|limit| (limit, Box::pin(sleep(limit))));
         Ok(Running {
@@ -241,56 +216,5 @@ impl Drop for Running<'_> {
         let (sent, received) = self.slot.connection.state.claim();
         self.progress.sent += sent;
         self.progress.received += received;
-    }
-}
-
-impl Taken<'_> {
-    fn response(&mut self) -> Response {
-        Response {
-            status: self.status,
-            body_length: self.body_length,
-            encoded_length: self.body_length,
-            is_encoded: self.is_encoded,
-            has_cookies: self.has_cookies,
-            raw: std::mem::take(&mut self.raw),
-            head_length: self.head_length,
-        }
-    }
-
-    fn head(&mut self, answer: &http::Response<RecvStream>) -> Result<(), Error> {
-        self.status = answer.status().as_u16();
-        self.has_cookies = answer.headers().contains_key(SET_COOKIE);
-        self.is_encoded = answer.headers().contains_key(CONTENT_ENCODING);
-        let length = answer.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-        let mut body = length.unwrap_or(0);
-        if !self.may_have_body() || !self.keep_body {
-            body = 0;
-        }
-        if body > self.settings.max_body {
-            return Err(Error::TooLarge(self.settings.max_body));
-        }
-        self.raw.clear();
-        self.raw.reserve_exact(head::length(answer) + body.min(MOST_RESERVED) as usize);
-        head::write(answer, &mut self.raw)?;
-        self.head_length = self.raw.len();
-        Ok(())
-    }
-
-    fn body(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        if !bytes.is_empty() && !self.may_have_body() {
-            return Err(Error::Protocol(format!("a body where status {} has none", self.status)));
-        }
-        self.body_length += bytes.len() as u64;
-        if self.keep_body {
-            if self.body_length > self.settings.max_body {
-                return Err(Error::TooLarge(self.settings.max_body));
-            }
-            self.raw.extend_from_slice(bytes);
-        }
-        Ok(())
-    }
-
-    fn may_have_body(&self) -> bool {
-        !self.head_only && !matches!(self.status, 204 | 304)
     }
 }

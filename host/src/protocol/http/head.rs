@@ -1,15 +1,15 @@
-//! Heads: a request's into HTTP/2, an answer's into the form of HTTP/1.1.
+//! Heads: a request's for HTTP/2 and HTTP/3, an answer's into the form of HTTP/1.1.
 
 use http::header::{CONTENT_LENGTH, USER_AGENT};
 use http::{HeaderName, HeaderValue, Method, Response};
 
+use super::h1::MAX_HEADERS;
+use super::{Header, Request};
 use crate::plan::Http;
 use crate::protocol::Error;
-use crate::protocol::http::h1::MAX_HEADERS;
-use crate::protocol::http::{Header, Request};
 
-/// Headers about a connection of HTTP/1.1, which HTTP/2 does not have (RFC 9113, 8.2.2). The others belong to the client
-/// in both versions and cannot be given at all.
+/// Headers about a connection of HTTP/1.1, which later versions do not have (RFC 9113, 8.2.2; RFC 9114, 4.2). The others belong to the client
+/// in all versions and cannot be given at all.
 const OF_CONNECTIONS: &[&str] = &["keep-alive", "proxy-connection"];
 
 /// A request's head. It is checked as one of HTTP/1.1 is.
@@ -42,7 +42,7 @@ pub(super) fn request(settings: &Http, request: &Request<'_>) -> Result<http::Re
 }
 
 fn invalid(header: &Header<'_>) -> Error {
-    Error::InvalidRequest(format!("header `{}` has a value that HTTP/2 does not take", header.name))
+    Error::InvalidRequest(format!("header `{}` has a value that HTTP does not take", header.name))
 }
 
 /// How long an answer's head is in the form of HTTP/1.1.
@@ -58,7 +58,7 @@ pub(super) fn write<B>(answer: &Response<B>, out: &mut Vec<u8>) -> Result<(), Er
         return Err(Error::Protocol(format!("the head has more than {MAX_HEADERS} headers")));
     }
     let status = answer.status();
-    // HTTP/2 has no reason phrase; the usual one stands in, as in other clients.
+    // Neither HTTP/2 nor HTTP/3 has a reason phrase; the usual one stands in, as in other clients.
     let reason = status.canonical_reason().unwrap_or_default();
     for part in ["HTTP/1.1 ", status.as_str(), " ", reason, "\r\n"] {
         out.extend_from_slice(part.as_bytes());
