@@ -20,6 +20,7 @@ mod hostile;
 mod hostile_guests;
 mod http;
 mod http2;
+mod http3;
 mod limits;
 mod manifest;
 mod net_policy;
