@@ -50,6 +50,40 @@ fn how_it_exits_is_how_the_iteration_ends() {
 }
 
 #[test]
+fn an_unmodified_client_makes_load_with_two_hundred_users() {
+    let target = practice();
+    let url = format!("{}/health", target.url());
+    let run = Squall::run(journey("program")).flags("--vus 200 --iterations 2000").args(["--", &url]);
+    let run = run.finish().expect(exit::PASSED);
+    let stats = target.stats();
+    assert_eq!(stats.by_route["/health"], 2000);
+    // A virtual user keeps its connection from run to run.
+    assert_eq!(stats.connections, 200);
+    let summary = run.summary();
+    assert_eq!((summary.count("http_reqs"), summary.count("iterations"), failed(&run)), (2000, 2000, 0.0));
+    assert!(summary.value("http_req_waiting", "max") > 0.0);
+    let fresh = Squall::run(journey("program")).flags("--iterations 5 --connections per-iteration").args(["--", &url]);
+    fresh.finish().expect(exit::PASSED);
+    assert_eq!(target.stats().connections, 205);
+    let missing = Squall::run(journey("program")).args(["--", &format!("{}/nowhere", target.url())]);
+    missing.finish().expect(exit::JOURNEY).says(&["exited with status 1", "status 404"]);
+}
+
+#[test]
+fn two_hundred_users_take_no_more_memory_the_longer_they_run() {
+    let target = practice();
+    let url = format!("{}/health", target.url());
+    let peak = |duration: &str| {
+        let run = Squall::run(journey("program")).flags("--vus 200 --duration").args([duration, "--", &url]);
+        run.finish().expect(exit::PASSED).peak
+    };
+    let (Some(short), Some(long)) = (peak("2s"), peak("10s")) else {
+        return crate::support::left_out("this system does not tell how much memory a process has held");
+    };
+    assert!(long < short + 20_000, "{short} KiB after 2 s and {long} KiB after 10 s");
+}
+
+#[test]
 fn limits_hold_for_programs_too() {
     let run = with_flags("--cpu-timeout 200ms", "loop").finish().expect(exit::JOURNEY);
     run.says(&["iteration 0 timed out", "`cpu-timeout`"]);

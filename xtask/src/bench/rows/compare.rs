@@ -91,6 +91,22 @@ pub fn json(bench: &mut Bench) -> Result<()> {
     Ok(())
 }
 
+/// The same GET by three guests: over `squall:journey`, over `wasi:http`, and by an ordinary program, which begins anew with
+/// each.
+pub fn wasi_http(bench: &mut Bench) -> Result<()> {
+    const ROW: &str = "wasi-http";
+    let server = Server::plain(&bench.squall, &bench.folder)?;
+    let guests = [("squall:journey", "body-read"), ("wasi:http", "waki-get"), ("program", "program")];
+    for round in 1..=bench.rounds {
+        for (subject, name) in guests {
+            one(bench, ROW, subject, Tool::Squall, &server, &Shape::new(name, 64))?;
+        }
+        println!("round {round} of {}", bench.rounds);
+    }
+    judge(bench, ROW, &[("wasi:http", "squall:journey", 2.0), ("program", "squall:journey", 6.0)]);
+    Ok(())
+}
+
 /// The quickstart over TLS 1.3 on kept connections.
 pub fn tls(bench: &mut Bench) -> Result<()> {
     const ROW: &str = "tls";

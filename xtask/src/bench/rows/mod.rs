@@ -29,6 +29,11 @@ pub const ROWS: &[Row] = &[
     Row { name: "body-unread", about: "10 KB that nobody reads, 64 VUs, beside its peers", run: compare::body_unread },
     Row { name: "body-read", about: "10 KB read by the journey, 64 VUs, beside k6", run: compare::body_read },
     Row { name: "json", about: "one value of 10 KB of JSON: by the host, by the guest, by k6", run: compare::json },
+    Row {
+        name: "wasi-http",
+        about: "one GET through wasi:http, by a journey and by a program",
+        run: compare::wasi_http,
+    },
     Row { name: "tls", about: "quickstart over TLS 1.3, 64 VUs, beside its peers", run: compare::tls },
     Row { name: "http2-one", about: "HTTP/2, 64 VUs on one connection, beside its peers", run: compare::http2_one },
     Row { name: "http2-many", about: "HTTP/2, 64 VUs on 64 connections, beside its peers", run: compare::http2_many },
