@@ -46,6 +46,7 @@ pub struct Way {
     pub from: Option<SocketAddr>,
     /// What the policy knows it by.
     pub name: String,
+    #[expect(dead_code, reason = "it is given back when this is dropped")]
     place: Option<Place>,
 }
 
@@ -136,14 +137,6 @@ impl Inner {
             names.truncate(KEPT_NAMES - 1);
             names.insert(0, Box::from(host));
         }
-    }
-}
-
-impl Way {
-    /// Whether it has a place among the connections.
-    #[cfg(test)]
-    fn has_place(&self) -> bool {
-        self.place.is_some()
     }
 }
 
