@@ -66,14 +66,24 @@ fn a_unary_call_and_the_three_streamings_reach_grpcio_and_come_back() {
     ]);
     let finished = calls(&steps).finish().expect(exit::PASSED);
     let seen = server.seen(4);
-    assert_eq!(seen.iter().map(|call| call["method"].as_str().unwrap()).collect::<Vec<_>>(), ["Say", "Count", "Sum", "Chat"]);
+    assert_eq!(
+        seen.iter().map(|call| call["method"].as_str().unwrap()).collect::<Vec<_>>(),
+        ["Say", "Count", "Sum", "Chat"]
+    );
     assert_eq!((&seen[0]["metadata"]["x-who"], &seen[0]["metadata"]["x-key-bin"]), (&json!("ann"), &json!("000102")));
-    assert_eq!((&seen[0]["has_deadline"], &seen[1]["has_deadline"], &seen[2]["received"]), (&json!(true), &json!(false), &json!(3)));
+    assert_eq!(
+        (&seen[0]["has_deadline"], &seen[1]["has_deadline"], &seen[2]["received"]),
+        (&json!(true), &json!(false), &json!(3))
+    );
 
     let [say, count, sum, chat] = &after(2, &finished)[..] else { panic!("{finished:?}") };
-    assert_eq!((&say["status"], &say["json"]["text"], &say["json"]["data"]), (&json!(0), &json!("hällo"), &json!("AP8=")));
+    assert_eq!(
+        (&say["status"], &say["json"]["text"], &say["json"]["data"]),
+        (&json!(0), &json!("hällo"), &json!("AP8="))
+    );
     assert_eq!((&say["headers"]["x-who"], &say["trailers"]["x-key-bin"]), (&json!("ann"), &json!("AAEC")));
-    let numbers: Vec<_> = count["messages"].as_array().unwrap().iter().map(|message| message["number"].clone()).collect();
+    let numbers: Vec<_> =
+        count["messages"].as_array().unwrap().iter().map(|message| message["number"].clone()).collect();
     assert_eq!((Value::from(numbers), &count["status"]), (json!([1, 2, 3, 4, 5]), &json!(0)));
     assert_eq!((&sum["messages"], &sum["status"]), (&json!([{ "sum": "38", "count": 3 }]), &json!(0)));
     let texts: Vec<_> = chat["messages"].as_array().unwrap().iter().map(|message| message["text"].clone()).collect();
@@ -101,20 +111,27 @@ fn grpcio_says_how_a_call_ends_and_it_is_heard() {
     let finished = calls(&steps).finish().without_panic();
     let [say, count, late, raw, other, unknown] = &after(2, &finished)[..] else { panic!("{finished:?}") };
     for call in [say, count] {
-        assert_eq!((&call["status"], &call["message"], &call["details"]), (&json!(8), &ending["message"], &json!("0808")));
+        assert_eq!(
+            (&call["status"], &call["message"], &call["details"]),
+            (&json!(8), &ending["message"], &json!("0808"))
+        );
         assert!(call.get("failure").is_none(), "{call}");
     }
     assert_eq!((&count["count"], &late["status"]), (&json!(2), &json!(4)));
     assert!(raw["status"] == 0 && raw["hex"].as_str().unwrap().starts_with("0a0161"), "{raw}");
     assert_eq!(other["status"], 12);
-    assert!(unknown["error"].as_str().unwrap().contains("there is no method `squall.practice.v1.Echo/Shout`"), "{unknown}");
+    assert!(
+        unknown["error"].as_str().unwrap().contains("there is no method `squall.practice.v1.Echo/Shout`"),
+        "{unknown}"
+    );
     assert_eq!(server.seen(4).len(), 4);
 }
 
 #[test]
 fn grpcio_is_asked_for_its_methods_if_it_answers_such_questions() {
     let (Some(talks), Some(silent)) = (server(&["--reflection"]), server(&[])) else { return };
-    let steps = |port| json!([connect(port, true), { "call": method("Say"), "json": { "text": "x" } }, { "methods": true }]);
+    let steps =
+        |port| json!([connect(port, true), { "call": method("Say"), "json": { "text": "x" } }, { "methods": true }]);
     let finished = calls(&steps(talks.port())).finish().expect(exit::PASSED);
     let [say, methods] = &after(1, &finished)[..] else { panic!("{finished:?}") };
     assert_eq!((talks.seen(1).len(), &say["json"]["text"]), (1, &json!("x")));
@@ -130,7 +147,8 @@ fn a_set_that_protoc_wrote_is_as_good_as_the_file() {
     let Some(python) = python(PACKAGE) else { return };
     let folder = tempfile::tempdir().unwrap();
     let set = folder.path().join("echo.pb").display().to_string();
-    let wrote = Command::new(&python).arg(ours("tests/e2e/grpcio/server.py")).arg("--proto").arg(proto()).args(["--set", &set]);
+    let wrote =
+        Command::new(&python).arg(ours("tests/e2e/grpcio/server.py")).arg("--proto").arg(proto()).args(["--set", &set]);
     assert!(wrote.stdin(Stdio::null()).status().unwrap().success());
     let server = practice();
     let steps = json!([
@@ -178,7 +196,10 @@ fn grpcio_calls_the_practice_server() {
     assert_eq!(stats.by_route["/squall.practice.v1.Echo/{method}"], 7);
 
     let say = &told["say"];
-    assert_eq!((&say["text"], &say["data"], &say["metadata"]["x-who"]), (&json!("hello"), &json!("00ff"), &json!("ann")));
+    assert_eq!(
+        (&say["text"], &say["data"], &say["metadata"]["x-who"]),
+        (&json!("hello"), &json!("00ff"), &json!("ann"))
+    );
     for came in [&say["headers"], &say["trailers"]] {
         assert_eq!((&came["x-who"], &came["x-key-bin"]), (&json!("ann"), &json!("b'\\x01\\x02'")));
     }
