@@ -44,7 +44,7 @@ pub(super) async fn drain(rest: oneshot::Receiver<HyperOutgoingBody>) {
     if let Ok(mut body) = rest.await {
         while let Some(Ok(_)) = body.frame().await {}
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 impl Body for Outgoing {

@@ -2,9 +2,7 @@
 
 use std::collections::VecDeque;
 
-use prost_reflect::prost_types::{
-    DescriptorProto, FileDescriptorProto, MethodDescriptorProto, ServiceDescriptorProto,
-};
+use prost_reflect::prost_types::{DescriptorProto, FileDescriptorProto, MethodDescriptorProto, ServiceDescriptorProto};
 
 use super::wire::{Files, Refusal, Service, Services};
 use super::*;
@@ -87,7 +85,8 @@ fn service(name: &str, message: &str, imports: &[&str]) -> FileDescriptorProto {
 #[tokio::test]
 async fn services_files_and_what_they_import_become_a_schema() {
     let message = DescriptorProto { name: Some("M".to_owned()), ..DescriptorProto::default() };
-    let message = FileDescriptorProto { message_type: vec![message], ..file("m.proto", &["google/protobuf/any.proto"]) };
+    let message =
+        FileDescriptorProto { message_type: vec![message], ..file("m.proto", &["google/protobuf/any.proto"]) };
     let mut questions = Vec::new();
     let (schema, asked) = interviewed(|asked| {
         questions.push(asked.clone());
@@ -154,7 +153,8 @@ async fn whatever_a_server_says_there_is_an_end_to_it() {
     .await;
     assert_eq!((error.as_str(), asked), ("the server describes more files than can be taken: at most 2000", 2002));
 
-    let garbage = hostile(|_| encoded(Answered::FileDescriptor(Files { file_descriptor_proto: vec!["\u{7f}".into()] })));
+    let garbage =
+        hostile(|_| encoded(Answered::FileDescriptor(Files { file_descriptor_proto: vec!["\u{7f}".into()] })));
     assert!(garbage.await.0.starts_with("the server's answer about `S` cannot be used: not a set of file descriptors"));
 
     let large = Bytes::from(vec![b' '; 20 << 20]);
