@@ -64,7 +64,7 @@ pub enum Error {
     /// The client's key cannot be used; why.
     InvalidKey(String),
     /// A gRPC call did not end well; how it ended.
-    Status(Box<grpc::Status>),
+    Grpc(Box<grpc::Status>),
     /// There is no such gRPC method among those that are known; which, and what is known.
     UnknownMethod(String),
     /// A message does not fit its type; where and why.
@@ -109,7 +109,7 @@ impl fmt::Display for Error {
             Self::InvalidMessage(why) => ("the message does not fit: ", why.as_str()),
             Self::InvalidSchema(why) => ("the schema is invalid: ", why.as_str()),
             Self::NoReflection(why) => ("the server does not say which methods it has: ", why.as_str()),
-            Self::Status(status) => return write!(f, "the call ended with {status}"),
+            Self::Grpc(status) => return write!(f, "the call ended with {status}"),
             Self::TooManyMetrics(limit) => {
                 return write!(f, "the run has {limit} metrics, as many as it may");
             }

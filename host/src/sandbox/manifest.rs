@@ -37,6 +37,13 @@ impl Manifest {
         if let Some(unknown) = self.capabilities.iter().find(|one| !is_known(&one.import)) {
             return Err(LoadError::UnknownImport { import: unknown.import.clone() });
         }
+        let is_other = |import: &str| {
+            import.starts_with("wasi:")
+                && import.split_once('@').is_some_and(|(_, version)| !version.starts_with("0.2."))
+        };
+        if let Some(other) = self.capabilities.iter().find(|one| is_other(&one.import)) {
+            return Err(LoadError::OtherImport { import: other.import.clone() });
+        }
         let imports: Vec<_> =
             self.capabilities.iter().filter(|one| !one.granted).map(|one| one.import.clone()).collect();
         if imports.is_empty() { Ok(()) } else { Err(LoadError::Refused { imports, manifest: self.clone() }) }

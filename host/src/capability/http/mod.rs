@@ -1,7 +1,7 @@
 //! `http`: requests for guests. Follows redirects, records samples, and keeps the answers of an iteration.
 
 mod batch;
-mod debug;
+pub(super) mod debug;
 mod failures;
 mod filled;
 mod hop;

@@ -8,6 +8,7 @@ mod asked;
 mod body;
 mod errors;
 mod exchange;
+mod filled;
 mod flight;
 mod trip;
 
