@@ -34,3 +34,4 @@ mod thresholds;
 mod tls;
 #[cfg(target_os = "linux")]
 mod wall;
+mod wasi_http;
