@@ -10,9 +10,11 @@
 mod bad_input;
 mod bodies;
 mod config;
+mod events;
 mod executors;
 mod extract;
 mod floods;
+mod grpcio;
 mod guests;
 mod hostile;
 mod hostile_guests;
@@ -26,8 +28,10 @@ mod output;
 mod phases;
 mod run;
 mod secrets;
+mod service;
 mod session;
 mod signals;
+mod sockets;
 mod streams;
 mod support;
 mod thresholds;
@@ -35,3 +39,4 @@ mod tls;
 #[cfg(target_os = "linux")]
 mod wall;
 mod wasi_http;
+mod websocket;

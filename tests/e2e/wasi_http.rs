@@ -201,7 +201,10 @@ fn an_answer_without_end_is_cut_at_the_limit() {
     let steps = json!([{ "at_once": [{ "url": endless.url() }] }]);
     let run = waki(&steps).flags("--response-bytes 8MiB").finish().expect(exit::PASSED);
     let answer = &run.answers()[0];
-    assert!(answer["body_error"].as_str().unwrap().contains("HTTP response body size exceeds limit: 8388608 bytes"), "{run}");
+    assert!(
+        answer["body_error"].as_str().unwrap().contains("HTTP response body size exceeds limit: 8388608 bytes"),
+        "{run}"
+    );
     assert!(answer["length"].as_u64().unwrap() <= 8 << 20, "{run}");
     assert_eq!(run.summary().value("http_req_failed", "value"), 1.0);
     let Some(peak) = run.peak else { return };

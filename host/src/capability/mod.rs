@@ -26,6 +26,7 @@ mod tls;
 mod waiting;
 mod wasi;
 mod wasi_http;
+mod wasi_sockets;
 mod websocket;
 
 pub use grpc::Schemas;
@@ -292,7 +293,8 @@ pub fn link<T: WasiView + WasiHttpView + 'static>(
     wit::protocols::squall::socket::socket::add_to_linker::<_, HasSelf<Host>>(linker, host)?;
     wit::grpc::add_to_linker::<_, HasSelf<Host>>(linker, host)?;
     wasmtime_wasi::p2::add_to_linker_async(linker)?;
-    waiting::link(linker, host)
+    waiting::link(linker, host)?;
+    wasi_sockets::link(linker, host)
 }
 
 /// Why a request has no answer, as guests see it.

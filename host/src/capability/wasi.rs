@@ -18,6 +18,7 @@ use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxView, WasiView};
 
 use super::time::Clock;
+use super::wasi_sockets::{self, Sockets};
 use super::{Host, Recent, Run};
 use crate::wit::log::Level;
 
@@ -30,6 +31,14 @@ const MOST_RANDOM: u64 = 1 << 20;
 pub(super) struct Wasi {
     context: WasiCtx,
     table: ResourceTable,
+    /// If they were granted.
+    sockets: Option<Box<Sockets>>,
+}
+
+impl Wasi {
+    pub(super) fn sockets(&mut self) -> Option<&mut Sockets> {
+        self.sockets.as_deref_mut()
+    }
 }
 
 impl Wasi {
@@ -64,11 +73,9 @@ impl WasiView for Host {
                 .secure_random(self.random.fork(vu))
                 .insecure_random(self.random.fork(vu ^ 1))
                 .insecure_random_seed(seed << 64 | u128::from(vu))
-                .max_random_size(MOST_RANDOM)
-                // As by default; written down because it is promised.
-                .allow_tcp(false)
-                .allow_udp(false)
-                .allow_ip_name_lookup(false);
+                .max_random_size(MOST_RANDOM);
+            let granted = self.run.policy.sockets;
+            wasi_sockets::allow(&mut builder, granted);
             for (name, value) in &*self.identity.env {
                 builder.env(name, value);
             }
@@ -80,7 +87,8 @@ impl WasiView for Host {
             }
             let mut table = ResourceTable::new();
             table.set_max_capacity(self.run.limits.handles as usize);
-            Box::new(Wasi { context: builder.build(), table })
+            let sockets = granted.then(|| Box::new(Sockets::new(self.client.connector().reach())));
+            Box::new(Wasi { context: builder.build(), table, sockets })
         });
         WasiCtxView { ctx: &mut wasi.context, table: &mut wasi.table }
     }
@@ -238,15 +246,37 @@ mod tests {
         assert!(preopens::Host::get_directories(&mut host.filesystem()).unwrap().is_empty());
     }
 
+    #[test]
+    fn what_was_granted_can_be_read() {
+        let (mut host, ..) = host(Limits::default(), Policy::default());
+        let granted = [("A".to_owned(), "1".to_owned())];
+        host.identity.env = Arc::new(granted.clone().into());
+        host.identity.arguments = Some(["client.wasm", "-v"].map(str::to_owned).into());
+        assert_eq!(environment::Host::get_environment(&mut host.cli()).unwrap(), granted);
+        assert_eq!(environment::Host::get_arguments(&mut host.cli()).unwrap(), ["client.wasm", "-v"]);
+    }
+
+    #[test]
+    fn a_program_has_the_same_random_numbers_in_the_same_iteration_and_others_in_the_next() {
+        let drawn = |vu, stream| {
+            let (mut host, ..) = host(Limits::default(), Policy::default());
+            (host.identity.vu, host.identity.arguments) = (vu, Some(Arc::default()));
+            host.begin(0, 0, stream);
+            random::Host::get_random_bytes(host.random(), 16).unwrap()
+        };
+        assert_eq!(drawn(1, 7), drawn(2, 7));
+        assert_ne!(drawn(1, 7), drawn(1, 8));
+    }
+
     #[tokio::test]
     async fn no_socket_is_made_and_no_name_is_looked_up() {
         let (mut host, ..) = host(Limits::default(), Policy::default());
         for family in [IpAddressFamily::Ipv4, IpAddressFamily::Ipv6] {
-            assert!(tcp_create_socket::Host::create_tcp_socket(&mut host.sockets(), family).is_err());
-            assert!(udp_create_socket::Host::create_udp_socket(&mut host.sockets(), family).await.is_err());
+            assert!(tcp_create_socket::Host::create_tcp_socket(&mut host, family).is_err());
+            assert!(udp_create_socket::Host::create_udp_socket(&mut host, family).await.is_err());
         }
         let network = instance_network::Host::instance_network(&mut host.sockets()).unwrap();
-        let looked_up = ip_name_lookup::Host::resolve_addresses(&mut host.sockets(), network, "localhost".to_owned());
+        let looked_up = ip_name_lookup::Host::resolve_addresses(&mut host, network, "localhost".to_owned());
         assert!(looked_up.is_err());
     }
 

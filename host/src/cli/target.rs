@@ -10,6 +10,7 @@ use squall::practice::{self, Latency, Options, Stall, Stats};
 
 use super::exit;
 use super::message::say;
+use super::service;
 use super::signals::StopSignals;
 
 /// What it answers, for `--help`.
@@ -65,6 +66,8 @@ pub struct Args {
     /// Write the certificate to a file, for clients to trust
     #[arg(long, value_name = "FILE")]
     cert_out: Option<PathBuf>,
+    #[command(flatten)]
+    component: service::Args,
     /// Answer lines over TCP here as well; port 0 takes a free one
     #[arg(long, value_name = "ADDR")]
     tcp: Option<SocketAddr>,
@@ -108,6 +111,9 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
     }
     let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let threads = args.threads.unwrap_or(cores);
+    if let Some(component) = &args.component.component {
+        return service::run(component, &args.component, args.listen, threads);
+    }
     let options = Options {
         listen: args.listen,
         tls: args.tls,
@@ -149,7 +155,7 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
     Ok(exit::PASSED)
 }
 
-fn describe(stats: &Stats) -> String {
+pub(super) fn describe(stats: &Stats) -> String {
     let mut text = format!(
         "saw {} on {}, at most {} at once\n",
         counted(stats.requests, "request"),

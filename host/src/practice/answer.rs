@@ -76,9 +76,13 @@ pub(super) async fn answer(request: &Request<'_>, workflows: &Workflows) -> Resp
         Route::ChatCompletions => events::chat(request),
         Route::Limited => json(StatusCode::OK, &json!({ "limited": false })),
         // The others are answered elsewhere.
-        Route::Unknown | Route::SocketEcho | Route::Ticks | Route::Stats | Route::ResetStats => {
-            error(StatusCode::NOT_FOUND, "there is nothing here")
-        }
+        Route::GrpcEcho
+        | Route::GrpcReflection
+        | Route::Unknown
+        | Route::SocketEcho
+        | Route::Ticks
+        | Route::Stats
+        | Route::ResetStats => error(StatusCode::NOT_FOUND, "there is nothing here"),
     }
 }
 

@@ -25,6 +25,8 @@ use super::answer::{Request, bad, json as json_answer, query};
 const MAX_EVENTS: u32 = 1_000_000;
 /// The longest wait between two events, in milliseconds.
 const MAX_WAIT: u64 = 600_000;
+/// From the last event to the end of a connection that breaks off.
+const BREATH: Duration = Duration::from_millis(10);
 /// What the tokens of a chat are made of.
 const WORDS: &[&str] = &["The", " storm", " came", " at", " night", ",", " and", " nobody", " slept", "."];
 
@@ -184,6 +186,8 @@ impl<F: Fn(u32, f64) -> String + Unpin> http_body::Body for Timed<F> {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         if self.script.drop.is_some_and(|most| self.sent >= most) {
+            // What was written is on its way by then; else it would be lost with the connection.
+            ready!(self.timer.as_mut().poll(context));
             return Poll::Ready(Some(Err(io::Error::other("broken off, as ordered"))));
         }
         if self.script.next > self.script.last {
@@ -196,7 +200,10 @@ impl<F: Fn(u32, f64) -> String + Unpin> http_body::Body for Timed<F> {
         self.sent += 1;
         // Due times come from the begin alone, so that a late event does not make those after it late.
         let due = self.script.first + u64::from(self.sent) * self.script.every;
-        let due = self.began + Duration::from_millis(due);
+        let mut due = self.began + Duration::from_millis(due);
+        if self.script.drop == Some(self.sent) {
+            due = Instant::now() + BREATH;
+        }
         self.timer.as_mut().reset(due);
         Poll::Ready(Some(Ok(Frame::data(Bytes::from(event)))))
     }

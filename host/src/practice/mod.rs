@@ -10,6 +10,7 @@ mod connection;
 mod documents;
 mod duration;
 mod events;
+mod grpc;
 mod http3;
 mod lines;
 mod mishap;
@@ -50,7 +51,7 @@ use lines::{LineCounters, Sockets};
 use mishap::Mishaps;
 use route::Route;
 use secure::{Bound, Secure};
-use stats::Counters;
+use stats::{Counters, Flight};
 use workflows::Workflows;
 
 pub use duration::DurationError;
@@ -306,6 +307,24 @@ impl Worker {
         }
     }
 
+    /// A call of a gRPC client; its own status is in its trailers, which nobody counts.
+    async fn call(&self, parts: &Parts, body: Body, is_over_limit: bool, flight: Flight) -> Response {
+        let mishaps = &self.shared.mishaps;
+        if let Some(at) = mishaps.answer_at(Instant::now()) {
+            tokio::time::sleep_until(at.into()).await;
+        }
+        let order = if is_over_limit {
+            grpc::Order::Refuse
+        } else if mishaps.fails() {
+            grpc::Order::Fail
+        } else {
+            grpc::Order::Answer
+        };
+        let response = grpc::answer(parts, body, order, flight).await;
+        self.shared.counters.answered(self.number, response.status().as_u16());
+        response
+    }
+
     /// `/__stats` and its reset.
     fn control(&self, route: Route, method: &Method) -> Response {
         let counters = &self.shared.counters;
@@ -332,13 +351,17 @@ async fn handle(State(worker): State<Arc<Worker>>, request: Request) -> Response
         return worker.control(found.route, &parts.method);
     }
     let shared = &worker.shared;
-    let _flight = shared.counters.arrived(worker.number, found.route, arrival);
+    let flight = shared.counters.arrived(worker.number, found.route, arrival);
     if shared.record > 0 {
         worker.record(&parts, arrival);
     }
     let mishaps = &shared.mishaps;
     let limited = mishaps.limits_all() || found.route == Route::Limited;
     let admitted = if limited { mishaps.admit(arrival) } else { Ok(()) };
+    if found.route.is_grpc() || (found.route == Route::Unknown && grpc::is_call(&parts.headers)) {
+        // Boxed, so that the other requests do not carry a call's state.
+        return Box::pin(worker.call(&parts, body, admitted.is_err(), flight)).await;
+    }
     let body = read(body).await;
     if let Some(at) = mishaps.answer_at(arrival) {
         tokio::time::sleep_until(at.into()).await;

@@ -2,6 +2,8 @@
 
 use http::Method;
 
+use super::grpc;
+
 macro_rules! routes {
     ($($route:ident = $pattern:literal;)*) => {
         /// What the server knows how to answer.
@@ -44,6 +46,8 @@ routes! {
     Limited = "/limited";
     SocketEcho = "/ws/echo";
     Ticks = "/ws/ticks";
+    GrpcEcho = "/squall.practice.v1.Echo/{method}";
+    GrpcReflection = "/grpc.reflection.v1.ServerReflection/{method}";
     Unknown = "unknown";
     Stats = "/__stats";
     ResetStats = "/__stats/reset";
@@ -100,6 +104,8 @@ pub(super) fn find(path: &str) -> Found<'_> {
         ("limited", None, ..) => (Route::Limited, ""),
         ("ws", Some("echo"), None, _) => (Route::SocketEcho, ""),
         ("ws", Some("ticks"), None, _) => (Route::Ticks, ""),
+        (grpc::ECHO, Some(method), None, _) => (Route::GrpcEcho, method),
+        (grpc::REFLECTION | grpc::REFLECTION_ALPHA, Some(method), None, _) => (Route::GrpcReflection, method),
         ("__stats", None, ..) => (Route::Stats, ""),
         ("__stats", Some("reset"), None, _) => (Route::ResetStats, ""),
         _ => (Route::Unknown, ""),
@@ -119,6 +125,7 @@ impl Route {
             Self::Login | Self::Execute | Self::ChatCompletions | Self::ResetStats => Some(&[Method::POST]),
             Self::Html | Self::Workflows => Some(&[Method::GET, Method::HEAD, Method::POST]),
             Self::Workflow => Some(&[Method::GET, Method::HEAD, Method::PUT, Method::DELETE]),
+            Self::GrpcEcho | Self::GrpcReflection => Some(&[Method::POST]),
             Self::Status
             | Self::Delay
             | Self::Bytes
@@ -138,6 +145,11 @@ impl Route {
     /// Whether it is a WebSocket.
     pub(super) fn is_socket(self) -> bool {
         matches!(self, Self::SocketEcho | Self::Ticks)
+    }
+
+    /// Whether calls of gRPC clients go there.
+    pub(super) fn is_grpc(self) -> bool {
+        matches!(self, Self::GrpcEcho | Self::GrpcReflection)
     }
 
     /// Whether it is about the server itself: neither counted nor disturbed.

@@ -93,6 +93,10 @@ impl Network {
         tls::check(settings)
     }
 
+    pub(super) fn dialler(&self) -> &Dialler {
+        &self.dialler
+    }
+
     /// How connections are made.
     #[must_use]
     pub fn settings(&self) -> &Http {
@@ -110,6 +114,18 @@ impl Connector {
             vu,
             own: tls::Own::default(),
         }
+    }
+
+    pub(super) fn network(&self) -> &Rc<Network> {
+        &self.network
+    }
+
+    pub(super) fn vu(&self) -> u32 {
+        self.vu
+    }
+
+    pub(super) fn places(&self) -> &Arc<Places> {
+        &self.places
     }
 
     /// The VU's own certificates and sessions.

@@ -125,7 +125,7 @@ const WORDS: &[Words] = &[
     words("wasi:http/", "send HTTP requests through WASI"),
     words("wasi:io/", "wait, read and write where another capability lets it"),
     words("wasi:random/", "draw random numbers"),
-    words("wasi:sockets/", "ask for sockets and addresses, which squall refuses"),
+    words("wasi:sockets/", "open sockets of its own, if they are granted by name"),
 ];
 
 impl Capability {

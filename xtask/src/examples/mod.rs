@@ -161,10 +161,15 @@ fn statistics(url: &str) -> Result<Value> {
 
 fn row(name: &str, outcome: &Outcome) -> String {
     let verdict = if outcome.wrong.is_empty() { "passed".to_owned() } else { outcome.wrong.join("; ") };
-    let saw: Vec<_> =
-        outcome.saw.iter().map(|(name, seen)| format!("{seen} {}", name.trim_start_matches('/'))).collect();
+    let saw: Vec<_> = outcome.saw.iter().map(|(name, seen)| format!("{seen} {}", route_of(name))).collect();
     let took = outcome.took.as_secs_f64();
     format!("{name:20} {took:5.1} s  {:>6} checks  {:24} {verdict}", outcome.checks, saw.join(", "))
+}
+
+/// A pointer into the statistics as a person writes it: `requests`, `/sse`.
+fn route_of(pointer: &str) -> String {
+    let name = pointer.trim_start_matches('/');
+    name.strip_prefix("by_route/").unwrap_or(name).replace("~1", "/")
 }
 
 #[cfg(test)]

@@ -155,20 +155,17 @@ impl Host {
             }
             let stream = self.events.get(id)?;
             let deadline = stream.deadline.unwrap_or(default);
-            let patience = patience.unwrap_or(deadline);
+            let patience = patience.filter(|patience| *patience < deadline);
             match stream.state {
                 State::Ended => return Ok(Coming::End),
-                State::Waiting(until) if until.min(deadline) > patience => {
-                    self.wait(patience).await;
-                    return Ok(Coming::Nothing);
-                }
-                State::Waiting(until) if until > deadline => {
-                    self.wait(deadline).await;
-                    return Err(Error::Timeout);
-                }
                 State::Waiting(until) => {
-                    self.wait(until).await;
-                    Box::pin(self.reopen(id, deadline)).await?;
+                    let last = patience.unwrap_or(deadline);
+                    self.wait(until.min(last)).await;
+                    match patience {
+                        Some(_) if until > last => return Ok(Coming::Nothing),
+                        None if until > last => return Err(Error::Timeout),
+                        _ => Box::pin(self.reopen(id, deadline)).await?,
+                    }
                 }
                 State::Reading(answer) => match self.read_piece(answer, PIECE, deadline, patience).await {
                     Ok(Piece::Bytes(bytes)) => {
@@ -272,7 +269,7 @@ impl Host {
     async fn read_body(&mut self, id: u32) -> Result<Vec<u8>, Error> {
         let (deadline, mut body) = (Instant::now() + self.run.http.timeout, Vec::new());
         while body.len() < BODY {
-            match self.read_piece(id, BODY - body.len(), deadline, deadline).await.map_err(to_guest)? {
+            match self.read_piece(id, BODY - body.len(), deadline, None).await.map_err(to_guest)? {
                 Piece::Bytes(bytes) => body.extend_from_slice(&bytes),
                 Piece::Nothing | Piece::End => break,
             }

@@ -152,7 +152,7 @@ impl streams::Host for Host {
     async fn read(&mut self, id: u32, at_most: u32) -> Result<Option<Vec<u8>>, http::Error> {
         self.called();
         let deadline = Instant::now() + self.run.http.timeout;
-        match self.read_piece(id, at_most as usize, deadline, deadline).await? {
+        match self.read_piece(id, at_most as usize, deadline, None).await? {
             Piece::Bytes(bytes) => Ok(Some(bytes)),
             Piece::Nothing | Piece::End => Ok(None),
         }
@@ -311,14 +311,14 @@ impl Sender<'_> {
 }
 
 impl Host {
-    /// Waits for more of an answer until `patience` ends, and no longer than its own deadline says, or this one where it
-    /// has none.
+    /// Waits for more of an answer, no longer than its own deadline says, or this one where it has none, which is an error
+    /// then; and no longer than `patience`, which is none.
     pub(in super::super) async fn read_piece(
         &mut self,
         id: u32,
         at_most: usize,
         deadline: Instant,
-        patience: Instant,
+        patience: Option<Instant>,
     ) -> Result<Piece, http::Error> {
         let running = match self.streams.open().answers.get_mut(&id) {
             Some(Live::Running(running)) => running,
@@ -330,7 +330,8 @@ impl Host {
         let read = if Instant::now() >= deadline {
             Some(Err(Error::Timeout))
         } else {
-            let read = self.client.read_for_now(&mut running.streaming, at_most, deadline, patience);
+            let read =
+                self.client.read_for_now(&mut running.streaming, at_most, deadline, patience.unwrap_or(deadline));
             let (read, waited) = watch(pin!(SendWrapper::new(Box::pin(read)))).await;
             self.activity.waited |= waited;
             read

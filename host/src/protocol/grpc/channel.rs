@@ -107,7 +107,12 @@ impl Channel {
         if self.pool.is_none() {
             return Ok(());
         }
-        self.slot(client, opening).await?.settled().await
+        let settled = self.slot(client, opening).await?.settled().await;
+        // Before it has spoken HTTP/2, whatever is wrong with its frames means that they are none.
+        settled.map_err(|error| match error {
+            Error::Http2 { reason, .. } => Error::Protocol(format!("what answers does not speak HTTP/2: {reason}")),
+            other => other,
+        })
     }
 
     /// Waits for a stream, and opens a connection for it if need be.

@@ -14,6 +14,8 @@ mod metadata;
 pub mod reflection;
 pub mod schema;
 mod status;
+#[cfg(test)]
+mod tests;
 
 pub use call::{Answer, Call, Event, Head, Pace};
 pub use channel::{Channel, Channels};

@@ -11,6 +11,8 @@ mod error;
 mod method;
 mod path;
 mod set;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
