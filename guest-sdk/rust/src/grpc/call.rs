@@ -140,9 +140,9 @@ impl Answer {
         self.status.code() == Code::OK
     }
 
-    /// The answer, or [`Error::Status`] where the call did not end well.
+    /// The answer, or [`Error::Grpc`] where the call did not end well.
     pub fn ok(self) -> Result<Self, Error> {
-        if self.is_ok() { Ok(self) } else { Err(Error::Status(Box::new(self.status))) }
+        if self.is_ok() { Ok(self) } else { Err(Error::Grpc(Box::new(self.status))) }
     }
 
     /// Reads the message, which came as JSON.
@@ -192,7 +192,7 @@ fn read<T: DeserializeOwned>(message: Option<&host::MessageResult>, status: &Sta
     match message {
         Some(host::MessageResult::Json(text)) => Ok(serde_json::from_str(text)?),
         Some(host::MessageResult::Raw(_)) => Err(Error::new("the message came as bytes, not as JSON")),
-        None if status.code() != Code::OK => Err(Error::Status(Box::new(status.clone()))),
+        None if status.code() != Code::OK => Err(Error::Grpc(Box::new(status.clone()))),
         None => Err(Error::new("the answer has no message")),
     }
 }

@@ -68,7 +68,7 @@ impl Stream {
         Ok(host::end(self.id)?)
     }
 
-    /// Waits for the next message and reads it; none at the end. An end that is not well is [`Error::Status`].
+    /// Waits for the next message and reads it; none at the end. An end that is not well is [`Error::Grpc`].
     pub fn message<T: DeserializeOwned>(&mut self) -> Result<Option<T>, Error> {
         match self.next_message()? {
             Some(host::MessageResult::Json(text)) => Ok(Some(serde_json::from_str(&text)?)),
@@ -77,7 +77,7 @@ impl Stream {
         }
     }
 
-    /// Waits for the next message that comes as bytes; none at the end. An end that is not well is [`Error::Status`].
+    /// Waits for the next message that comes as bytes; none at the end. An end that is not well is [`Error::Grpc`].
     pub fn raw_message(&mut self) -> Result<Option<Vec<u8>>, Error> {
         match self.next_message()? {
             Some(host::MessageResult::Raw(bytes)) => Ok(Some(bytes)),
@@ -127,7 +127,7 @@ impl Stream {
 
     fn next_message(&mut self) -> Result<Option<host::MessageResult>, Error> {
         if let Some(status) = &self.status {
-            return if status.code() == Code::OK { Ok(None) } else { Err(Error::Status(Box::new(status.clone()))) };
+            return if status.code() == Code::OK { Ok(None) } else { Err(Error::Grpc(Box::new(status.clone()))) };
         }
         loop {
             match self.next_event(None)? {
@@ -135,7 +135,7 @@ impl Stream {
                 Some(host::Event::Message(message)) => return Ok(Some(message)),
                 Some(host::Event::End((status, _))) => {
                     let status = Status::new(status);
-                    return if status.code() == Code::OK { Ok(None) } else { Err(Error::Status(Box::new(status))) };
+                    return if status.code() == Code::OK { Ok(None) } else { Err(Error::Grpc(Box::new(status))) };
                 }
             }
         }

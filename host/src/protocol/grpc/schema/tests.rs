@@ -208,6 +208,32 @@ fn there_is_an_end_to_files_definitions_and_nesting() {
 }
 
 #[test]
+fn options_are_not_read_deeper_than_they_should_be() {
+    let file = |depth: usize| {
+        let value = format!("{}{}", "m {".repeat(depth), "}".repeat(depth));
+        let source = format!(
+            "syntax = \"proto2\"; import \"google/protobuf/descriptor.proto\"; message M {{ optional M m = 1; }}
+            extend google.protobuf.FileOptions {{ optional M deep = 50000; }} option (deep) = {{ {value} }};"
+        );
+        compile(&["o.proto"], &[("o.proto", &source)])
+    };
+    assert!(file(40).is_ok());
+    let wrong = "syntax = \"proto2\"; import \"google/protobuf/descriptor.proto\"; message M { optional int32 n = 1; }
+        extend google.protobuf.FileOptions { optional M deep = 50000; } option (deep) = { nope: 1 };";
+    let error = compile(&["o.proto"], &[("o.proto", wrong)]).unwrap_err().to_string();
+    assert!(error.starts_with("o.proto:2:"), "{error}");
+    // Options that are something else than options.
+    let own = "syntax = \"proto2\"; package google.protobuf; message FileOptions { optional string java_package = 10; }
+        option optimize_for = SPEED;";
+    let error = compile(&["o.proto"], &[("o.proto", own)]).unwrap_err().to_string();
+    assert!(error.starts_with("o.proto:1:"), "{error}");
+    for depth in [60, 100_000] {
+        let error = file(depth).unwrap_err().to_string();
+        assert_eq!(error, "brackets within each other in an option: at most 50");
+    }
+}
+
+#[test]
 fn deep_messages_fit_into_the_stack_that_a_guest_leaves() {
     let deep = || {
         let method = one(

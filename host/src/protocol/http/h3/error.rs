@@ -100,7 +100,7 @@ pub(super) fn cause(error: &StreamError, connection: &Connection) -> Error {
     match error {
         StreamError::RemoteTerminate { code } => by_reason(STREAM, "the server ended the stream", code.value()),
         StreamError::StreamError { code, reason } => with_reason(by_reason(OURS, "stream error", code.value()), reason),
-        StreamError::HeaderTooBig { max_size, .. } => too_large(*max_size),
+        StreamError::HeaderTooBig { max_size, .. } => Error::Protocol(Flood::OfBytes(*max_size).to_string()),
         StreamError::RemoteClosing => Error::Http3 { code: CONNECTION, reason: "the server said goodbye".to_owned() },
         StreamError::ConnectionError(ConnectionError::Local {
             error: LocalError::Application { code, reason, .. },
@@ -111,7 +111,7 @@ pub(super) fn cause(error: &StreamError, connection: &Connection) -> Error {
             None => other(error.to_string()),
         },
         StreamError::Undefined(inner) => match inner.downcast_ref::<Flood>() {
-            Some(Flood(most)) => too_large(*most),
+            Some(flood) => Error::Protocol(flood.to_string()),
             None => other(inner.to_string()),
         },
         other_error => other(other_error.to_string()),
@@ -173,10 +173,6 @@ fn of_alert(alert: u8) -> Error {
 /// The server took part in the handshake and does not speak HTTP/3.
 pub(super) fn unspoken() -> Error {
     Error::Http3 { code: UNSPOKEN, reason: "the server does not speak HTTP/3".to_owned() }
-}
-
-fn too_large(most: u64) -> Error {
-    Error::Protocol(format!("the head is larger than {most} bytes"))
 }
 
 fn other(reason: String) -> Error {

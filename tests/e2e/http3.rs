@@ -1,0 +1,535 @@
+//! HTTP/3 against the practice server, against servers that misbehave by the frame, and against a server that is not ours.
+
+use std::io::Read as _;
+use std::net::UdpSocket;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use serde_json::{Value, json};
+use squall::practice::{Options, Server};
+
+use crate::support::hostile_http3::{
+    EARLY, GOAWAY, INTERNAL_ERROR, NO_ERROR, REQUEST_REJECTED, SETTINGS, Turn, UNKNOWN, begun, frame,
+};
+use crate::support::{Finished, HostileHttp3, Squall, exit, left_out, practice_with, target_folder, write};
+
+/// A practice server with TLS and HTTP/3, and a folder with what to trust.
+struct Site {
+    server: Server,
+    folder: tempfile::TempDir,
+}
+
+impl Site {
+    fn new() -> Self {
+        let any = Some("127.0.0.1:0".parse().unwrap());
+        let server = practice_with(Options { tls: any, http3: any, ..Options::default() });
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), "authority.pem", server.certificate());
+        Self { server, folder }
+    }
+
+    fn url(&self, path: &str) -> String {
+        self.server.http3_url().unwrap() + path
+    }
+
+    fn tls_url(&self, path: &str) -> String {
+        self.server.tls_url().unwrap() + path
+    }
+
+    fn fetch(&self, steps: &Value) -> Squall {
+        trusting(Squall::fetch(steps), self.folder.path())
+    }
+}
+
+fn trusting(run: Squall, folder: &Path) -> Squall {
+    run.arg("--cacert").arg(folder.join("authority.pem"))
+}
+
+/// The tags of the points of `http_reqs`, too.
+#[track_caller]
+fn with_tags(run: Squall) -> (Finished, Vec<Value>) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("points.json");
+    let run = run.arg(format!("--out=json={}", file.display())).finish();
+    let text = std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("no points: {error}\n{run}"));
+    let points = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let requests = points.filter(|point| point["type"] == "Point" && point["metric"] == "http_reqs");
+    (run, requests.map(|point| point["data"]["tags"].clone()).collect())
+}
+
+fn protocols(tags: &[Value]) -> Vec<&str> {
+    tags.iter().map(|tags| tags["proto"].as_str().unwrap_or_default()).collect()
+}
+
+#[test]
+fn a_run_speaks_http_3_and_its_phases_are_those_of_quic() {
+    let site = Site::new();
+    let step = json!([{ "url": site.url("/health"), "repeat": 3, "show": ["body", "headers"] }]);
+    let (run, tags) = with_tags(site.fetch(&step).flags("--http-version 3"));
+    let stats = site.server.stats();
+    assert_eq!((stats.requests, stats.connections), (3, 1), "{run}");
+    assert_eq!(protocols(&tags), ["HTTP/3.0"; 3], "{run}");
+    assert!(tags.iter().all(|tags| tags["tls_version"] == "tls1.3" && tags["status"] == "200"), "{tags:?}");
+    assert_eq!(run.answers()[0]["body"], r#"{"status":"ok"}"#, "{run}");
+    let summary = run.summary();
+    assert!(summary.value("http_req_tls_handshaking", "max") > 0.0, "{run}");
+    assert_eq!(summary.value("http_req_connecting", "max"), 0.0, "the handshake is one, and counted once\n{run}");
+    assert!(summary.value("http_req_waiting", "min") > 0.0, "{run}");
+    assert!(summary.count("data_sent") > 0 && summary.count("data_received") > 3 * 15, "{run}");
+}
+
+#[test]
+fn a_request_may_ask_for_a_version() {
+    let site = Site::new();
+    let step = |version: &str, url: String| json!({ "url": url, "version": version });
+    let (tls, udp) = (|| site.tls_url("/health"), || site.url("/health"));
+    let steps = json!([step("3", udp()), step("1.1", tls()), step("2", tls()), { "url": tls() }, step("3", udp())]);
+    let (run, tags) = with_tags(site.fetch(&steps));
+    assert_eq!(protocols(&tags), ["HTTP/3.0", "HTTP/1.1", "HTTP/2.0", "HTTP/2.0", "HTTP/3.0"], "{run}");
+    let run = site.fetch(&json!([step("3", site.server.url() + "/health")])).finish();
+    assert!(run.answers()[0]["error"].to_string().contains("HTTP/3 needs `https:`"), "{run}");
+}
+
+#[test]
+fn bodies_of_every_shape_go_both_ways() {
+    let site = Site::new();
+    let steps = json!([
+        { "url": site.url("/echo"), "method": "POST", "body": "hello", "show": ["body"] },
+        { "url": site.url("/echo"), "method": "PUT", "body": "", "show": ["body"] },
+        { "url": site.url("/echo"), "method": "POST", "body_size": 3_000_000 },
+        { "url": site.url("/bytes/5000000") },
+        { "url": site.url("/chunked/100000") },
+        { "url": site.url("/bytes/100"), "method": "HEAD" },
+        { "url": site.url("/status/204") },
+        { "url": site.url("/redirect/2") },
+        { "url": site.url("/bytes/1000000"), "stream": true },
+        { "url": site.url("/echo"), "method": "POST", "upload": ["one ", "two ", "three"], "show": ["body"] },
+        { "url": site.url("/echo"), "method": "PUT", "upload": ["12345"], "upload_length": 5, "show": ["body"] },
+    ]);
+    let run = site.fetch(&steps).flags("--http-version 3").finish().expect(exit::PASSED);
+    let answers = run.answers();
+    let statuses: Vec<_> = answers.iter().map(|answer| answer["status"].as_u64().unwrap_or_default()).collect();
+    assert_eq!(statuses, [200, 200, 200, 200, 200, 200, 204, 200, 200, 200, 200], "{run}");
+    let text = |at: usize| answers[at]["body"].to_string();
+    assert!(text(0).contains("hello") && text(9).contains("one two three") && text(10).contains("12345"), "{run}");
+    let length = |at: usize| answers[at]["length"].as_u64();
+    assert_eq!([3, 4, 5, 8].map(length), [5_000_000, 100_000, 0, 1_000_000].map(Some), "{run}");
+    assert_eq!(site.server.stats().connections, 1, "{run}");
+    assert!(run.summary().count("data_sent") > 3_000_000 && run.summary().count("data_received") > 9_100_000, "{run}");
+}
+
+#[test]
+fn many_virtual_users_share_a_connection_or_have_one_each() {
+    for (flags, connections) in
+        [("", 64), ("--connections shared:64 --threads 1", 1), ("--connections per-iteration", 128)]
+    {
+        let site = Site::new();
+        let step = json!([{ "url": site.url("/delay/20"), "repeat": 2 }]);
+        let flags = format!("--http-version 3 --vus 64 --iterations 128 {flags}");
+        let run = site.fetch(&step).flags(&flags).finish().expect(exit::PASSED);
+        let stats = site.server.stats();
+        assert_eq!((stats.requests, run.summary().count("http_reqs")), (256, 256), "{run}");
+        assert_eq!(run.summary().value("http_req_failed", "value"), 0.0, "{run}");
+        // Iterations are shared, so a VU may come too late for any.
+        assert!(
+            stats.connections <= connections && stats.connections > connections / 4,
+            "{} {flags}\n{run}",
+            stats.connections
+        );
+    }
+    let site = Site::new();
+    let step = json!([{ "url": site.url("/health"), "repeat": 5 }]);
+    let run = site.fetch(&step).flags("--http-version 3 --connections per-request").finish().expect(exit::PASSED);
+    assert_eq!((site.server.stats().requests, site.server.stats().connections), (5, 5), "{run}");
+}
+
+#[test]
+fn a_batch_travels_on_one_connection() {
+    let site = Site::new();
+    let batch = json!([{ "batch": vec![json!({ "url": site.url("/delay/50") }); 40] }]);
+    let run = site.fetch(&batch).flags("--http-version 3 --batch 40 --batch-per-host 0").finish().expect(exit::PASSED);
+    let stats = site.server.stats();
+    assert_eq!((stats.requests, stats.connections), (40, 1), "{run}");
+    assert!(stats.max_in_flight > 20, "{} at once\n{run}", stats.max_in_flight);
+}
+
+#[test]
+fn an_answer_offers_http_3_and_later_requests_go_there_where_the_run_says_so() {
+    let site = Site::new();
+    let step = json!([{ "url": site.tls_url("/health"), "repeat": 3 }]);
+    let (run, tags) = with_tags(site.fetch(&step).flags("--http-version alt-svc"));
+    assert_eq!(protocols(&tags), ["HTTP/2.0", "HTTP/3.0", "HTTP/3.0"], "{run}");
+    assert_eq!(site.server.stats().connections, 2, "{run}");
+    let (run, tags) = with_tags(site.fetch(&step));
+    assert_eq!(protocols(&tags), ["HTTP/2.0"; 3], "{run}");
+}
+
+#[test]
+fn an_offer_that_leads_nowhere_costs_little_and_the_request_goes_on() {
+    // Bound, and never read.
+    let hole = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let port = hole.local_addr().unwrap().port();
+    let any = Some("127.0.0.1:0".parse().unwrap());
+    let server = practice_with(Options { tls: any, ..Options::default() });
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "authority.pem", server.certificate());
+    let offer = format!("/response-headers?alt-svc=h3%3D%22%3A{port}%22");
+    let url = server.tls_url().unwrap();
+    let steps =
+        json!([{ "url": url.clone() + &offer }, { "url": url.clone() + "/health" }, { "url": url + "/health" }]);
+    let (run, tags) = with_tags(trusting(Squall::fetch(&steps), folder.path()).flags("--http-version alt-svc"));
+    assert_eq!(protocols(&tags), ["HTTP/2.0"; 3], "{run}");
+    assert_eq!((server.stats().requests, run.summary().value("http_req_failed", "value")), (3, 0.0), "{run}");
+    let blocked = run.summary().value("http_req_blocked", "max");
+    assert!((1_900.0..20_000.0).contains(&blocked), "one of them waited: {blocked} ms\n{run}");
+}
+
+#[test]
+fn no_datagrams_go_through_a_proxy() {
+    let site = Site::new();
+    let step = json!([{ "url": site.url("/health") }]);
+    let run = site.fetch(&step).flags("--http-version 3 --proxy http://127.0.0.1:9").finish();
+    assert!(run.answers()[0]["error"].to_string().contains("no datagrams go through a proxy"), "{run}");
+    assert_eq!(site.server.stats().requests, 0);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn behind_the_second_wall_http_3_is_spoken_to_whom_it_may_be() {
+    let site = Site::new();
+    let step = json!([{ "url": site.url("/health"), "repeat": 2 }]);
+    let run = site.fetch(&step).flags("--http-version 3 --untrusted --allow-net 127.0.0.1:*").finish();
+    assert_eq!(site.server.stats().requests, 2, "{run}");
+    let run = site.fetch(&step).flags("--http-version 3 --untrusted").finish();
+    assert_eq!(site.server.stats().requests, 2, "{run}");
+    assert!(run.answers()[0]["error"].to_string().contains("denied"), "{run}");
+}
+
+/// One request to a server that misbehaves, and what came of it.
+struct Outcome {
+    server: HostileHttp3,
+    run: Finished,
+    tags: Vec<Value>,
+}
+
+#[track_caller]
+fn met(server: HostileHttp3, mut step: Value, flags: &str) -> Outcome {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "authority.pem", server.certificate());
+    step["url"] = json!(server.url());
+    let squall = trusting(Squall::fetch(&json!([step])), folder.path());
+    let (run, tags) = with_tags(squall.flags("--http-version 3").flags(flags));
+    Outcome { server, run: run.without_panic(), tags }
+}
+
+impl Outcome {
+    /// Asserts the last request's error; prints a row of the table in `docs/http.md`.
+    #[track_caller]
+    fn fails_with(self, name: &str, code: u16, text: &str) -> Self {
+        let Self { run, tags, .. } = &self;
+        let tags = tags.last().unwrap_or_else(|| panic!("no request\n{run}"));
+        assert_eq!(tags["error_code"], code.to_string(), "{tags}\n{run}");
+        let error = tags["error"].as_str().unwrap_or_default();
+        assert!(error.contains(text), "`{error}` does not say `{text}`\n{run}");
+        let took = run.summary().value("iteration_duration", "max");
+        let peak = run.peak.map_or_else(|| "-".to_owned(), |peak| format!("{:.1} MiB", peak as f64 / 1024.0));
+        println!("\n| {name} | {code}: {error} | {took:.0} ms | {peak} |");
+        assert!(took < 20_000.0, "{took} ms\n{run}");
+        // A good run takes some 70 MiB in a build without optimisation.
+        assert!(run.peak.is_none_or(|peak| peak < 160 << 10), "{peak}\n{run}");
+        self
+    }
+}
+
+/// Writes this again and again, as long as somebody takes it.
+async fn for_ever(mut turn: Turn, bytes: Vec<u8>) {
+    while turn.write(&bytes).await {}
+}
+
+#[test]
+fn what_never_comes_ends_at_the_timeout() {
+    let timeout = || json!({ "timeout_ms": 500 });
+    let silent = HostileHttp3::start(Turn::wait);
+    met(silent, timeout(), "").fails_with("no answer at all, timeout 500 ms", 1050, "request timeout");
+    let drip = HostileHttp3::start(|mut turn| async move {
+        turn.head().await;
+        while turn.data(b"x").await {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    });
+    met(drip, timeout(), "").fails_with("a byte of the body every 50 ms, timeout 500 ms", 1050, "request timeout");
+    let half = || {
+        HostileHttp3::start(|mut turn| async move {
+            turn.head_of(10).await;
+            turn.data(b"half").await;
+            turn.wait().await;
+        })
+    };
+    met(half(), timeout(), "").fails_with("an answer that stops half way, timeout 500 ms", 1050, "request timeout");
+    let name = "an answer that stops half way, read timeout 300 ms";
+    met(half(), json!({}), "--read-timeout 300ms").fails_with(name, 1050, "request timeout");
+    let name = "a server that does not read a body of 8 MB, timeout 500 ms";
+    let step = json!({ "timeout_ms": 500, "method": "POST", "body_size": 8_000_000 });
+    met(HostileHttp3::start(Turn::wait), step, "").fails_with(name, 1050, "request timeout");
+}
+
+#[test]
+fn nobody_at_the_other_side() {
+    let closed = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let hole = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let run = |port: u16| {
+        let step = json!([{ "url": format!("https://127.0.0.1:{port}/") }]);
+        with_tags(Squall::fetch(&step).flags("--http-version 3 --connect-timeout 500ms")).1.remove(0)
+    };
+    let tags = run(closed.port());
+    // Only connected sockets on Linux are told at once.
+    let code = if cfg!(target_os = "linux") { "1212" } else { "1211" };
+    assert_eq!(tags["error_code"], code, "{tags}");
+    let tags = run(hole.local_addr().unwrap().port());
+    assert_eq!((&tags["error_code"], &tags["error"]), (&json!("1211"), &json!("dial timeout")), "{tags}");
+}
+
+#[test]
+fn what_is_wrong_with_a_certificate_or_a_protocol_is_told() {
+    let answering = || HostileHttp3::start(|turn| turn.answer(b"ok"));
+    let server = answering();
+    let step = json!([{ "url": server.url() }]);
+    let (run, tags) = with_tags(Squall::fetch(&step).flags("--http-version 3"));
+    assert_eq!(tags[0]["error_code"], "1310", "{tags:?}\n{run}");
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "authority.pem", server.certificate());
+    let flags = "--http-version 3 --hosts other.test=127.0.0.1";
+    let step = json!([{ "url": server.url().replace("127.0.0.1", "other.test") }]);
+    let (run, tags) = with_tags(trusting(Squall::fetch(&step), folder.path()).flags(flags));
+    assert_eq!(tags[0]["error_code"], "1311", "{tags:?}\n{run}");
+    let run = met(answering(), json!({ "show": ["body"] }), "--insecure-skip-tls-verify").run;
+    assert_eq!(run.answers()[0]["body"], "ok", "{run}");
+    let other = HostileHttp3::start_as("other", None, |turn| turn.answer(b"ok"));
+    met(other, json!({}), "").fails_with("a server of QUIC that speaks no HTTP/3", 1801, "does not speak HTTP/3");
+    let name = "`tlsVersion` 1.2";
+    met(answering(), json!({}), "--tls-version tls1.2").fails_with(name, 1300, "HTTP/3 needs TLS 1.3");
+}
+
+#[test]
+fn an_answer_that_is_broken_off_is_an_error_and_the_next_request_is_well() {
+    let server = HostileHttp3::start(|mut turn| async move {
+        if turn.number == 2 {
+            return turn.answer(b"well").await;
+        }
+        turn.head().await;
+        turn.data(b"half").await;
+        let _ = turn.send.reset(INTERNAL_ERROR.into());
+    });
+    let outcome = met(server, json!({ "repeat": 2, "show": ["body"] }), "");
+    assert_eq!(outcome.tags[0]["error_code"], "1823", "{:?}\n{}", outcome.tags, outcome.run);
+    assert_eq!((outcome.run.answers()[1]["body"].clone(), outcome.server.connections()), (json!("well"), 1));
+
+    let stop = HostileHttp3::start(|mut turn| async move {
+        let _ = turn.recv.stop(NO_ERROR.into());
+        turn.answer(b"enough").await;
+    });
+    let step = json!({ "method": "POST", "body_size": 8_000_000, "show": ["body"] });
+    let run = met(stop, step, "").run;
+    assert_eq!(run.answers()[0]["body"], "enough", "{run}");
+
+    let reset = HostileHttp3::start(|mut turn| async move {
+        turn.head().await;
+        let _ = turn.send.reset(INTERNAL_ERROR.into());
+    });
+    let name = "RESET_STREAM inside an answer";
+    met(reset, json!({}), "").fails_with(name, 1823, "the server ended the stream with INTERNAL_ERROR");
+    let close = HostileHttp3::start(|mut turn| async move {
+        turn.head().await;
+        turn.quic.close(INTERNAL_ERROR.into(), b"");
+    });
+    let name = "CONNECTION_CLOSE inside an answer";
+    met(close, json!({}), "").fails_with(name, 1853, "the server closed the connection with INTERNAL_ERROR");
+    let short = HostileHttp3::start(|mut turn| async move {
+        turn.head_of(10).await;
+        turn.data(b"half").await;
+        turn.end().await;
+    });
+    let name = "a body shorter than announced";
+    met(short, json!({}), "").fails_with(name, 1895, "the body has 4 bytes, and 10 were announced");
+}
+
+#[test]
+fn what_a_server_has_not_processed_is_sent_again() {
+    let server = HostileHttp3::start(|mut turn| async move {
+        if turn.connection > 1 {
+            return turn.answer(b"later").await;
+        }
+        let _ = turn.control.lock().await.write_all(&frame(GOAWAY, &[0])).await;
+        let _ = turn.send.reset(REQUEST_REJECTED.into());
+        turn.wait().await;
+    });
+    let outcome = met(server, json!({ "method": "POST", "body": "x", "show": ["body"] }), "");
+    assert_eq!(outcome.run.answers()[0]["body"], "later", "{}", outcome.run);
+    assert_eq!((outcome.server.connections(), outcome.run.summary().count("http_req_retries")), (2, 1));
+}
+
+#[test]
+fn a_server_that_forgot_the_connection_is_asked_anew_where_that_is_safe() {
+    let forgetful = || HostileHttp3::start_as("h3", Some(1), |turn| turn.answer(b"ok"));
+    let outcome = met_with_pause(forgetful(), "GET");
+    assert_eq!(outcome.run.answers()[1]["status"], 200, "{}", outcome.run);
+    assert_eq!(outcome.server.connections(), 2, "{}", outcome.run);
+    let outcome = met_with_pause(forgetful(), "POST");
+    outcome.fails_with("a stateless reset", 1812, "the server does not know the connection");
+}
+
+/// Two requests on one connection, with time between them to forget it.
+#[track_caller]
+fn met_with_pause(server: HostileHttp3, method: &str) -> Outcome {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "authority.pem", server.certificate());
+    let step = json!({ "url": server.url(), "method": method });
+    let steps = json!([step, { "sleep_ms": 500 }, step]);
+    let (run, tags) = with_tags(trusting(Squall::fetch(&steps), folder.path()).flags("--http-version 3"));
+    Outcome { server, run, tags }
+}
+
+#[test]
+fn floods_are_refused_and_memory_is_bounded() {
+    let forever = |bytes: Vec<u8>| HostileHttp3::start(move |turn| for_ever(turn, bytes.clone()));
+    let head = HostileHttp3::start(|mut turn| async move {
+        turn.write(&begun(1, 1 << 30)).await;
+        for_ever(turn, vec![0; 64 << 10]).await;
+    });
+    met(head, json!({}), "").fails_with("a head without end", 1000, "the head is larger than");
+    // `:method` GET is in the table, and costs a byte where it counts 42.
+    let bomb = [&[0, 0, 0xd9][..], &vec![0xd1; 200_000]].concat();
+    let bomb = forever(frame(1, &bomb));
+    met(bomb, json!({}), "").fails_with("a head of 200 kB that unpacks to 8 MB", 1000, "the head is larger than");
+    let unknown = forever(frame(UNKNOWN, &[0; 1000]));
+    met(unknown, json!({}), "").fails_with("frames that nobody knows, for ever", 1000, "the head is larger than");
+    let early = forever(frame(1, EARLY));
+    met(early, json!({}), "").fails_with("`103 Early Hints` for ever", 1000, "more than 100 interim answers");
+    let body = HostileHttp3::start(|mut turn| async move {
+        turn.head().await;
+        for_ever(turn, frame(0, &[b'x'; 16 << 10])).await;
+    });
+    let name = "a body without end, `limits.responseBytes` 1 MiB";
+    met(body, json!({}), "--limits responseBytes=1MiB").fails_with(name, 1000, "response body larger than");
+    let control = HostileHttp3::start(|turn| async move {
+        let mut control = turn.control.lock().await;
+        let _ = control.write_all(&begun(UNKNOWN, 1 << 30)).await;
+        while control.write_all(&[0; 64 << 10]).await.is_ok() {}
+    });
+    met(control, json!({}), "").fails_with("a frame of 1 GiB on the control stream", 1885, "");
+}
+
+#[test]
+fn what_is_no_http_3_is_refused() {
+    let first = |bytes: Vec<u8>| {
+        HostileHttp3::start(move |mut turn| {
+            let bytes = bytes.clone();
+            async move {
+                turn.write(&bytes).await;
+                turn.wait().await;
+            }
+        })
+    };
+    let ours = |name: &str, bytes: Vec<u8>, code: u16, text: &str| {
+        met(first(bytes), json!({}), "").fails_with(name, code, text);
+    };
+    ours("a body before its head", frame(0, b"x"), 1886, "FRAME_UNEXPECTED");
+    ours("settings where an answer should be", frame(SETTINGS, &[]), 1886, "FRAME_UNEXPECTED");
+    ours("a head that cannot be unpacked", frame(1, &[0xff; 20]), 1898, "QPACK_DECOMPRESSION_FAILED");
+    ours("a head without a status", frame(1, &[0, 0]), 1895, "MESSAGE_ERROR");
+    let nothing = HostileHttp3::start(Turn::end);
+    met(nothing, json!({}), "").fails_with("a stream that ends without a head", 1886, "FRAME_UNEXPECTED");
+    let bidi = HostileHttp3::start(|turn| async move {
+        // Waits for ever for what the client does not allow.
+        let _ = tokio::time::timeout(std::time::Duration::from_millis(200), turn.quic.open_bi()).await;
+        turn.answer(b"ok").await;
+    });
+    let run = met(bidi, json!({ "show": ["body"] }), "").run;
+    assert_eq!(run.answers()[0]["body"], "ok", "{run}");
+    let second = HostileHttp3::start(|turn| async move {
+        let _ = turn.control.lock().await.write_all(&frame(SETTINGS, &[])).await;
+        turn.wait().await;
+    });
+    met(second, json!({}), "").fails_with("settings twice", 1886, "FRAME_UNEXPECTED");
+    let rising = HostileHttp3::start(|turn| async move {
+        let _ = turn.control.lock().await.write_all(&[frame(GOAWAY, &[0]), frame(GOAWAY, &[4])].concat()).await;
+        turn.wait().await;
+    });
+    met(rising, json!({}), "").fails_with("GOAWAY that takes back what it said", 1889, "ID_ERROR");
+    let ended = HostileHttp3::start(|turn| async move {
+        let _ = turn.control.lock().await.finish();
+        turn.wait().await;
+    });
+    met(ended, json!({}), "").fails_with("a control stream that ends", 1885, "CLOSED_CRITICAL_STREAM");
+}
+
+/// A server of aioquic's, which is nobody's of ours.
+struct Foreign {
+    child: Child,
+    url: String,
+}
+
+impl Foreign {
+    /// Starts it; `None` where it is not installed.
+    fn start(folder: &Path) -> Option<Self> {
+        let python: PathBuf = target_folder().join("tools/venv-aioquic/bin/python");
+        if !python.exists() {
+            left_out("HTTP/3 against aioquic: it is not installed; `cargo xtask journeys --proof` does it");
+            return None;
+        }
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/e2e/support/aioquic_server.py");
+        let mut command = Command::new(python);
+        command.arg(script).arg(folder.join("server.pem")).arg(folder.join("server.key")).stdout(Stdio::piped());
+        let mut child = command.spawn().expect("the Python is there");
+        let mut line = Vec::new();
+        let stdout = child.stdout.as_mut().expect("stdout is piped");
+        for byte in stdout.bytes() {
+            match byte {
+                Ok(b'\n') | Err(_) => break,
+                Ok(byte) => line.push(byte),
+            }
+        }
+        let port = String::from_utf8(line).unwrap();
+        assert!(!port.is_empty(), "aioquic's server did not start");
+        Some(Self { child, url: format!("https://localhost:{port}") })
+    }
+}
+
+impl Drop for Foreign {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn a_server_that_is_not_ours_is_spoken_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = crate::support::Authority::new();
+    authority.issue(&["localhost", "127.0.0.1"]).write(folder.path(), "server");
+    write(folder.path(), "authority.pem", authority.certificate());
+    let Some(server) = Foreign::start(folder.path()) else { return };
+    let url = |path: &str| format!("{}{path}", server.url);
+    let steps = json!([
+        { "url": url("/hello?a=b"), "show": ["body", "headers"], "headers": { "X-Sent": "yes" }, "repeat": 20 },
+        { "url": url("/echo"), "method": "POST", "body": "there and back", "show": ["body"] },
+        { "url": url("/echo"), "method": "POST", "body_size": 500_000 },
+        { "url": url("/bytes/2000000") },
+        { "url": url("/bytes/300000"), "stream": true },
+        { "url": url("/echo"), "method": "PUT", "upload": ["a", "b"], "show": ["body"] },
+        { "batch": vec![json!({ "url": url("/hello") }); 30] },
+    ]);
+    let (run, tags) =
+        with_tags(trusting(Squall::fetch(&steps), folder.path()).flags("--http-version 3 --batch-per-host 0"));
+    assert!(tags.len() == 55 && protocols(&tags).iter().all(|proto| *proto == "HTTP/3.0"), "{tags:?}\n{run}");
+    let answers = run.answers();
+    assert!(answers.iter().all(|answer| answer["status"] == 200), "{run}");
+    assert_eq!(answers[0]["body"], "GET /hello?a=b yes 1", "{run}");
+    assert_eq!(answers[19]["body"], "GET /hello?a=b yes 1", "all on one connection\n{run}");
+    assert_eq!((&answers[20]["body"], &answers[24]["body"]), (&json!("there and back"), &json!("ab")), "{run}");
+    assert_eq!(
+        ["21", "22", "23"].map(|at| answers[at.parse::<usize>().unwrap()]["length"].as_u64()),
+        [Some(500_000), Some(2_000_000), Some(300_000)]
+    );
+}
