@@ -40,4 +40,5 @@ mod thresholds;
 mod tls;
 #[cfg(target_os = "linux")]
 mod wall;
+mod wasi_http;
 mod websocket;

@@ -276,6 +276,9 @@ impl Host {
 
 impl Drop for Host {
     fn drop(&mut self) {
+        if let Some(outgoing) = &self.outgoing {
+            outgoing.stop();
+        }
         // What it kept for a next iteration ends with it.
         self.sockets.end_all(&self.local);
     }
