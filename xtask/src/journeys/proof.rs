@@ -17,6 +17,8 @@ const ZIGLANG: &str = "ziglang==0.15.2";
 const COMPONENTIZE_QJS: &str = "componentize-qjs@0.4.5";
 const WIT_BINDGEN: &str = "wit-bindgen-cli@0.63.0";
 const WASM_TOOLS: &str = "wasm-tools@1.263.0";
+/// A server of HTTP/3 that is not ours, for the tests.
+const AIOQUIC: &str = "aioquic==1.2.0";
 
 /// What became of the proof.
 #[derive(Debug, Default)]
@@ -34,6 +36,11 @@ pub fn proof() -> anyhow::Result<Proof> {
     proof.add("c", &python, "python3 (with venv)", &[ZIGLANG, WIT_BINDGEN, WASM_TOOLS], c)?;
     proof.add("js", &["npm", "--version"], "npm", &[COMPONENTIZE_QJS], javascript)?;
     proof.add("python", &python, "python3 (with venv)", &[COMPONENTIZE_PY], python_journey)?;
+    if runs(&python) {
+        venv(AIOQUIC)?;
+    } else {
+        proof.skipped.push("tests of HTTP/3 against aioquic: they need python3 (with venv)".to_owned());
+    }
     Ok(proof)
 }
 
