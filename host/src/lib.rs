@@ -22,6 +22,7 @@ pub mod redact;
 pub mod run;
 pub mod sandbox;
 pub mod scheduler;
+pub mod service;
 pub mod verdict;
 pub mod vu;
 mod wit;

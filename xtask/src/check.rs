@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::stage::Stages;
 use crate::workspace::{add_rust_target, call, cargo, journey, show, target};
-use crate::{deny, journeys, layers};
+use crate::{deny, examples, journeys, layers};
 
 type Work = fn(&mut Vec<String>) -> Result<()>;
 
@@ -29,6 +29,7 @@ const STAGES: &[(&str, Work)] = &[
     }),
     ("tests", |_| shown(cargo().args(["test", "--locked", "--workspace"]))),
     ("embed", |_| embed()),
+    ("examples", |_| examples::run(&[])),
     ("windows", |left_out| elsewhere("x86_64-pc-windows-gnu", left_out)),
     ("macos", |left_out| elsewhere("aarch64-apple-darwin", left_out)),
 ];

@@ -1,6 +1,7 @@
 //! A program that runs beside this one and never outlives it.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
@@ -53,6 +54,11 @@ impl Beside {
     pub fn ended(&mut self) -> Result<bool> {
         Ok(self.child.try_wait()?.is_some())
     }
+
+    /// The exit code of a process that has ended; -1 for one that a signal ended.
+    pub fn code(&mut self) -> Result<Option<i32>> {
+        Ok(self.child.try_wait()?.map(|status| status.code().unwrap_or(-1)))
+    }
 }
 
 impl Drop for Beside {
@@ -61,6 +67,18 @@ impl Drop for Beside {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// What a server at `host:port` answers to a GET, whatever its status.
+pub fn get(address: &str, path: &str) -> Result<String> {
+    let mut stream = TcpStream::connect(address).with_context(|| format!("nobody listens on `{address}`"))?;
+    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    // HTTP/1.0: no chunks, and the end of the connection is the end of the answer.
+    write!(stream, "GET {path} HTTP/1.0\r\nhost: {address}\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let (_, body) = answer.split_once("\r\n\r\n").context("the answer has no head")?;
+    Ok(body.to_owned())
 }
 
 fn url_in(line: &str) -> Option<String> {

@@ -53,9 +53,14 @@ fn build(stages: &mut Stages) -> Result<PathBuf> {
         return Ok(release);
     }
     println!("the demo uses the dev profile: a release build takes minutes longer (`cargo build --release`)");
-    // Cargo builds dependencies again when their features change. These are what `check` builds, down to the features that
-    // only tests and examples switch on.
-    command.args(["--workspace", "--bin", "squall", "--example", "embed"]);
-    stages.command("squall, dev", &mut command)?;
-    Ok(target().join("debug").join(name))
+    dev_squall(|command| stages.command("squall, dev", command))
+}
+
+/// Builds squall for development and returns where it is.
+///
+/// Cargo builds dependencies again when their features change. These are what `check` builds, down to the features that
+/// only tests and examples switch on.
+pub fn dev_squall(build: impl FnOnce(&mut Command) -> Result<()>) -> Result<PathBuf> {
+    build(cargo().args(["build", "--locked", "--workspace", "--bin", "squall", "--example", "embed"]))?;
+    Ok(target().join("debug").join(format!("squall{}", std::env::consts::EXE_SUFFIX)))
 }

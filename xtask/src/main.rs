@@ -1,8 +1,8 @@
 //! The project's own chores, run as `cargo xtask NAME`.
 //!
-//! `check` is the whole gate, `demo` shows squall at work, `journeys` builds the guests, `bench` measures squall beside
-//! its peers, `fuzz` tries answers, components and values that nobody thought of, `bump` takes wasmtime's newest patch,
-//! `layers` checks which module uses which.
+//! `check` is the whole gate, `demo` shows squall at work, `journeys` builds the guests, `examples` runs those that are
+//! examples, `bench` measures squall beside its peers, `fuzz` tries answers, components and values that nobody thought of,
+//! `bump` takes wasmtime's newest patch, `layers` checks which module uses which.
 //! Everything here is plain processes and text, so that it compiles in seconds.
 
 mod bench;
@@ -11,6 +11,7 @@ mod check;
 mod child;
 mod demo;
 mod deny;
+mod examples;
 mod fuzz;
 mod hostile;
 mod journeys;
@@ -26,9 +27,10 @@ const HELP: &str = "\
 usage: cargo xtask COMMAND
 
   check [STAGE..]      the whole gate, or these stages of it: format, layers, wasm-target, clippy, docs, deny, journeys,
-                       proof, tests, embed, windows, macos
+                       proof, tests, embed, examples, windows, macos
   demo                 a practice server and 20 virtual users for 10 seconds
   journeys [--proof]   examples and test guests into target/journeys; with the proof in C, JavaScript and Python
+  examples [NAME..]    every example against a practice server of its own
   bench [OPTIONS]      squall beside its peers; `cargo xtask bench --help` lists the options
   fuzz [TARGET..]      cases that nobody thought of, for `--seconds N` (60) each: `answers` to our HTTP/1.1 and to hyper's,
                        which must see the same; `components` to load and inspect; `values` for the host's functions.
@@ -57,6 +59,7 @@ fn dispatch(arguments: &[String]) -> Result<ExitCode> {
         "check" => check::run(rest)?,
         "demo" => return none(rest).and_then(|()| demo::run()),
         "journeys" => journeys::run(rest)?,
+        "examples" => examples::run(rest)?,
         "bench" => bench::run(rest)?,
         "fuzz" => fuzz::run(rest)?,
         "bump" => bump::run(rest)?,

@@ -14,6 +14,10 @@ wit_bindgen::generate!({
         package squall:sdk;
         world sdk {
             include squall:journey/journey@0.1.1;
+            import squall:events/events@0.1.0;
+            import squall:websocket/websocket@0.1.0;
+            import squall:socket/socket@0.1.0;
+            import squall:grpc/grpc@0.1.0;
         }
     ",
     path: "../../wit",

@@ -4,7 +4,10 @@ use std::fmt;
 use std::num::{ParseFloatError, ParseIntError};
 use std::str::Utf8Error;
 
+use crate::bindings::squall::events::events;
 use crate::bindings::squall::journey::{cookies, extract, http, metric, secret, tls};
+use crate::bindings::squall::socket::socket;
+use crate::grpc;
 
 /// Why something in a journey did not work.
 #[derive(Debug)]
@@ -18,6 +21,8 @@ pub enum Error {
     Refused,
     /// The connection was closed or reset before the answer was complete.
     Reset,
+    /// The other side closed the connection before all that was asked for had come.
+    Closed,
     /// The TLS handshake failed; the reason.
     Tls(String),
     /// The answer is not HTTP; what is wrong with it.
@@ -30,6 +35,10 @@ pub enum Error {
     InvalidRequest(String),
     /// The answer is larger than the limit, in bytes.
     TooLarge(u32),
+    /// The content type is not that of a stream of events; which it is.
+    ContentType(String),
+    /// A stream could not be taken up again: the answer's status.
+    NotResumed(u16),
     /// The response was released or belongs to an earlier iteration; its id.
     Stale(u32),
     /// The body is not valid JSON; the parser's words.
@@ -54,6 +63,16 @@ pub enum Error {
     InvalidCertificate(String),
     /// The client's key cannot be used; why.
     InvalidKey(String),
+    /// A gRPC call did not end well; how it ended.
+    Grpc(Box<grpc::Status>),
+    /// There is no such gRPC method among those that are known; which, and what is known.
+    UnknownMethod(String),
+    /// A message does not fit its type; where and why.
+    InvalidMessage(String),
+    /// A `.proto` file or a set of descriptors cannot be used; where and why.
+    InvalidSchema(String),
+    /// The server does not say which gRPC methods it has; why.
+    NoReflection(String),
     /// Anything else: the host's words, or the author's.
     Other(String),
 }
@@ -65,6 +84,7 @@ impl fmt::Display for Error {
             Self::Dns(why) => ("the host name could not be resolved: ", why.as_str()),
             Self::Refused => ("the connection was refused", ""),
             Self::Reset => ("the connection was reset", ""),
+            Self::Closed => ("the other side closed the connection too early", ""),
             Self::Tls(why) => ("the TLS handshake failed: ", why.as_str()),
             Self::Protocol(why) => ("the answer is not HTTP: ", why.as_str()),
             Self::Denied(why) => ("the request is not allowed: ", why.as_str()),
@@ -74,6 +94,10 @@ impl fmt::Display for Error {
             Self::Stale(id) => {
                 return write!(f, "response {id} was released or is of an earlier iteration");
             }
+            Self::ContentType(given) => ("the content type is not that of the stream: ", given.as_str()),
+            Self::NotResumed(status) => {
+                return write!(f, "the stream could not be taken up again: the answer is {status}");
+            }
             Self::NotJson(why) => ("the body is not JSON: ", why.as_str()),
             Self::InvalidExpression(why) => ("the expression is invalid: ", why.as_str()),
             Self::TooMuch(why) => ("reading the answer is too much: ", why.as_str()),
@@ -82,10 +106,16 @@ impl fmt::Display for Error {
             Self::MetricConflict(why) => ("the metric exists already: ", why.as_str()),
             Self::InvalidCertificate(why) => ("the client's certificate is invalid: ", why.as_str()),
             Self::InvalidKey(why) => ("the client's key is invalid: ", why.as_str()),
+            Self::InvalidMessage(why) => ("the message does not fit: ", why.as_str()),
+            Self::InvalidSchema(why) => ("the schema is invalid: ", why.as_str()),
+            Self::NoReflection(why) => ("the server does not say which methods it has: ", why.as_str()),
+            Self::Grpc(status) => return write!(f, "the call ended with {status}"),
             Self::TooManyMetrics(limit) => {
                 return write!(f, "the run has {limit} metrics, as many as it may");
             }
-            Self::Json(why) | Self::UnknownSecret(why) | Self::Other(why) => ("", why.as_str()),
+            Self::Json(why) | Self::UnknownSecret(why) | Self::UnknownMethod(why) | Self::Other(why) => {
+                ("", why.as_str())
+            }
         };
         f.write_str(what)?;
         f.write_str(detail)
@@ -123,6 +153,46 @@ impl From<http::Error> for Error {
             http::Error::InvalidRequest(why) => Self::InvalidRequest(why),
             http::Error::TooLarge(limit) => Self::TooLarge(limit),
             http::Error::Other(why) => Self::Other(why),
+        }
+    }
+}
+
+impl From<socket::Error> for Error {
+    #[cold]
+    fn from(error: socket::Error) -> Self {
+        match error {
+            socket::Error::Timeout => Self::Timeout,
+            socket::Error::Dns(why) => Self::Dns(why),
+            socket::Error::Refused => Self::Refused,
+            socket::Error::Reset => Self::Reset,
+            socket::Error::Closed => Self::Closed,
+            socket::Error::Tls(why) => Self::Tls(why),
+            socket::Error::Denied(why) => Self::Denied(why),
+            socket::Error::TooLarge(limit) => Self::TooLarge(limit),
+            socket::Error::InvalidRequest(why) => Self::InvalidRequest(why),
+            socket::Error::Stale(id) => Self::Other(format!("socket {id} is closed or of an earlier iteration")),
+            socket::Error::Other(why) => Self::Other(why),
+        }
+    }
+}
+
+impl From<events::Error> for Error {
+    #[cold]
+    fn from(error: events::Error) -> Self {
+        match error {
+            events::Error::Timeout => Self::Timeout,
+            events::Error::Dns(why) => Self::Dns(why),
+            events::Error::Refused => Self::Refused,
+            events::Error::Reset => Self::Reset,
+            events::Error::Tls(why) => Self::Tls(why),
+            events::Error::Protocol(why) => Self::Protocol(why),
+            events::Error::Denied(why) => Self::Denied(why),
+            events::Error::TooLarge(limit) => Self::TooLarge(limit),
+            events::Error::ContentType(given) => Self::ContentType(given),
+            events::Error::Status(status) => Self::NotResumed(status),
+            events::Error::InvalidRequest(why) => Self::InvalidRequest(why),
+            events::Error::Stale(id) => Self::Stale(id),
+            events::Error::Other(why) => Self::Other(why),
         }
     }
 }

@@ -31,14 +31,18 @@ mod runtime;
 mod secret;
 mod variables;
 
+pub mod events;
+pub mod grpc;
 pub mod http;
 pub mod log;
 pub mod metric;
 pub mod options;
+pub mod socket;
 pub mod test;
 pub mod think;
 pub mod tls;
 pub mod vu;
+pub mod websocket;
 
 pub use check::{Check, check};
 pub use error::Error;

@@ -451,6 +451,7 @@ fn guest(choices: &mut Choices, server: &str, sink: &Arc<Longest>) -> Guest {
         secrets: None,
         may_send: !choices.one_in(8),
         files: Arc::default(),
+        schemas: Arc::default(),
         limits: Arc::new(if untrusted { Limits::untrusted() } else { Limits::default() }),
         policy: Arc::new(Policy { untrusted, net, ..Policy::default() }),
     };
@@ -468,6 +469,7 @@ fn guest(choices: &mut Choices, server: &str, sink: &Arc<Longest>) -> Guest {
         tags: Tags::default(),
         env: Arc::default(),
         connections,
+        arguments: None,
     };
     Guest { host: Host::new(Arc::new(run), &local, identity), server: server.to_owned(), ids: Vec::new() }
 }

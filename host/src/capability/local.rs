@@ -43,6 +43,7 @@ pub struct Local {
     names: RefCell<Names>,
     series: RefCell<Series>,
     has_warned_of_redirects: Cell<bool>,
+    has_warned_of_sockets: Cell<bool>,
     /// A bit for each kind of excess that the journey was told of.
     has_told_of: Cell<u16>,
     /// Where a tag is cut, in bytes.
@@ -138,6 +139,7 @@ impl Local {
             names: RefCell::new(names),
             series: RefCell::default(),
             has_warned_of_redirects: Cell::new(false),
+            has_warned_of_sockets: Cell::new(false),
             has_told_of: Cell::new(0),
             longest: run.limits.name_bytes as usize,
             redactor: run.secrets.as_ref().map(|secrets| Arc::clone(secrets.redactor())),
@@ -159,6 +161,11 @@ impl Local {
         &self.extract
     }
 
+    /// Whether the target's address is a tag.
+    pub(super) fn is_with_ip(&self) -> bool {
+        self.with_ip
+    }
+
     /// Gives a host a number of its own.
     pub(super) fn number_host(&self) -> u32 {
         let number = self.hosts.get();
@@ -170,6 +177,11 @@ impl Local {
     /// Whether this is the first time that somebody asks.
     pub(super) fn is_first_redirect_too_many(&self) -> bool {
         !self.has_warned_of_redirects.replace(true)
+    }
+
+    /// The same for sockets that were not granted.
+    pub(super) fn is_first_socket_refused(&self) -> bool {
+        !self.has_warned_of_sockets.replace(true)
     }
 
     /// Counts what a guest had too much of; returns whether this is the first time on this thread.

@@ -5,9 +5,11 @@
 
 mod check;
 mod cookies;
+mod events;
 mod extract;
 #[cfg(test)]
 mod fuzz;
+mod grpc;
 mod http;
 mod local;
 mod log;
@@ -16,12 +18,18 @@ mod names;
 mod random;
 mod recent;
 mod secret;
+mod socket;
 #[cfg(test)]
 mod tests;
 mod time;
 mod tls;
+mod waiting;
 mod wasi;
+mod wasi_http;
+mod wasi_sockets;
+mod websocket;
 
+pub use grpc::Schemas;
 pub use http::Pace;
 pub use local::Local;
 pub(crate) use log::shorten;
@@ -35,6 +43,7 @@ use std::time::Instant;
 use send_wrapper::SendWrapper;
 use wasmtime::component::{HasSelf, Linker};
 use wasmtime_wasi::WasiView;
+use wasmtime_wasi_http::WasiHttpView;
 
 use crate::metrics::{Excess, Registry, Tags};
 use crate::plan::http::Connections;
@@ -45,10 +54,14 @@ use crate::protocol::http::{Client, Owner};
 use crate::wit;
 use check::Groups;
 use cookies::Jars;
+use events::Events;
+use grpc::Grpc;
 use http::{Failures, Responses, Streams};
 use random::Random;
 use recent::Recent;
+use socket::Sockets;
 use time::Clock;
+use websocket::Websockets;
 
 /// How a journey reaches the person who runs it, and the run.
 pub trait Sink: Send + Sync {
@@ -78,6 +91,8 @@ pub struct Run {
     pub may_send: bool,
     /// Files granted to the journeys, by name.
     pub files: Arc<BTreeMap<String, Arc<[u8]>>>,
+    /// What is known of gRPC's methods.
+    pub schemas: Arc<Schemas>,
     /// What journeys can name and never see, if there is something.
     pub secrets: Option<Arc<Secrets>>,
     /// What journeys may use.
@@ -103,6 +118,8 @@ pub struct Identity {
     pub env: Arc<BTreeMap<String, String>>,
     /// How its scenario uses connections.
     pub connections: Connections,
+    /// What a program is called with, its own name first; `None` for a journey.
+    pub arguments: Option<Arc<[String]>>,
 }
 
 /// One VU's side of every interface.
@@ -118,14 +135,21 @@ pub struct Host {
     random: Random,
     clock: Clock,
     groups: Groups,
-    client: Client,
+    /// Shared with the requests that go on while the guest does something else.
+    client: Arc<Client>,
     responses: Responses,
     streams: Streams,
+    events: Events,
+    websockets: Websockets,
+    sockets: Sockets,
+    grpc: Grpc,
     jars: Jars,
     failures: Failures,
     /// The statuses that the guest said are no failure.
     expected: Option<Box<[(u16, u16)]>>,
     wasi: Option<Box<wasi::Wasi>>,
+    /// Requests by `wasi:http`, if it ever made one.
+    outgoing: Option<Box<wasi_http::Outgoing>>,
     /// What it logged in this iteration, if it ever logged anything.
     recent: Option<Recent>,
     activity: Activity,
@@ -149,11 +173,11 @@ impl Host {
             random: Random::new(run.seed, &identity.scenario),
             clock: Clock::of(&run.policy),
             run,
-            client: Client::new(
+            client: Arc::new(Client::new(
                 local.http(),
                 Owner { vu: identity.vu, connections: identity.connections },
                 &identity.scenario,
-            ),
+            )),
             local: SendWrapper::new(Rc::clone(local)),
             scope,
             serial: local.number_host(),
@@ -162,10 +186,15 @@ impl Host {
             groups: Groups::default(),
             responses: Responses::default(),
             streams: Streams::default(),
+            events: Events::default(),
+            websockets: Websockets::default(),
+            sockets: Sockets::default(),
+            grpc: Grpc::default(),
             jars: Jars::default(),
             failures: Failures::default(),
             expected: None,
             wasi: None,
+            outgoing: None,
             recent: None,
             activity: Activity::default(),
         }
@@ -189,7 +218,12 @@ impl Host {
     /// says that it did not: a request without an answer, where that is to be told (`throw`).
     #[must_use]
     pub fn end(&mut self) -> Option<String> {
+        self.end_events();
         self.end_streams();
+        let thrown = self.end_outgoing();
+        self.end_websockets();
+        self.sockets.end_iteration(self.identity.connections != Connections::PerIteration, &self.local);
+        self.end_grpc();
         self.close_groups();
         self.local.extract().forget(self.serial, None);
         if let Some(response) = self.responses.clear() {
@@ -199,7 +233,14 @@ impl Host {
             self.client.close_all();
         }
         self.jars.end_iteration(self.run.http.keep_cookies);
-        self.failures.end_iteration()
+        self.failures.end_iteration().or(thrown)
+    }
+
+    /// Forgets what belonged to the guest's instance, which is gone. What belongs to the VU stays: its connections, its
+    /// cookies where they are kept.
+    pub fn leave(&mut self) {
+        self.wasi = None;
+        self.expected = None;
     }
 
     /// Returns what the guest did since the last call, and forgets it.
@@ -233,10 +274,27 @@ impl Host {
     }
 }
 
+impl Drop for Host {
+    fn drop(&mut self) {
+        // What it kept for a next iteration ends with it.
+        self.sockets.end_all(&self.local);
+    }
+}
+
 /// Adds every interface of the world, and WASI as far as language runtimes need it.
-pub fn link<T: WasiView + 'static>(linker: &mut Linker<T>, host: fn(&mut T) -> &mut Host) -> wasmtime::Result<()> {
+pub fn link<T: WasiView + WasiHttpView + 'static>(
+    linker: &mut Linker<T>,
+    host: fn(&mut T) -> &mut Host,
+) -> wasmtime::Result<()> {
     wit::Journey::add_to_linker::<_, HasSelf<Host>>(linker, host)?;
-    wasmtime_wasi::p2::add_to_linker_async(linker)
+    wasi_http::link(linker, host)?;
+    wit::protocols::squall::events::events::add_to_linker::<_, HasSelf<Host>>(linker, host)?;
+    wit::protocols::squall::websocket::websocket::add_to_linker::<_, HasSelf<Host>>(linker, host)?;
+    wit::protocols::squall::socket::socket::add_to_linker::<_, HasSelf<Host>>(linker, host)?;
+    wit::grpc::add_to_linker::<_, HasSelf<Host>>(linker, host)?;
+    wasmtime_wasi::p2::add_to_linker_async(linker)?;
+    waiting::link(linker, host)?;
+    wasi_sockets::link(linker, host)
 }
 
 /// Why a request has no answer, as guests see it.

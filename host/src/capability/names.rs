@@ -9,6 +9,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::metrics::{Excess, Recorder, Tags};
 use crate::plan::Limits;
+use crate::wit::grpc;
 use crate::wit::http::Pair;
 use crate::wit::metric::Tag;
 
@@ -47,7 +48,19 @@ impl NameAndValue for Tag {
     }
 }
 
+impl NameAndValue for (String, String) {
+    fn pair(&self) -> (&str, &str) {
+        (&self.0, &self.1)
+    }
+}
+
 impl NameAndValue for Pair {
+    fn pair(&self) -> (&str, &str) {
+        (&self.name, &self.value)
+    }
+}
+
+impl NameAndValue for grpc::Pair {
     fn pair(&self) -> (&str, &str) {
         (&self.name, &self.value)
     }

@@ -60,7 +60,30 @@ impl Secrets {
     pub(super) fn fill<'s>(
         &'s self,
         bytes: &[u8],
+        named: impl FnMut(&'s str) -> Result<(), Error>,
+    ) -> Result<Option<Vec<u8>>, Error> {
+        self.fill_with(bytes, named, Cow::Borrowed)
+    }
+
+    /// The same in the strings of a JSON text: values are written as JSON has them.
+    pub(super) fn fill_json<'s>(
+        &'s self,
+        text: &str,
+        named: impl FnMut(&'s str) -> Result<(), Error>,
+    ) -> Result<Option<String>, Error> {
+        let written = |value: &'s str| {
+            let quoted = serde_json::Value::from(value).to_string();
+            Cow::Owned(quoted[1..quoted.len() - 1].to_owned())
+        };
+        let filled = self.fill_with(text.as_bytes(), named, written)?;
+        Ok(filled.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
+    }
+
+    fn fill_with<'s>(
+        &'s self,
+        bytes: &[u8],
         mut named: impl FnMut(&'s str) -> Result<(), Error>,
+        written: impl Fn(&'s str) -> Cow<'s, str>,
     ) -> Result<Option<Vec<u8>>, Error> {
         let mut filled = Vec::new();
         let mut rest = bytes;
@@ -72,7 +95,7 @@ impl Secrets {
             let (name, secret) = self.get(&after[..end])?;
             named(name)?;
             filled.extend_from_slice(&rest[..at]);
-            filled.extend_from_slice(secret.value.0.as_bytes());
+            filled.extend_from_slice(written(&secret.value.0).as_bytes());
             rest = &after[end + END.len()..];
         }
         if rest.len() == bytes.len() {
@@ -95,10 +118,13 @@ impl Secrets {
 
     /// Refuses a secret that may not go there.
     pub(super) fn check(&self, name: &str, target: &Target) -> Result<(), Error> {
-        let granted = self.granted.get(name);
         let scheme = if target.is_tls() { Scheme::Https } else { Scheme::Http };
-        let to = Destination { scheme, host: target.host(), port: target.port() };
-        if granted.is_some_and(|secret| secret.goes_to(&to)) {
+        self.check_destination(name, &Destination { scheme, host: target.host(), port: target.port() })
+    }
+
+    /// The same where it does not go by HTTP.
+    pub(super) fn check_destination(&self, name: &str, to: &Destination<'_>) -> Result<(), Error> {
+        if self.granted.get(name).is_some_and(|secret| secret.goes_to(to)) {
             return Ok(());
         }
         Err(Error::Denied(format!("secret `{name}` may not go to `{to}`")))

@@ -85,6 +85,7 @@ pub(super) fn host(limits: Limits, policy: Policy) -> (Host, Rc<Recorded>, Arc<H
         secrets: None,
         may_send: true,
         files: Arc::default(),
+        schemas: Arc::default(),
         limits: Arc::new(limits),
         places: Arc::default(),
         policy: Arc::new(policy),
@@ -98,6 +99,7 @@ pub(super) fn host(limits: Limits, policy: Policy) -> (Host, Rc<Recorded>, Arc<H
         tags: Tags::default(),
         env: Arc::default(),
         connections: Connections::PerVu,
+        arguments: None,
     };
     (Host::new(Arc::new(run), &local, identity), recorded, heard)
 }

@@ -14,6 +14,7 @@ impl tls::Host for Host {
     ) -> Result<(), tls::Error> {
         self.called();
         let used = self.client.use_certificate(&certificate, &key, password.as_deref(), &domains);
+        self.close_grpc();
         used.map_err(|error| match error {
             IdentityError::Certificate(why) => tls::Error::InvalidCertificate(why),
             IdentityError::Key(why) => tls::Error::InvalidKey(why),
@@ -23,5 +24,6 @@ impl tls::Host for Host {
 
     fn clear_certificates(&mut self) {
         self.client.clear_certificates();
+        self.close_grpc();
     }
 }

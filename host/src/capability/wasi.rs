@@ -1,7 +1,8 @@
-//! WASI as far as language runtimes need it: no variables, no arguments, no files, no sockets, no names. Output goes to
-//! the log, random numbers are the VU's, and clocks are no finer than the VU's.
+//! WASI as far as language runtimes and ordinary programs need it: the variables and arguments that were granted, no input,
+//! no files. Output goes to the log, random numbers are the VU's, and clocks are no finer than the VU's.
 //!
-//! The context is made when a guest first calls WASI; most journeys never do, and then it costs nothing.
+//! The context is made when a guest first calls WASI; most journeys never do, and then it costs nothing. A program has a
+//! new one for each run.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
+use rand_xoshiro::rand_core::Rng as _;
 use tokio::io::AsyncWrite;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
@@ -16,6 +18,7 @@ use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxView, WasiView};
 
 use super::time::Clock;
+use super::wasi_sockets::{self, Sockets};
 use super::{Host, Recent, Run};
 use crate::wit::log::Level;
 
@@ -28,6 +31,21 @@ const MOST_RANDOM: u64 = 1 << 20;
 pub(super) struct Wasi {
     context: WasiCtx,
     table: ResourceTable,
+    /// If they were granted.
+    sockets: Option<Box<Sockets>>,
+}
+
+impl Wasi {
+    pub(super) fn sockets(&mut self) -> Option<&mut Sockets> {
+        self.sockets.as_deref_mut()
+    }
+}
+
+impl Wasi {
+    /// What its guest holds handles of.
+    pub(super) fn table(&mut self) -> &mut ResourceTable {
+        &mut self.table
+    }
 }
 
 impl WasiView for Host {
@@ -42,25 +60,35 @@ impl WasiView for Host {
                 scenario: Arc::clone(&self.identity.scenario),
                 level,
             };
-            let vu = u64::from(self.identity.vu) << 32 | u64::from(self.identity.instance);
+            // A program is new in every iteration, and so has the same numbers in the same one, whoever runs it.
+            let vu = match &self.identity.arguments {
+                Some(_) => 0,
+                None => u64::from(self.identity.vu) << 32 | u64::from(self.identity.instance),
+            };
+            let seed = u128::from(self.random.fork(vu ^ 2).next_u64());
             let mut builder = WasiCtx::builder();
             builder
                 .stdout(log(Level::Info))
                 .stderr(log(Level::Warn))
                 .secure_random(self.random.fork(vu))
                 .insecure_random(self.random.fork(vu ^ 1))
-                .insecure_random_seed(u128::from(self.run.seed) << 64 | u128::from(vu))
-                .max_random_size(MOST_RANDOM)
-                // As by default; written down because it is promised.
-                .allow_tcp(false)
-                .allow_udp(false)
-                .allow_ip_name_lookup(false);
+                .insecure_random_seed(seed << 64 | u128::from(vu))
+                .max_random_size(MOST_RANDOM);
+            let granted = self.run.policy.sockets;
+            wasi_sockets::allow(&mut builder, granted);
+            for (name, value) in &*self.identity.env {
+                builder.env(name, value);
+            }
+            if let Some(arguments) = &self.identity.arguments {
+                builder.args(arguments);
+            }
             if self.clock == Clock::Coarse {
                 builder.monotonic_clock(Coarse { started: self.run.started }).wall_clock(CoarseWall);
             }
             let mut table = ResourceTable::new();
             table.set_max_capacity(self.run.limits.handles as usize);
-            Box::new(Wasi { context: builder.build(), table })
+            let sockets = granted.then(|| Box::new(Sockets::new(self.client.connector().reach())));
+            Box::new(Wasi { context: builder.build(), table, sockets })
         });
         WasiCtxView { ctx: &mut wasi.context, table: &mut wasi.table }
     }
@@ -218,15 +246,37 @@ mod tests {
         assert!(preopens::Host::get_directories(&mut host.filesystem()).unwrap().is_empty());
     }
 
+    #[test]
+    fn what_was_granted_can_be_read() {
+        let (mut host, ..) = host(Limits::default(), Policy::default());
+        let granted = [("A".to_owned(), "1".to_owned())];
+        host.identity.env = Arc::new(granted.clone().into());
+        host.identity.arguments = Some(["client.wasm", "-v"].map(str::to_owned).into());
+        assert_eq!(environment::Host::get_environment(&mut host.cli()).unwrap(), granted);
+        assert_eq!(environment::Host::get_arguments(&mut host.cli()).unwrap(), ["client.wasm", "-v"]);
+    }
+
+    #[test]
+    fn a_program_has_the_same_random_numbers_in_the_same_iteration_and_others_in_the_next() {
+        let drawn = |vu, stream| {
+            let (mut host, ..) = host(Limits::default(), Policy::default());
+            (host.identity.vu, host.identity.arguments) = (vu, Some(Arc::default()));
+            host.begin(0, 0, stream);
+            random::Host::get_random_bytes(host.random(), 16).unwrap()
+        };
+        assert_eq!(drawn(1, 7), drawn(2, 7));
+        assert_ne!(drawn(1, 7), drawn(1, 8));
+    }
+
     #[tokio::test]
     async fn no_socket_is_made_and_no_name_is_looked_up() {
         let (mut host, ..) = host(Limits::default(), Policy::default());
         for family in [IpAddressFamily::Ipv4, IpAddressFamily::Ipv6] {
-            assert!(tcp_create_socket::Host::create_tcp_socket(&mut host.sockets(), family).is_err());
-            assert!(udp_create_socket::Host::create_udp_socket(&mut host.sockets(), family).await.is_err());
+            assert!(tcp_create_socket::Host::create_tcp_socket(&mut host, family).is_err());
+            assert!(udp_create_socket::Host::create_udp_socket(&mut host, family).await.is_err());
         }
         let network = instance_network::Host::instance_network(&mut host.sockets()).unwrap();
-        let looked_up = ip_name_lookup::Host::resolve_addresses(&mut host.sockets(), network, "localhost".to_owned());
+        let looked_up = ip_name_lookup::Host::resolve_addresses(&mut host, network, "localhost".to_owned());
         assert!(looked_up.is_err());
     }
 

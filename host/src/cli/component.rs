@@ -10,7 +10,7 @@ use squall::artifact;
 use squall::config::{self, FileReader, Lowered, Problem, Sources};
 use squall::isolate::{IsolateError, Isolated, Settings};
 use squall::output::plain;
-use squall::plan::{Limits, Policy};
+use squall::plan::{Kind, Limits, Policy};
 use squall::sandbox::{Cache, Component, Inspection, LoadError, Manifest};
 
 use super::exit;
@@ -110,6 +110,7 @@ pub fn load(args: &RunArgs, style: Style) -> Result<Loaded, Failure> {
         .collect();
     let file = args.read_config(&environment).map_err(|problem| Failure::configuration(vec![problem]))?;
     let sources = Sources {
+        kind: Kind::default(),
         journey_options: None,
         file: file.as_ref().map(|(path, text)| (path.as_path(), text.as_str())),
         reader: FileReader::new(&read_file),
@@ -129,6 +130,7 @@ pub fn load(args: &RunArgs, style: Style) -> Result<Loaded, Failure> {
         (Place::Here(Box::new(component)), options)
     };
     let sources = Sources {
+        kind: component.inspect().kind,
         journey_options: Some(&options).filter(|text| !text.trim().is_empty()).map(String::as_str),
         ..sources
     };

@@ -6,7 +6,7 @@ use std::mem;
 use anyhow::Context as _;
 use serde_json::json;
 use squall::config;
-use squall::plan::Plan;
+use squall::plan::{Kind, Plan};
 use squall::sandbox::{Capability, Manifest};
 
 use super::component;
@@ -48,15 +48,21 @@ pub fn run(args: &Args) -> anyhow::Result<u8> {
         say(&format!("{json:#}\n"));
         return Ok(exit::PASSED);
     }
+    let kind = match inspection.kind {
+        Kind::Journey => "journey",
+        Kind::Program => "program: each iteration is a run of it, in an instance of its own",
+    };
     let mut text = format!(
-        "world     {}\ndigest    sha256:{}\nsize      {} bytes, and {} bytes of initial data for each VU\nmemory    {}\n",
+        "kind      {kind}\nworld     {}\ndigest    sha256:{}\nsize      {} bytes, and {} bytes of initial data for each VU\nmemory    {}\n",
         inspection.world, inspection.digest, inspection.size, inspection.data, inspection.memory_mode
     );
     text += &list("imports", &inspection.imports);
     text += &can(&inspection.manifest);
     text += &list("exports", &inspection.exports);
-    let options = if options.is_empty() { "none" } else { options };
-    say(&format!("{text}options   {options}\n\n{}", config::explain(&loaded.lowered)));
+    if inspection.kind == Kind::Journey {
+        text += &format!("options   {}\n", if options.is_empty() { "none" } else { options });
+    }
+    say(&format!("{text}\n{}", config::explain(&loaded.lowered)));
     Ok(exit::PASSED)
 }
 

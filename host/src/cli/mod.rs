@@ -9,6 +9,7 @@ mod message;
 mod new;
 mod run;
 mod run_args;
+mod service;
 mod signals;
 mod target;
 

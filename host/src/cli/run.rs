@@ -7,10 +7,10 @@ use squall::config::{self, Lowered, Presentation, Problem};
 use squall::isolate::{IsolateError, Isolated};
 use squall::metrics::Registry;
 use squall::output::{self, Notices, Output, OutputError, Progress, Screen, Summary, SummaryExport, plain};
-use squall::plan::{Plan, duration};
+use squall::plan::{Kind, Plan, duration};
 use squall::protocol::Network;
 use squall::run::{self, RunOptions};
-use squall::sandbox::Component;
+use squall::sandbox::{Component, Inspection};
 use squall::verdict::{Ending, GeneratorVerdict, Report, SummaryOptions};
 
 use super::component::{self, Failure, Loaded, Place};
@@ -28,8 +28,9 @@ pub fn run(args: &RunArgs) -> anyhow::Result<u8> {
     };
     redact_panics(lowered.plan.redactor());
     if args.explain {
-        let (plan, memory) = (config::explain(&lowered), component.inspect().memory_mode);
-        say(&plain::page(&format!("{plan}\njourney\n  memory of each VU             {memory}\n")));
+        let (plan, Inspection { kind, memory_mode: memory, .. }) = (config::explain(&lowered), component.inspect());
+        let kind = if kind == Kind::Program { "program" } else { "journey" };
+        say(&plain::page(&format!("{plan}\n{kind}\n  memory of each VU             {memory}\n")));
         return Ok(exit::PASSED);
     }
     let style = Style::detect(lowered.presentation.no_color);

@@ -20,9 +20,12 @@ const CONFIG_VARIABLE: &str = "SQUALL_CONFIG";
 /// What `squall run` takes. Short forms are k6's.
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// The journey: the path of a component, or `-` for standard input
+    /// The journey or program: the path of a component, or `-` for standard input
     #[arg(value_name = "JOURNEY.wasm")]
     pub journey: String,
+    /// What a program is called with, each time that it runs
+    #[arg(last = true, value_name = "ARGS")]
+    args: Vec<String>,
 
     /// Read options from FILE; without it, from `squall.toml` in this directory if there is one
     #[arg(short, long, value_name = "FILE", help_heading = "Configuration")]
@@ -202,6 +205,7 @@ impl RunArgs {
         let mut layer = Layer(Flags::default());
         let env: Vec<String> = self.env.iter().map(|pair| granted(pair, environment)).collect();
         layer.0.list("env", "--env", &env);
+        layer.0.list("args", "--", &self.args);
         layer.0.list("files", "--file", &self.files);
         layer.0.list("secrets", "--secret", &self.secrets);
         layer.value("seed", "--seed", self.seed);

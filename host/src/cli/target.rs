@@ -10,6 +10,7 @@ use squall::practice::{self, Latency, Options, Stall, Stats};
 
 use super::exit;
 use super::message::say;
+use super::service::{self, ServiceArgs};
 use super::signals::StopSignals;
 
 /// What it answers, for `--help`.
@@ -28,8 +29,24 @@ Routes, also below `/api`:
   /cookies, /cookies/set?NAME=VALUE   the cookies it was sent; sets some and redirects
   /basic-auth/{user}/{password}       200 to basic authentication
   /digest-auth/{user}/{password}      200 to digest authentication, MD5 or `?algorithm=SHA-256`
+  /sse?count=&every=                  server-sent events, so many, so many milliseconds apart; `first` before the first,
+                                      `drop` breaks off after so many, `retry` says when to come back; has `Last-Event-ID`
+  /jsonl?count=&every=                the same as lines of JSON
+  /v1/chat/completions                tokens as OpenAI streams them: `?first=&every=&tokens=`, or `max_tokens`
   /limited                            within `--rate-limit`
-  /__stats, POST /__stats/reset       what it saw";
+  /ws/echo                            a WebSocket that gives messages back: `?delay=5ms`, `?close=4000&after=3&reason=why`
+  /ws/ticks?every=10ms&count=5        a WebSocket that sends numbers and closes, with `?close=` as it is told
+  /__stats, POST /__stats/reset       what it saw
+
+Lines over TCP (`--tcp`) are answered with themselves, except:
+  close, half, reset                  ends the connection: so, in the middle of a line, with RST
+  silent                              no answer
+  delay MS                            an answer after so long
+  bytes N, drip N MS, endless         a line of so many bytes, slowly, without end
+
+Datagrams over UDP (`--udp`) are answered with themselves, except:
+  drop, twice, delay MS, bytes N      no answer, two, a late one, one of so many bytes
+  stranger                            an answer from another port, then one from this";
 
 /// Start a server to practise on.
 ///
@@ -49,6 +66,14 @@ pub struct Args {
     /// Write the certificate to a file, for clients to trust
     #[arg(long, value_name = "FILE")]
     cert_out: Option<PathBuf>,
+    #[command(flatten)]
+    component: ServiceArgs,
+    /// Answer lines over TCP here as well; port 0 takes a free one
+    #[arg(long, value_name = "ADDR")]
+    tcp: Option<SocketAddr>,
+    /// Answer datagrams over UDP here as well
+    #[arg(long, value_name = "ADDR")]
+    udp: Option<SocketAddr>,
     /// How long every answer takes at least: `20ms`, or drawn from a range, `5ms..50ms`
     #[arg(long, value_name = "TIME")]
     latency: Option<Latency>,
@@ -74,7 +99,8 @@ pub struct Args {
 
 /// Serves until Ctrl-C or SIGTERM, says what it saw and returns the exit code.
 pub fn run(args: Args) -> anyhow::Result<u8> {
-    let listens = [("listen", Some(args.listen)), ("tls", args.tls), ("http3", args.http3)];
+    let listens =
+        [("listen", Some(args.listen)), ("tls", args.tls), ("http3", args.http3), ("tcp", args.tcp), ("udp", args.udp)];
     let mut listens = listens.into_iter().filter_map(|(flag, addr)| Some((flag, addr?)));
     let remote = listens.find(|(_, addr)| !addr.ip().is_loopback() && !args.allow_remote);
     if let Some((flag, addr)) = remote {
@@ -85,10 +111,15 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
     }
     let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let threads = args.threads.unwrap_or(cores);
+    if let Some(component) = &args.component.component {
+        return service::run(component, &args.component, args.listen, threads);
+    }
     let options = Options {
         listen: args.listen,
         tls: args.tls,
         http3: args.http3,
+        tcp: args.tcp,
+        udp: args.udp,
         latency: args.latency,
         error_rate: args.error_rate,
         stalls: args.stalls,
@@ -114,12 +145,17 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
     let secure = [("HTTPS", server.tls_url()), ("HTTP/3", server.http3_url())];
     let secure = secure.into_iter().filter_map(|(what, url)| Some(format!("{what} on {}\n", url?)));
     say(&format!("listening on {}\n{}", server.url(), secure.collect::<String>()));
+    for (proto, addr) in [("tcp", server.tcp()), ("udp", server.udp())] {
+        if let Some(addr) = addr {
+            say(&format!("listening on {proto}://{addr}\n"));
+        }
+    }
     runtime.block_on(signals.next());
     say(&describe(&server.stop()));
     Ok(exit::PASSED)
 }
 
-fn describe(stats: &Stats) -> String {
+pub(super) fn describe(stats: &Stats) -> String {
     let mut text = format!(
         "saw {} on {}, at most {} at once\n",
         counted(stats.requests, "request"),
@@ -130,9 +166,22 @@ fn describe(stats: &Stats) -> String {
     if !statuses.is_empty() {
         let _ = writeln!(text, "  statuses  {}", statuses.join("  "));
     }
+    let lines = &stats.lines;
+    if lines.tcp_connections > 0 {
+        let lines_on = (counted(lines.tcp_lines, "line"), counted(lines.tcp_connections, "connection"));
+        let _ = writeln!(text, "  tcp       {} on {}", lines_on.0, lines_on.1);
+    }
+    if lines.udp_datagrams > 0 {
+        let _ = writeln!(text, "  udp       {}", counted(lines.udp_datagrams, "datagram"));
+    }
     let busiest = stats.by_second.iter().max().copied().unwrap_or_default();
     if busiest > 0 {
         let _ = writeln!(text, "  seconds   {}, the busiest with {busiest} requests", stats.by_second.len());
+    }
+    if stats.max_open_sockets > 0 {
+        let (received, sent) = (counted(stats.messages_received, "message"), counted(stats.messages_sent, "message"));
+        let most = stats.max_open_sockets;
+        let _ = writeln!(text, "  sockets   at most {most} at once; {received} received, {sent} sent");
     }
     for (route, count) in &stats.by_route {
         let _ = writeln!(text, "  {count:>9} {route}");

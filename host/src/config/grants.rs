@@ -89,7 +89,8 @@ impl Lowering<'_> {
     pub(super) fn policy(&mut self) -> Policy {
         let untrusted = self.pick("untrusted", self.layer.untrusted.as_ref(), false);
         let net = self.net(untrusted);
-        Policy { untrusted, proposals: self.proposals(), net, imports: self.imports(untrusted) }
+        let (proposals, imports, sockets) = (self.proposals(), self.imports(untrusted), self.sockets());
+        Policy { untrusted, proposals, net, imports, sockets }
     }
 
     /// `allowImport` adds to what `imports` says, or to the default; where all is granted there is nothing to add.
@@ -111,6 +112,12 @@ impl Lowering<'_> {
             None => Vec::new(),
         };
         base.map(|base| base.into_iter().chain(added).collect())
+    }
+
+    /// Whether somebody said that the guest may have sockets: a default does not.
+    fn sockets(&self) -> bool {
+        let said = [&self.layer.imports, &self.layer.allow_import].into_iter().flatten();
+        said.flat_map(|given| &given.value).any(ImportPattern::means_sockets)
     }
 
     fn proposals(&mut self) -> BTreeSet<Proposal> {

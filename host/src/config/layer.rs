@@ -58,6 +58,7 @@ options! {
     no_thresholds: bool = "noThresholds";
     tags: Pairs = "tags";
     env: Pairs = "env";
+    args: Vec<String> = "args";
     seed: u64 = "seed";
     no_setup: bool = "noSetup";
     setup_timeout: Duration = "setupTimeout";
@@ -146,14 +147,16 @@ options! {
     threads: u32 = "threads";
 }
 
-/// Keys that have no variable: tables of tables do not fit in one, and `env` is what the journey may see of them.
-pub(super) const WITHOUT_VARIABLE: &[&str] = &["scenarios", "env"];
+/// Keys that have no variable: tables of tables do not fit in one, arguments may hold what would separate them, and `env` is
+/// what the journey may see of them.
+pub(super) const WITHOUT_VARIABLE: &[&str] = &["scenarios", "env", "args"];
 
 /// Keys that a journey must not set. A journey is code of someone else in a sandbox; whoever runs it decides what it
 /// may use, which files are read and written, and which way it gets to the network. So is every key of `limits` and
 /// `policy`. Parts of `dns`, `hosts`, `tlsAuth` and `tlsRoots` are refused where they are lowered: the journey chooses
 /// neither DNS server, Unix socket nor file.
 const NOT_FOR_JOURNEYS: &[&str] = &[
+    "args",
     "secrets",
     "untrusted",
     "proxy",

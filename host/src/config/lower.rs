@@ -17,7 +17,7 @@ use super::scenario::note_pairs;
 use super::values::{Portion, Shown};
 use super::{Lowered, Problem};
 use crate::metrics::{Registry, SystemTags, Tags};
-use crate::plan::{Limits, Plan, Policy};
+use crate::plan::{Kind, Limits, Plan, Policy};
 use crate::verdict::{Threshold, Warning, check_thresholds};
 
 /// Lowers the layer. The result is of use only if nothing was found wrong.
@@ -44,6 +44,8 @@ pub(super) fn bounds(layer: &Layer, beside: &Beside<'_>) -> (Limits, Policy) {
 
 /// What counts beside the layers.
 pub(super) struct Beside<'a> {
+    /// What is to be run.
+    pub kind: Kind,
     /// The only scenario to run.
     pub chosen: Option<Given<String>>,
     pub files: Files<'a>,
@@ -70,18 +72,8 @@ impl Lowering<'_> {
         note_pairs(self.origins, None, "env", layer.env.as_ref());
         let env = layer.env.iter().flat_map(|given| given.value.plain());
         plan.env = env.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        plan.setup_timeout = self.phase(
-            ("noSetup", layer.no_setup.as_ref()),
-            ("setupTimeout", layer.setup_timeout.as_ref()),
-            plan.setup_timeout,
-        );
-        plan.teardown_timeout = self.phase(
-            ("noTeardown", layer.no_teardown.as_ref()),
-            ("teardownTimeout", layer.teardown_timeout.as_ref()),
-            plan.teardown_timeout,
-        );
-        plan.summary_timeout =
-            self.positive("handleSummaryTimeout", layer.summary_timeout.as_ref(), plan.summary_timeout);
+        plan.args = self.args();
+        self.phases(&mut plan);
         let least = layer.min_iteration_duration.as_ref();
         plan.min_iteration_duration = self.pick("minIterationDuration", least, plan.min_iteration_duration);
         let failed = layer.max_failed_iterations.as_ref();
@@ -95,6 +87,27 @@ impl Lowering<'_> {
         plan.files = self.granted_files();
         plan.secrets = self.secrets(&plan);
         plan
+    }
+
+    /// What happens once in a run, of which a program has nothing.
+    fn phases(&mut self, plan: &mut Plan) {
+        let layer = self.layer;
+        if self.beside.kind == Kind::Program {
+            (plan.setup_timeout, plan.teardown_timeout) = (None, None);
+            return;
+        }
+        plan.setup_timeout = self.phase(
+            ("noSetup", layer.no_setup.as_ref()),
+            ("setupTimeout", layer.setup_timeout.as_ref()),
+            plan.setup_timeout,
+        );
+        plan.teardown_timeout = self.phase(
+            ("noTeardown", layer.no_teardown.as_ref()),
+            ("teardownTimeout", layer.teardown_timeout.as_ref()),
+            plan.teardown_timeout,
+        );
+        plan.summary_timeout =
+            self.positive("handleSummaryTimeout", layer.summary_timeout.as_ref(), plan.summary_timeout);
     }
 
     fn thresholds(&mut self) -> Vec<Threshold> {

@@ -51,6 +51,7 @@ mod foreign;
 mod grants;
 mod http;
 mod identities;
+mod kind;
 mod layer;
 mod limits;
 mod load;
@@ -85,7 +86,7 @@ pub use origins::{Origin, Origins};
 pub use presentation::Presentation;
 pub use problem::{Problem, Problems};
 
-use crate::plan::{Limits, Plan, Policy};
+use crate::plan::{Kind, Limits, Plan, Policy};
 use fields::Given;
 use files::Files;
 use findings::Findings;
@@ -99,6 +100,8 @@ const KEY_LOG: &str = "SSLKEYLOGFILE";
 /// Everything that says what is to happen.
 #[derive(Debug, Clone, Default)]
 pub struct Sources<'a> {
+    /// What is to be run.
+    pub kind: Kind,
     /// What the journey's `options` returned: JSON, or nothing.
     pub journey_options: Option<&'a str>,
     /// The configuration file: its name, for messages, and its text.
@@ -174,6 +177,7 @@ fn beside<'a>(sources: &Sources<'a>) -> Beside<'a> {
     let folder = sources.file.and_then(|(path, _)| path.parent());
     let mut logs = sources.environment.iter().filter(|(name, value)| name == KEY_LOG && !value.is_empty());
     Beside {
+        kind: sources.kind,
         chosen: chosen_scenario(sources),
         files: Files { reader: sources.reader, folder },
         environment: sources.environment,

@@ -51,6 +51,9 @@ impl Lowering<'_> {
         }
         self.note_pairs("env", options.env.as_ref());
         self.note_pairs("tags", options.tags.as_ref());
+        if let Some(given) = &options.args {
+            self.origins.note(Some(&options.name), "args", Some(given), &given.value);
+        }
         if let Some(given) = &options.connections {
             self.origins.note(Some(&options.name), "connections", Some(given), &given.value);
         }
@@ -70,6 +73,7 @@ impl Lowering<'_> {
         let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
         let env = options.env.iter().flat_map(|given| given.value.plain());
         scenario.env = env.map(owned).collect();
+        scenario.args = options.args.as_ref().map(|given| given.value.clone());
         scenario.tags = options.tags.iter().flat_map(|given| given.value.plain()).collect();
         scenario.connections = options.connections.as_ref().map(|given| given.value);
         Some(scenario)

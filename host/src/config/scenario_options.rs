@@ -67,6 +67,7 @@ pub(super) struct ScenarioOptions {
     pub start_time: Option<Given<Duration>>,
     pub graceful_stop: Option<Given<Duration>>,
     pub env: Option<Given<Pairs>>,
+    pub args: Option<Given<Vec<String>>>,
     pub tags: Option<Given<Pairs>>,
     pub connections: Option<Given<Connections>>,
     pub vus: Option<Given<u32>>,
@@ -95,6 +96,7 @@ impl ScenarioOptions {
             start_time: None,
             graceful_stop: None,
             env: None,
+            args: None,
             tags: None,
             connections: None,
             vus: None,
@@ -127,6 +129,7 @@ impl ScenarioOptions {
         read.start_time = fields.take("startTime", findings);
         read.graceful_stop = fields.take("gracefulStop", findings);
         read.env = fields.take("env", findings);
+        read.args = fields.take("args", findings);
         read.tags = fields.take("tags", findings);
         read.connections = fields.take("connections", findings);
         if let Some(options) = fields.node("options", findings)

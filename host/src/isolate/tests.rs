@@ -75,6 +75,7 @@ impl Child {
 
 fn inspection() -> Inspection {
     Inspection {
+        kind: crate::plan::Kind::Journey,
         world: "w".to_owned(),
         digest: "d".to_owned(),
         size: 1,

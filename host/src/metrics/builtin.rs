@@ -64,11 +64,11 @@ builtin! {
     HTTP_REQ_RETRIES = 23, "http_req_retries", Counter, Default;
     /// squall's own: requests refused by the network policy, by `host`.
     POLICY_DENIED = 24, "policy_denied", Counter, Default;
-    /// WebSocket connections that were asked for.
+    /// WebSocket connections that were asked for. k6 counts those that were opened, at their end.
     WS_SESSIONS = 25, "ws_sessions", Counter, Default;
     /// From asking for a WebSocket to being able to use it: looking up, connecting, TLS handshake and upgrade.
     WS_CONNECTING = 26, "ws_connecting", Trend, Time;
-    /// From an open WebSocket to its end.
+    /// From asking for a WebSocket to its end.
     WS_SESSION_DURATION = 27, "ws_session_duration", Trend, Time;
     /// Messages sent on WebSockets.
     WS_MSGS_SENT = 28, "ws_msgs_sent", Counter, Default;

@@ -25,6 +25,12 @@ pub struct PatternError {
 }
 
 impl ImportPattern {
+    /// Whether it means sockets, or some interface of theirs.
+    #[must_use]
+    pub fn means_sockets(&self) -> bool {
+        self.0.starts_with("wasi:sockets/") || self.matches("wasi:sockets/tcp@0.2.0")
+    }
+
     /// Whether this import is among those meant.
     #[must_use]
     pub fn matches(&self, import: &str) -> bool {

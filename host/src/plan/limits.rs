@@ -144,6 +144,10 @@ pub struct Policy {
     /// that does not.
     #[serde(default)]
     pub imports: Option<BTreeSet<ImportPattern>>,
+    /// Whether the guest may have sockets of its own (`wasi:sockets`). To import them is not enough: runtimes do that whether
+    /// they need them or not.
+    #[serde(default)]
+    pub sockets: bool,
     /// Whom the journey may reach.
     pub net: NetPolicy,
 }

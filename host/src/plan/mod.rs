@@ -32,6 +32,17 @@ use serde::{Deserialize, Serialize};
 use crate::metrics::{SystemTags, Tags};
 use crate::verdict::Threshold;
 
+/// What a component is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// A script for squall, entered again and again.
+    #[default]
+    Journey,
+    /// An ordinary command of WASI, each run of which is an iteration.
+    Program,
+}
+
 /// The whole of a run, decided.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
@@ -45,6 +56,9 @@ pub struct Plan {
     pub tags: Tags,
     /// Variables granted to the journeys.
     pub env: BTreeMap<String, String>,
+    /// What a program is called with, after its own name. A journey has no arguments.
+    #[serde(default)]
+    pub args: Vec<String>,
     /// How requests are made.
     pub http: Http,
     /// Files granted to the journeys, by the name they are known by there.
@@ -86,6 +100,9 @@ pub struct Scenario {
     pub load: Load,
     /// Variables on top of the plan's.
     pub env: BTreeMap<String, String>,
+    /// What a program is called with here, where not as the plan says.
+    #[serde(default)]
+    pub args: Option<Vec<String>>,
     /// Tags on top of the plan's.
     pub tags: Tags,
     /// How its VUs use connections, where not as the plan says.
@@ -252,6 +269,7 @@ impl Scenario {
             graceful_stop: Duration::from_secs(30),
             load,
             env: BTreeMap::new(),
+            args: None,
             tags: Tags::default(),
             connections: None,
             share: Share::WHOLE,
@@ -271,6 +289,7 @@ impl Plan {
             thresholds: Vec::new(),
             tags: Tags::default(),
             env: BTreeMap::new(),
+            args: Vec::new(),
             http: Http::default(),
             files: BTreeMap::new(),
             secrets: BTreeMap::new(),

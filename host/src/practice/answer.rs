@@ -16,6 +16,7 @@ use url::form_urlencoded;
 
 use super::auth;
 use super::documents;
+use super::events;
 use super::pattern::Pattern;
 use super::route::{Found, Route};
 use super::token;
@@ -70,9 +71,18 @@ pub(super) async fn answer(request: &Request<'_>, workflows: &Workflows) -> Resp
         Route::Html if *method == Method::POST => order(request),
         Route::Html => text("text/html; charset=utf-8", documents::page()),
         Route::LargeJson => large_json(request),
+        Route::Sse => events::server_sent(request),
+        Route::JsonLines => events::json_lines(request),
+        Route::ChatCompletions => events::chat(request),
         Route::Limited => json(StatusCode::OK, &json!({ "limited": false })),
-        // The other two are answered before anything can go wrong with them.
-        Route::Unknown | Route::Stats | Route::ResetStats => error(StatusCode::NOT_FOUND, "there is nothing here"),
+        // The others are answered elsewhere.
+        Route::GrpcEcho
+        | Route::GrpcReflection
+        | Route::Unknown
+        | Route::SocketEcho
+        | Route::Ticks
+        | Route::Stats
+        | Route::ResetStats => error(StatusCode::NOT_FOUND, "there is nothing here"),
     }
 }
 
@@ -122,7 +132,7 @@ pub(super) fn with(mut response: Response, name: HeaderName, value: &str) -> Res
     response
 }
 
-fn bad(message: &str) -> Response {
+pub(super) fn bad(message: &str) -> Response {
     error(StatusCode::BAD_REQUEST, message)
 }
 

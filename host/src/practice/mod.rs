@@ -9,7 +9,10 @@ mod auth;
 mod connection;
 mod documents;
 mod duration;
+mod events;
+mod grpc;
 mod http3;
+mod lines;
 mod mishap;
 mod options;
 mod pattern;
@@ -17,6 +20,7 @@ mod route;
 mod secure;
 mod stats;
 mod token;
+mod websocket;
 mod workflows;
 
 #[cfg(test)]
@@ -43,13 +47,15 @@ use tokio_util::sync::CancellationToken;
 
 use answer::{error, headers_of};
 use connection::{Inbox, Parcel};
+use lines::{LineCounters, Sockets};
 use mishap::Mishaps;
 use route::Route;
 use secure::{Bound, Secure};
-use stats::Counters;
+use stats::{Counters, Flight};
 use workflows::Workflows;
 
 pub use duration::DurationError;
+pub use lines::LineStats;
 pub use options::{Latency, OptionError, Options, Stall};
 pub use stats::{Recorded, Stats};
 
@@ -90,6 +96,8 @@ pub enum ServeError {
 pub struct Server {
     addr: SocketAddr,
     secure: Secure,
+    tcp: Option<SocketAddr>,
+    udp: Option<SocketAddr>,
     shared: Arc<Shared>,
     stop: CancellationToken,
     threads: Vec<JoinHandle<()>>,
@@ -100,6 +108,7 @@ pub struct Server {
 struct Shared {
     started: Instant,
     counters: Arc<Counters>,
+    lines: Arc<LineCounters>,
     mishaps: Mishaps,
     workflows: Workflows,
     record: usize,
@@ -131,6 +140,7 @@ pub fn serve(options: &Options, threads: NonZeroUsize) -> Result<Server, ServeEr
     let shared = Arc::new(Shared {
         started,
         counters: Arc::new(Counters::new(threads.get() + usize::from(bound.is_some()), started)),
+        lines: Arc::default(),
         mishaps: Mishaps::new(options, started),
         workflows: Workflows::new(),
         record: options.record,
@@ -138,7 +148,18 @@ pub fn serve(options: &Options, threads: NonZeroUsize) -> Result<Server, ServeEr
     });
     let (inlets, outlets): (Vec<_>, Vec<_>) = (0..threads.get()).map(|_| unbounded_channel()).unzip();
     let mut dealer = Some((listener, inlets));
-    let mut server = Server { addr, secure, shared, stop: CancellationToken::new(), threads: Vec::new() };
+    let mut sockets = Sockets::default();
+    let not_there = |addr: SocketAddr| move |source| ServeError::Listen { addr, source };
+    let tcp = options.tcp.map(|addr| sockets.listen(addr).map_err(not_there(addr))).transpose()?;
+    let udp = options.udp.map(|addr| sockets.bind(addr).map_err(not_there(addr))).transpose()?;
+    let mut server = Server { addr, secure, tcp, udp, shared, stop: CancellationToken::new(), threads: Vec::new() };
+    if !sockets.is_empty() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(cannot_start)?;
+        let (lines, stop) = (Arc::clone(&server.shared.lines), server.stop.clone());
+        let serve = move || sockets.serve(&runtime, &lines, &stop);
+        let thread = thread::Builder::new().name("practice-lines".to_owned()).spawn(serve).map_err(cannot_start)?;
+        server.threads.push(thread);
+    }
     for (number, parcels) in outlets.into_iter().enumerate() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(cannot_start)?;
         let worker = Worker { number, shared: Arc::clone(&server.shared) };
@@ -191,10 +212,22 @@ impl Server {
         &self.secure.certificate
     }
 
+    /// Where it answers lines over TCP, if it does.
+    #[must_use]
+    pub fn tcp(&self) -> Option<SocketAddr> {
+        self.tcp
+    }
+
+    /// Where it answers datagrams, if it does.
+    #[must_use]
+    pub fn udp(&self) -> Option<SocketAddr> {
+        self.udp
+    }
+
     /// What it saw so far.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.shared.counters.stats()
+        self.shared.stats()
     }
 
     /// The requests it kept in full, in the order of their arrival; see [`Options::record`].
@@ -217,6 +250,12 @@ impl Server {
             // A thread that panicked has nothing left to end.
             let _ = thread.join();
         }
+    }
+}
+
+impl Shared {
+    fn stats(&self) -> Stats {
+        Stats { lines: self.lines.stats(), ..self.counters.stats() }
     }
 }
 
@@ -268,6 +307,24 @@ impl Worker {
         }
     }
 
+    /// A call of a gRPC client; its own status is in its trailers, which nobody counts.
+    async fn call(&self, parts: &Parts, body: Body, is_over_limit: bool, flight: Flight) -> Response {
+        let mishaps = &self.shared.mishaps;
+        if let Some(at) = mishaps.answer_at(Instant::now()) {
+            tokio::time::sleep_until(at.into()).await;
+        }
+        let order = if is_over_limit {
+            grpc::Order::Refuse
+        } else if mishaps.fails() {
+            grpc::Order::Fail
+        } else {
+            grpc::Order::Answer
+        };
+        let response = grpc::answer(parts, body, order, flight).await;
+        self.shared.counters.answered(self.number, response.status().as_u16());
+        response
+    }
+
     /// `/__stats` and its reset.
     fn control(&self, route: Route, method: &Method) -> Response {
         let counters = &self.shared.counters;
@@ -276,10 +333,11 @@ impl Worker {
         }
         if route == Route::ResetStats {
             counters.reset();
+            self.shared.lines.reset();
             self.shared.recorded.lock().unwrap_or_else(PoisonError::into_inner).clear();
             return answer::json(StatusCode::OK, &json!({ "reset": true }));
         }
-        let stats = serde_json::to_value(counters.stats()).unwrap_or(Value::Null);
+        let stats = serde_json::to_value(self.shared.stats()).unwrap_or(Value::Null);
         answer::json(StatusCode::OK, &stats)
     }
 }
@@ -287,19 +345,23 @@ impl Worker {
 /// One request, from its arrival to its answer.
 async fn handle(State(worker): State<Arc<Worker>>, request: Request) -> Response {
     let arrival = Instant::now();
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
     let found = route::find(parts.uri.path());
     if found.route.is_control() {
         return worker.control(found.route, &parts.method);
     }
     let shared = &worker.shared;
-    let _flight = shared.counters.arrived(worker.number, found.route, arrival);
+    let flight = shared.counters.arrived(worker.number, found.route, arrival);
     if shared.record > 0 {
         worker.record(&parts, arrival);
     }
     let mishaps = &shared.mishaps;
     let limited = mishaps.limits_all() || found.route == Route::Limited;
     let admitted = if limited { mishaps.admit(arrival) } else { Ok(()) };
+    if found.route.is_grpc() || (found.route == Route::Unknown && grpc::is_call(&parts.headers)) {
+        // Boxed, so that the other requests do not carry a call's state.
+        return Box::pin(worker.call(&parts, body, admitted.is_err(), flight)).await;
+    }
     let body = read(body).await;
     if let Some(at) = mishaps.answer_at(arrival) {
         tokio::time::sleep_until(at.into()).await;
@@ -308,6 +370,7 @@ async fn handle(State(worker): State<Arc<Worker>>, request: Request) -> Response
         (Err(wait), _) => answer::too_many(wait),
         (_, Err(refusal)) => refusal,
         _ if mishaps.fails() => error(StatusCode::INTERNAL_SERVER_ERROR, "an error, as ordered"),
+        _ if found.route.is_socket() => websocket::upgrade(found.route, &mut parts, &shared.counters, worker.number),
         (_, Ok(body)) => answer::answer(&answer::Request { found, parts: &parts, body }, &shared.workflows).await,
     };
     shared.counters.answered(worker.number, response.status().as_u16());

@@ -16,6 +16,10 @@ pub struct Options {
     pub tls: Option<SocketAddr>,
     /// Where it listens for HTTP/3, with the same certificate.
     pub http3: Option<SocketAddr>,
+    /// Where it answers lines over TCP, if it does.
+    pub tcp: Option<SocketAddr>,
+    /// Where it answers datagrams, if it does.
+    pub udp: Option<SocketAddr>,
     /// How long every answer takes at least.
     pub latency: Option<Latency>,
     /// The share of answers, 0 to 1, that are a 500 instead.
@@ -36,6 +40,8 @@ impl Default for Options {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             tls: None,
             http3: None,
+            tcp: None,
+            udp: None,
             latency: None,
             error_rate: 0.0,
             stalls: Vec::new(),

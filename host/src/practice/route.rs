@@ -2,6 +2,8 @@
 
 use http::Method;
 
+use super::grpc;
+
 macro_rules! routes {
     ($($route:ident = $pattern:literal;)*) => {
         /// What the server knows how to answer.
@@ -38,7 +40,14 @@ routes! {
     SetCookies = "/cookies/set";
     Html = "/html";
     LargeJson = "/json/large";
+    Sse = "/sse";
+    JsonLines = "/jsonl";
+    ChatCompletions = "/v1/chat/completions";
     Limited = "/limited";
+    SocketEcho = "/ws/echo";
+    Ticks = "/ws/ticks";
+    GrpcEcho = "/squall.practice.v1.Echo/{method}";
+    GrpcReflection = "/grpc.reflection.v1.ServerReflection/{method}";
     Unknown = "unknown";
     Stats = "/__stats";
     ResetStats = "/__stats/reset";
@@ -89,7 +98,14 @@ pub(super) fn find(path: &str) -> Found<'_> {
         ("cookies", Some("set"), None, _) => (Route::SetCookies, ""),
         ("html", None, ..) => (Route::Html, ""),
         ("json", Some("large"), None, _) => (Route::LargeJson, ""),
+        ("sse", None, ..) => (Route::Sse, ""),
+        ("jsonl", None, ..) => (Route::JsonLines, ""),
+        ("v1", Some("chat"), Some("completions"), None) => (Route::ChatCompletions, ""),
         ("limited", None, ..) => (Route::Limited, ""),
+        ("ws", Some("echo"), None, _) => (Route::SocketEcho, ""),
+        ("ws", Some("ticks"), None, _) => (Route::Ticks, ""),
+        (grpc::ECHO, Some(method), None, _) => (Route::GrpcEcho, method),
+        (grpc::REFLECTION | grpc::REFLECTION_ALPHA, Some(method), None, _) => (Route::GrpcReflection, method),
         ("__stats", None, ..) => (Route::Stats, ""),
         ("__stats", Some("reset"), None, _) => (Route::ResetStats, ""),
         _ => (Route::Unknown, ""),
@@ -106,9 +122,10 @@ impl Route {
     /// The methods it answers; `None` for all.
     pub(super) fn methods(self) -> Option<&'static [Method]> {
         match self {
-            Self::Login | Self::Execute | Self::ResetStats => Some(&[Method::POST]),
+            Self::Login | Self::Execute | Self::ChatCompletions | Self::ResetStats => Some(&[Method::POST]),
             Self::Html | Self::Workflows => Some(&[Method::GET, Method::HEAD, Method::POST]),
             Self::Workflow => Some(&[Method::GET, Method::HEAD, Method::PUT, Method::DELETE]),
+            Self::GrpcEcho | Self::GrpcReflection => Some(&[Method::POST]),
             Self::Status
             | Self::Delay
             | Self::Bytes
@@ -123,6 +140,16 @@ impl Route {
             | Self::Unknown => None,
             _ => Some(&[Method::GET, Method::HEAD]),
         }
+    }
+
+    /// Whether it is a WebSocket.
+    pub(super) fn is_socket(self) -> bool {
+        matches!(self, Self::SocketEcho | Self::Ticks)
+    }
+
+    /// Whether calls of gRPC clients go there.
+    pub(super) fn is_grpc(self) -> bool {
+        matches!(self, Self::GrpcEcho | Self::GrpcReflection)
     }
 
     /// Whether it is about the server itself: neither counted nor disturbed.

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use super::lines::LineStats;
 use super::route::{PATTERNS, Route};
 
 /// What the server saw since it started, or since the last reset. `/__stats` is not counted.
@@ -31,6 +32,21 @@ pub struct Stats {
     pub by_status: BTreeMap<u16, u64>,
     /// Requests by the second of their arrival.
     pub by_second: Vec<u64>,
+    /// WebSockets open now.
+    #[serde(default)]
+    pub open_sockets: u64,
+    /// The most WebSockets that were open at the same time.
+    #[serde(default)]
+    pub max_open_sockets: u64,
+    /// Messages that came on WebSockets.
+    #[serde(default)]
+    pub messages_received: u64,
+    /// Messages that were sent on WebSockets.
+    #[serde(default)]
+    pub messages_sent: u64,
+    /// What came beside HTTP.
+    #[serde(default)]
+    pub lines: LineStats,
 }
 
 /// One request, kept in full.
@@ -51,6 +67,7 @@ pub struct Recorded {
 pub(super) struct Counters {
     shards: Vec<Shard>,
     flights: Arc<Flights>,
+    sockets: Arc<Flights>,
     open: Arc<AtomicU64>,
 }
 
@@ -67,16 +84,26 @@ struct Counts {
     by_route: [u64; PATTERNS.len()],
     by_status: [u64; 600],
     by_second: Vec<u64>,
+    messages_received: u64,
+    messages_sent: u64,
 }
 
+/// How many there are of something, and the most there ever were.
 #[derive(Debug, Default)]
 struct Flights {
     now: AtomicU64,
     most: AtomicU64,
 }
 
-/// A request that waits for its answer; no longer in flight once dropped.
+/// One of them, until it is dropped: a request that waits for its answer, a WebSocket that is open.
 pub(super) struct Flight(Arc<Flights>);
+
+/// A WebSocket that is open until this is dropped.
+pub(super) struct OpenSocket {
+    counters: Arc<Counters>,
+    worker: usize,
+    _open: Flight,
+}
 
 /// A connection that is open until this is dropped.
 pub(super) struct OpenConnection(Arc<AtomicU64>);
@@ -90,23 +117,36 @@ impl Counts {
             by_route: [0; PATTERNS.len()],
             by_status: [0; 600],
             by_second: Vec::new(),
+            messages_received: 0,
+            messages_sent: 0,
         }
+    }
+}
+
+impl Flights {
+    fn begin(self: &Arc<Self>) -> Flight {
+        let now = self.now.fetch_add(1, Ordering::Relaxed) + 1;
+        // Most are no record, and a read leaves the cache line shared.
+        if now > self.most.load(Ordering::Relaxed) {
+            self.most.fetch_max(now, Ordering::Relaxed);
+        }
+        Flight(Arc::clone(self))
+    }
+
+    fn reset(&self) {
+        self.most.store(self.now.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 }
 
 impl Counters {
     pub(super) fn new(workers: usize, started: Instant) -> Self {
         let shards = (0..workers).map(|_| Shard(Mutex::new(Counts::new(started)))).collect();
-        Self { shards, flights: Arc::default(), open: Arc::default() }
+        Self { shards, flights: Arc::default(), sockets: Arc::default(), open: Arc::default() }
     }
 
     /// Counts a request that arrived.
     pub(super) fn arrived(&self, worker: usize, route: Route, at: Instant) -> Flight {
-        let now = self.flights.now.fetch_add(1, Ordering::Relaxed) + 1;
-        // Most requests are no record, and a read leaves the cache line shared.
-        if now > self.flights.most.load(Ordering::Relaxed) {
-            self.flights.most.fetch_max(now, Ordering::Relaxed);
-        }
+        let flight = self.flights.begin();
         let mut counts = self.shard(worker);
         let second = at.saturating_duration_since(counts.since).as_secs() as usize;
         if counts.by_second.len() <= second {
@@ -115,7 +155,12 @@ impl Counters {
         counts.by_second[second] += 1;
         counts.requests += 1;
         counts.by_route[route as usize] += 1;
-        Flight(Arc::clone(&self.flights))
+        flight
+    }
+
+    /// Counts a WebSocket.
+    pub(super) fn opened(self: &Arc<Self>, worker: usize) -> OpenSocket {
+        OpenSocket { counters: Arc::clone(self), worker, _open: self.sockets.begin() }
     }
 
     /// Counts an answer.
@@ -138,7 +183,8 @@ impl Counters {
         for worker in 0..self.shards.len() {
             *self.shard(worker) = Counts::new(now);
         }
-        self.flights.most.store(self.flights.now.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.flights.reset();
+        self.sockets.reset();
     }
 
     /// Sums up.
@@ -147,12 +193,16 @@ impl Counters {
             open_connections: self.open.load(Ordering::Relaxed),
             in_flight: self.flights.now.load(Ordering::Relaxed),
             max_in_flight: self.flights.most.load(Ordering::Relaxed),
+            open_sockets: self.sockets.now.load(Ordering::Relaxed),
+            max_open_sockets: self.sockets.most.load(Ordering::Relaxed),
             ..Stats::default()
         };
         for worker in 0..self.shards.len() {
             let counts = self.shard(worker);
             stats.requests += counts.requests;
             stats.connections += counts.connections;
+            stats.messages_received += counts.messages_received;
+            stats.messages_sent += counts.messages_sent;
             for (pattern, &count) in PATTERNS.iter().zip(&counts.by_route).filter(|(_, count)| **count > 0) {
                 *stats.by_route.entry((*pattern).to_owned()).or_default() += count;
             }
@@ -172,6 +222,18 @@ impl Counters {
     // Counts are whole after every statement, so a panic of another thread leaves nothing half-done.
     fn shard(&self, worker: usize) -> MutexGuard<'_, Counts> {
         self.shards[worker].0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl OpenSocket {
+    /// Counts a message that came.
+    pub(super) fn received(&self) {
+        self.counters.shard(self.worker).messages_received += 1;
+    }
+
+    /// Counts a message that is sent.
+    pub(super) fn sent(&self) {
+        self.counters.shard(self.worker).messages_sent += 1;
     }
 }
 

@@ -309,3 +309,44 @@ fn json_is_as_large_as_asked() {
         (400, 400)
     );
 }
+
+#[test]
+fn events_go_on_after_the_last_that_was_seen_and_end_with_204() {
+    let server = start(&Options::default());
+    let sse = |target: &str, headers: &str| send(server.addr(), "GET", target, headers, "");
+    let body = |answer: &Answer| String::from_utf8(answer.body.clone()).unwrap();
+    let answer = sse("/sse?count=3&retry=20&event=tick", "");
+    assert_eq!((answer.status, &*answer.headers["content-type"]), (200, "text/event-stream"));
+    assert!(body(&answer).contains("retry: 20\nevent: tick\nid: 1\ndata: {\"number\":1,"), "{}", body(&answer));
+    assert_eq!(body(&answer).matches("data: ").count(), 3);
+    let answer = sse("/sse?count=3", "last-event-id: 2\r\n");
+    assert!(body(&answer).contains("id: 3\n") && !body(&answer).contains("id: 2\n"), "{}", body(&answer));
+    assert_eq!(sse("/sse?count=3", "last-event-id: 3\r\n").status, 204);
+    let answer = sse("/sse?count=3&drop=2", "");
+    assert_eq!(body(&answer).matches("data: ").count(), 2);
+    assert!(!body(&answer).ends_with("0\r\n\r\n"), "the answer should be broken off");
+    assert_eq!(get(&server, "/sse?count=x").status, 400);
+}
+
+#[test]
+fn events_come_when_they_are_due() {
+    let server = start(&Options::default());
+    let began = Instant::now();
+    let answer = get(&server, "/jsonl?count=4&first=60&every=20");
+    assert!(began.elapsed() >= Duration::from_millis(120), "{:?}", began.elapsed());
+    assert_eq!(String::from_utf8(answer.body).unwrap().matches("\"number\":").count(), 4);
+}
+
+#[test]
+fn a_chat_streams_tokens_and_says_what_they_cost() {
+    let server = start(&Options::default());
+    let chat = |target: &str, body: Value| send(server.addr(), "POST", target, "", &body.to_string());
+    let asked = json!({"model": "m", "messages": [], "stream": true, "stream_options": {"include_usage": true}});
+    let answer = chat("/v1/chat/completions?tokens=12", asked);
+    let body = String::from_utf8(answer.body).unwrap();
+    assert_eq!(body.matches("\"content\":").count(), 12, "{body}");
+    assert!(body.contains("\"completion_tokens\":12") && body.contains("data: [DONE]\n\n"), "{body}");
+    let answer = chat("/v1/chat/completions", json!({"messages": [], "max_tokens": 2})).json();
+    assert_eq!(answer["choices"][0]["message"]["content"], "The storm");
+    assert_eq!(get(&server, "/v1/chat/completions").status, 405);
+}

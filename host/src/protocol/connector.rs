@@ -93,6 +93,10 @@ impl Network {
         tls::check(settings)
     }
 
+    pub(super) fn dialler(&self) -> &Dialler {
+        &self.dialler
+    }
+
     /// How connections are made.
     #[must_use]
     pub fn settings(&self) -> &Http {
@@ -110,6 +114,18 @@ impl Connector {
             vu,
             own: tls::Own::default(),
         }
+    }
+
+    pub(super) fn network(&self) -> &Rc<Network> {
+        &self.network
+    }
+
+    pub(super) fn vu(&self) -> u32 {
+        self.vu
+    }
+
+    pub(super) fn places(&self) -> &Arc<Places> {
+        &self.places
     }
 
     /// The VU's own certificates and sessions.
@@ -154,9 +170,33 @@ impl Connector {
         Ok((bound, place))
     }
 
-    /// Opens a connection that has its place, however long it takes.
-    pub(super) async fn open(
+    /// The same, with TLS to whoever has a certificate for this name, wherever the destination is.
+    pub(super) async fn connect_to(
         &self,
+        name: &str,
+        to: &Destination<'_>,
+        alpn: Alpn,
+        opening: &mut Opening,
+    ) -> Result<Opened, Error> {
+        let opened = async { self.open_to(name, self.place()?, to, Some(alpn), opening).await };
+        let limit = self.network.settings.connect_timeout;
+        tokio::time::timeout(limit, opened).await.unwrap_or(Err(Error::DialTimeout))
+    }
+
+    /// Opens a connection that has its place, however long it takes.
+    pub(super) fn open(
+        &self,
+        place: Place,
+        to: &Destination<'_>,
+        security: Option<Alpn>,
+        opening: &mut Opening,
+    ) -> impl Future<Output = Result<Opened, Error>> {
+        self.open_to(to.host, place, to, security, opening)
+    }
+
+    async fn open_to(
+        &self,
+        name: &str,
         place: Place,
         to: &Destination<'_>,
         security: Option<Alpn>,
@@ -166,7 +206,7 @@ impl Connector {
         let (stream, tls) = if let Some(alpn) = security {
             let started = Instant::now();
             // Boxed, so that connections without TLS do not carry a handshake's state.
-            let secured = apart(|| self.network.tls.connect(&self.own, to.host, dialled.socket, alpn)).await?;
+            let secured = apart(|| self.network.tls.connect(&self.own, name, dialled.socket, alpn)).await?;
             opening.tls_handshaking = started.elapsed();
             (Stream::Tls(secured.stream), Some(secured.agreed))
         } else {

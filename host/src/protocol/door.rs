@@ -43,6 +43,11 @@ impl Door {
         self.0.as_ref().map_or(Ok(()), |policy| policy.check_host(to))
     }
 
+    /// Whether a name may be asked for by who does not say yet what for.
+    pub(super) fn ask_name(&self, name: &str) -> Result<(), Refusal> {
+        self.0.as_ref().map_or(Ok(()), |policy| policy.check_name(name))
+    }
+
     /// Lets a host's addresses pass. One that may not be connected to refuses them all: a name that leads out and in is
     /// no mistake of whoever made it.
     pub(super) fn admit(&self, to: &Destination<'_>, candidates: Candidates) -> Result<Admitted, Refusal> {

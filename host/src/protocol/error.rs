@@ -40,6 +40,9 @@ pub enum Error {
     /// The connection ended before the answer was complete.
     #[error("connection reset by peer")]
     Reset,
+    /// The other side closed the connection, as one does, before all that was asked for had come.
+    #[error("connection closed by peer")]
+    Closed,
     /// The connection was closed while the request was written.
     #[error("broken pipe")]
     BrokenPipe,
@@ -113,7 +116,7 @@ impl Error {
             Self::Dial(_) | Self::TooManyConnections { .. } => 1210,
             Self::DialTimeout => 1211,
             Self::Refused => 1212,
-            Self::Reset => 1220,
+            Self::Reset | Self::Closed => 1220,
             Self::Tls(_) => 1300,
             Self::NotTls(_) => 1301,
             Self::UnknownAuthority(_) => 1310,

@@ -2,7 +2,7 @@
 
 use super::manifest::Manifest;
 use super::proposals::is_built;
-use crate::plan::Proposal;
+use crate::plan::{Kind, Proposal};
 
 /// Why a component could not be loaded. The message says it of the component: its name goes before.
 #[derive(Debug, thiserror::Error)]
@@ -68,15 +68,38 @@ pub enum LoadError {
         /// The import.
         import: String,
     },
+    /// The component wants another version of WASI.
+    #[error("imports `{import}`, and squall provides WASI 0.2")]
+    OtherImport {
+        /// The import.
+        import: String,
+    },
     /// The component does not export what a journey exports.
     #[error("is a component of another world: it does not export `{}`", missing.join("`, `"))]
     OtherWorld {
         /// The exports that are missing.
         missing: Vec<&'static str>,
     },
+    /// The component exports nothing of what squall runs.
+    #[error("exports neither what a journey does nor `wasi:cli/run`, as a program does")]
+    NoWorld,
+    /// The component is a program for another WASI.
+    #[error("is a program that exports `{export}`, and squall runs those of WASI 0.2")]
+    OtherVersion {
+        /// The export.
+        export: String,
+    },
+    /// The component answers requests and makes none by itself.
+    #[error("exports `{export}`: it is a service, and nothing that makes load")]
+    Service {
+        /// The export.
+        export: String,
+    },
     /// The component does not fit for another reason.
-    #[error("does not fit the world `squall:journey`: {message}")]
+    #[error("does not fit the world `{}`: {message}", if *kind == Kind::Journey { "squall:journey" } else { "wasi:cli/command" })]
     Unfit {
+        /// What it is, by its exports.
+        kind: Kind,
         /// wasmtime's words.
         message: String,
     },
@@ -99,15 +122,32 @@ impl LoadError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
-            Self::CoreModule => "build it with `--target wasm32-wasip2`",
+            Self::CoreModule => {
+                "build it with `--target wasm32-wasip2`; `wasm-tools component new` makes a component of a command that was \
+                 built for WASI's preview 1"
+            }
             Self::NotWasm { .. } => "give the path of a component, as `cargo build --target wasm32-wasip2` makes it",
             Self::MachineCode => {
                 "give the component that it was compiled from; squall keeps what it compiles by itself"
             }
             Self::Damaged { .. } => "build or download it again",
             Self::UnknownImport { .. } => "build it against the WIT of this squall, `squall:journey@0.1.1`",
-            Self::OtherWorld { .. } | Self::Unfit { .. } => {
+            Self::OtherWorld { .. } | Self::Unfit { kind: Kind::Journey, .. } => {
                 "a journey implements the world `squall:journey/journey@0.1.1`; `squall new` makes one"
+            }
+            Self::NoWorld => {
+                "squall runs journeys, which implement the world `squall:journey/journey@0.1.1` (`squall new` makes one), \
+                 and programs, which implement `wasi:cli/command@0.2` (`cargo build --target wasm32-wasip2` makes one of a \
+                 `fn main()`)"
+            }
+            Self::OtherImport { .. } => {
+                "build it for WASI 0.2, as `--target wasm32-wasip2` does; what wasmtime has of WASI 0.3 is not finished"
+            }
+            Self::OtherVersion { .. } | Self::Unfit { kind: Kind::Program, .. } => {
+                "a program implements the world `wasi:cli/command@0.2`; build it with `--target wasm32-wasip2`"
+            }
+            Self::Service { .. } => {
+                "`squall target --component FILE` serves it; run a journey or a program against that"
             }
             Self::TooMuch { option: Some(option), .. } => {
                 return Some(format!("make it smaller, or raise `{option}` if you know why it is like this"));

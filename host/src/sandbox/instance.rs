@@ -1,4 +1,4 @@
-//! Instances of a component, as the scheduler drives them.
+//! A component as the scheduler drives it, and the instances of one that is a journey.
 
 use std::collections::{BTreeMap, HashMap};
 use std::pin::pin;
@@ -9,14 +9,16 @@ use std::time::{Duration, Instant};
 use wasmtime::{Engine, Store};
 
 use super::budget::Budget;
-use super::crowd::Crowd;
+use super::linked::Linked;
+use super::program::ProgramInstance;
 use super::state::State;
+use super::stores::Stores;
 use super::trap::{Symbols, Trap};
 use super::watch::{Overrun, RunCpu, Watch};
-use crate::capability::{Host, Identity, Local, Pace, Run, RunPlaces, Secrets, Sink, shorten};
+use crate::capability::{Host, Identity, Local, Pace, Run, RunPlaces, Schemas, Secrets, Sink, shorten};
 use crate::metrics::{Recorder, SystemTags, Tags};
 use crate::plan::http::Connections;
-use crate::plan::{Http, Limits, Plan, Policy, Scenario};
+use crate::plan::{Http, Kind, Limits, Plan, Policy, Scenario};
 use crate::vu::{
     Context, Detail, Instance, Iteration, Journey, JourneyError, Lifecycle, Notice, NoticeLevel, Outcome, Seat, Worker,
 };
@@ -25,10 +27,10 @@ use crate::wit;
 /// Bytes of a guest's words about its failure that are kept.
 const LONGEST_FAILURE: usize = 16 << 10;
 
-/// A component as a journey.
+/// A component, be it a journey or a program, as the scheduler's journey.
 pub struct Sandbox {
     engine: Engine,
-    pre: wit::JourneyPre<State>,
+    linked: Linked,
     symbols: Arc<Symbols>,
     limits: Arc<Limits>,
     /// One for all worker threads, as is what follows.
@@ -40,19 +42,23 @@ pub struct Sandbox {
     /// One for all worker threads.
     pace: Option<Arc<Pace>>,
     files: Arc<BTreeMap<String, Arc<[u8]>>>,
+    /// One for all worker threads.
+    schemas: Arc<Schemas>,
     secrets: Option<Arc<Secrets>>,
     /// How scenarios use connections, where not as all do.
     connections: Arc<HashMap<Arc<str>, Connections>>,
+    arguments: Arc<Arguments>,
     system_tags: SystemTags,
     tags: Tags,
     env: Arc<BTreeMap<String, String>>,
 }
 
 impl Sandbox {
-    pub(super) fn new(engine: Engine, pre: wit::JourneyPre<State>, symbols: Symbols, plan: &Plan) -> Self {
+    pub(super) fn new(engine: Engine, linked: Linked, symbols: Symbols, plan: &Plan) -> Self {
         Self {
             engine,
-            pre,
+            arguments: Arc::new(Arguments::new(&linked, &symbols, plan)),
+            linked,
             symbols: Arc::new(symbols),
             limits: Arc::new(plan.limits.clone()),
             budget: Arc::new(Budget::new(&plan.limits)),
@@ -62,6 +68,7 @@ impl Sandbox {
             http: Arc::new(plan.http.clone()),
             pace: plan.http.rps.map(|rps| Arc::new(Pace::new(rps))),
             files: Arc::new(plan.files.clone()),
+            schemas: Arc::default(),
             secrets: Secrets::of(plan).map(Arc::new),
             connections: Arc::new(connections_of(plan)),
             system_tags: plan.system_tags.clone(),
@@ -83,6 +90,7 @@ impl Journey for Sandbox {
             http: Arc::clone(&self.http),
             pace: self.pace.clone(),
             files: Arc::clone(&self.files),
+            schemas: Arc::clone(&self.schemas),
             secrets: self.secrets.clone(),
             may_send: true,
             limits: Arc::clone(&self.limits),
@@ -91,12 +99,9 @@ impl Journey for Sandbox {
         };
         let local = Local::new(recorder.clone(), &run, self.system_tags.clone());
         SandboxWorker {
-            engine: self.engine.clone(),
-            pre: self.pre.clone(),
+            linked: self.linked.clone(),
             symbols: Arc::clone(&self.symbols),
-            limits: Arc::clone(&self.limits),
-            budget: Arc::clone(&self.budget),
-            crowd: Rc::default(),
+            stores: Rc::new(Stores::new(&self.engine, &self.limits, &self.budget)),
             iterations: Watch::of_iterations(&self.limits, self.cpu.as_ref(), context),
             once: Watch::of_once(&self.limits),
             run: Arc::new(run),
@@ -104,6 +109,7 @@ impl Journey for Sandbox {
             tags: self.tags.clone(),
             env: Arc::clone(&self.env),
             connections: Arc::clone(&self.connections),
+            arguments: Arc::clone(&self.arguments),
         }
     }
 }
@@ -113,14 +119,37 @@ fn connections_of(plan: &Plan) -> HashMap<Arc<str>, Connections> {
     plan.scenarios.iter().filter_map(named).collect()
 }
 
+/// What programs are called with: their own name first.
+#[derive(Default)]
+struct Arguments {
+    everywhere: Option<Arc<[String]>>,
+    /// By scenario, where others are given.
+    own: HashMap<Arc<str>, Arc<[String]>>,
+}
+
+impl Arguments {
+    fn new(linked: &Linked, symbols: &Symbols, plan: &Plan) -> Self {
+        if linked.kind() == Kind::Journey {
+            return Self::default();
+        }
+        let name = symbols.journey().unwrap_or("program.wasm");
+        let called = |args: &[String]| -> Arc<[String]> {
+            std::iter::once(name.to_owned()).chain(args.iter().cloned()).collect()
+        };
+        let own = |scenario: &Scenario| Some((Arc::clone(&scenario.name), called(scenario.args.as_deref()?)));
+        Self { everywhere: Some(called(&plan.args)), own: plan.scenarios.iter().filter_map(own).collect() }
+    }
+
+    fn of(&self, scenario: &Arc<str>) -> Option<Arc<[String]>> {
+        self.own.get(scenario).cloned().or_else(|| self.everywhere.clone())
+    }
+}
+
 /// One worker thread's part.
 pub struct SandboxWorker {
-    engine: Engine,
-    pre: wit::JourneyPre<State>,
+    linked: Linked,
     symbols: Arc<Symbols>,
-    limits: Arc<Limits>,
-    budget: Arc<Budget>,
-    crowd: Rc<Crowd>,
+    stores: Rc<Stores>,
     /// What watches over iterations, and over what runs once.
     iterations: Option<Rc<Watch>>,
     once: Option<Rc<Watch>>,
@@ -129,10 +158,19 @@ pub struct SandboxWorker {
     tags: Tags,
     env: Arc<BTreeMap<String, String>>,
     connections: Arc<HashMap<Arc<str>, Connections>>,
+    arguments: Arc<Arguments>,
 }
 
-/// One VU's copy.
-pub struct SandboxInstance {
+/// What one VU runs.
+pub struct SandboxInstance(Guest);
+
+enum Guest {
+    Journey(JourneyInstance),
+    Program(Box<ProgramInstance>),
+}
+
+/// One VU's copy of a journey.
+struct JourneyInstance {
     store: Store<State>,
     journey: wit::Journey,
     exec: Arc<str>,
@@ -144,14 +182,18 @@ pub struct SandboxInstance {
 }
 
 impl SandboxWorker {
+    fn host(&self, identity: Identity) -> Host {
+        Host::new(Arc::clone(&self.run), &self.local, identity)
+    }
+
     async fn instance(
         &self,
+        pre: &wit::JourneyPre<State>,
         identity: Identity,
         watch: Option<&Watch>,
     ) -> Result<(Store<State>, wit::Journey), JourneyError> {
-        let host = Host::new(Arc::clone(&self.run), &self.local, identity);
-        let mut store = State::store(&self.engine, host, &self.limits, &self.budget, &self.crowd);
-        let making = self.pre.instantiate_async(&mut store);
+        let mut store = self.stores.store(self.host(identity));
+        let making = pre.instantiate_async(&mut store);
         let journey = match watch {
             None => making.await,
             Some(watch) => watch.over(pin!(making)).await,
@@ -170,7 +212,11 @@ impl SandboxWorker {
     }
 
     /// Makes an instance for a function that runs once, whose samples carry its name as their group.
-    async fn once(&self, function: &'static str) -> Result<(Store<State>, wit::Journey), JourneyError> {
+    async fn once(
+        &self,
+        pre: &wit::JourneyPre<State>,
+        function: &'static str,
+    ) -> Result<(Store<State>, wit::Journey), JourneyError> {
         let identity = Identity {
             vu: 0,
             instance: 1,
@@ -178,8 +224,9 @@ impl SandboxWorker {
             tags: self.tags.clone(),
             env: Arc::clone(&self.env),
             connections: self.run.http.connections,
+            arguments: None,
         };
-        let (mut store, journey) = self.instance(identity, self.once.as_deref()).await?;
+        let (mut store, journey) = self.instance(pre, identity, self.once.as_deref()).await?;
         let host = &mut store.data_mut().host;
         // A stream that no iteration has.
         host.begin(0, 0, u64::MAX);
@@ -199,18 +246,30 @@ impl Worker for SandboxWorker {
             tags: seat.tags.clone(),
             env: Arc::clone(&seat.env),
             connections: self.connections.get(&seat.scenario).copied().unwrap_or(self.run.http.connections),
+            arguments: self.arguments.of(&seat.scenario),
         };
-        let (mut store, journey) = self.instance(identity, self.iterations.as_deref()).await?;
-        store.data_mut().join();
-        let (exec, data) = (Arc::clone(&seat.exec), Arc::clone(&seat.data));
-        let (watch, symbols) = (self.iterations.clone(), Arc::clone(&self.symbols));
-        Ok(SandboxInstance { store, journey, exec, data, watch, symbols, broken: None })
+        let watch = self.iterations.clone();
+        Ok(SandboxInstance(match &self.linked {
+            Linked::Journey(pre) => {
+                let (mut store, journey) = self.instance(pre, identity, watch.as_deref()).await?;
+                store.data_mut().join();
+                let (exec, data) = (Arc::clone(&seat.exec), Arc::clone(&seat.data));
+                let symbols = Arc::clone(&self.symbols);
+                Guest::Journey(JourneyInstance { store, journey, exec, data, watch, symbols, broken: None })
+            }
+            Linked::Program(pre) => {
+                let program = ProgramInstance::new(pre, &self.stores, self.host(identity), watch, &self.symbols);
+                Guest::Program(Box::new(program))
+            }
+        }))
     }
 }
 
+/// A program has none of this.
 impl Lifecycle for SandboxWorker {
     async fn setup(&self) -> Result<Vec<u8>, JourneyError> {
-        let (mut store, journey) = self.once("setup").await?;
+        let Linked::Journey(pre) = &self.linked else { return Ok(Vec::new()) };
+        let (mut store, journey) = self.once(pre, "setup").await?;
         let returned = self.call_once(journey.call_setup(&mut store)).await;
         let thrown = store.data_mut().host.end();
         let returned = returned.map(|returned| unless_thrown(returned, thrown));
@@ -218,7 +277,8 @@ impl Lifecycle for SandboxWorker {
     }
 
     async fn teardown(&self, data: &Arc<[u8]>) -> Result<(), JourneyError> {
-        let (mut store, journey) = self.once("teardown").await?;
+        let Linked::Journey(pre) = &self.linked else { return Ok(()) };
+        let (mut store, journey) = self.once(pre, "teardown").await?;
         let returned = self.call_once(journey.call_teardown(&mut store, data)).await;
         let thrown = store.data_mut().host.end();
         let returned = returned.map(|returned| unless_thrown(returned, thrown));
@@ -226,13 +286,30 @@ impl Lifecycle for SandboxWorker {
     }
 
     async fn handle_summary(&self, summary: &str) -> Result<Vec<(String, String)>, JourneyError> {
-        let (mut store, journey) = self.once("handle-summary").await?;
+        let Linked::Journey(pre) = &self.linked else { return Ok(Vec::new()) };
+        let (mut store, journey) = self.once(pre, "handle-summary").await?;
         let returned = self.call_once(journey.call_handle_summary(&mut store, summary)).await;
         once_done("handle-summary", returned.map(Ok), &store, &self.symbols)
     }
 }
 
 impl Instance for SandboxInstance {
+    async fn iterate(&mut self, iteration: &Iteration) -> Outcome {
+        match &mut self.0 {
+            Guest::Journey(journey) => journey.iterate(iteration).await,
+            Guest::Program(program) => program.iterate(iteration).await,
+        }
+    }
+
+    fn detail(&mut self) -> Option<Detail> {
+        match &mut self.0 {
+            Guest::Journey(journey) => journey.detail(),
+            Guest::Program(program) => program.detail(),
+        }
+    }
+}
+
+impl Instance for JourneyInstance {
     async fn iterate(&mut self, iteration: &Iteration) -> Outcome {
         let state = self.store.data_mut();
         state.begin();
@@ -258,7 +335,7 @@ impl Instance for SandboxInstance {
     }
 }
 
-impl SandboxInstance {
+impl JourneyInstance {
     /// Says how an iteration broke the instance, and keeps what there is to say beyond that.
     fn broke(&mut self, error: &wasmtime::Error, number: u32) -> Outcome {
         let refused = self.store.data_mut().take_refused();
@@ -291,6 +368,7 @@ pub(super) async fn options(
         http: Arc::default(),
         pace: None,
         files: Arc::default(),
+        schemas: Arc::default(),
         secrets: None,
         may_send: false,
         limits: Arc::clone(&limits),
@@ -305,10 +383,10 @@ pub(super) async fn options(
         tags: Tags::default(),
         env: Arc::new(env),
         connections: Connections::PerRequest,
+        arguments: None,
     };
     let host = Host::new(Arc::new(run), &Rc::new(local), identity);
-    let budget = Arc::new(Budget::new(&limits));
-    let mut store = State::store(engine, host, &limits, &budget, &Rc::default());
+    let mut store = Stores::new(engine, &limits, &Arc::new(Budget::new(&limits))).store(host);
     let called = async {
         let journey = pre.instantiate_async(&mut store).await;
         let journey = journey.map_err(|error| JourneyError::Instantiate { message: Trap::of(&error).summary() })?;
@@ -345,7 +423,7 @@ fn once_done<T>(
 
 /// Turns what a guest calls a success into a failure if a request had no answer and was to fail it (`throw`). Cuts what
 /// a guest says of its failure, since many such messages may wait for somebody to tell of them.
-fn unless_thrown<T>(returned: Result<T, String>, thrown: Option<String>) -> Result<T, String> {
+pub(super) fn unless_thrown<T>(returned: Result<T, String>, thrown: Option<String>) -> Result<T, String> {
     match thrown {
         Some(message) if returned.is_ok() => Err(message),
         _ => returned.map_err(|message| shorten(message, LONGEST_FAILURE)),

@@ -37,6 +37,13 @@ impl Manifest {
         if let Some(unknown) = self.capabilities.iter().find(|one| !is_known(&one.import)) {
             return Err(LoadError::UnknownImport { import: unknown.import.clone() });
         }
+        let is_other = |import: &str| {
+            import.starts_with("wasi:")
+                && import.split_once('@').is_some_and(|(_, version)| !version.starts_with("0.2."))
+        };
+        if let Some(other) = self.capabilities.iter().find(|one| is_other(&one.import)) {
+            return Err(LoadError::OtherImport { import: other.import.clone() });
+        }
         let imports: Vec<_> =
             self.capabilities.iter().filter(|one| !one.granted).map(|one| one.import.clone()).collect();
         if imports.is_empty() { Ok(()) } else { Err(LoadError::Refused { imports, manifest: self.clone() }) }
@@ -85,6 +92,7 @@ const WORDS: &[Words] = &[
             ("random-bytes", "draw random numbers"),
         ],
     },
+    words("squall:grpc/grpc", "make gRPC calls"),
     words("squall:journey/check", "count checks"),
     words("squall:journey/group", "name groups"),
     words("squall:journey/metric", "declare metrics and add to them"),
@@ -104,8 +112,10 @@ const WORDS: &[Words] = &[
         functions: &[("abort", "end the run"), ("fail", "mark the run as failed")],
     },
     words("squall:journey/secret", "name secrets granted to it, which the host puts in"),
-    words("wasi:cli/environment", "ask for variables and arguments, of which there are none"),
-    words("wasi:cli/exit", "end itself, as by a trap"),
+    words("squall:events/events", "read streams of events over HTTP"),
+    words("squall:socket/socket", "open TCP connections and exchange datagrams"),
+    words("wasi:cli/environment", "read variables and arguments granted to it"),
+    words("wasi:cli/exit", "end itself"),
     words("wasi:cli/stdin", "read from an empty input"),
     words("wasi:cli/stdout", "write to the log"),
     words("wasi:cli/stderr", "write to the log"),
@@ -115,7 +125,7 @@ const WORDS: &[Words] = &[
     words("wasi:http/", "send HTTP requests through WASI"),
     words("wasi:io/", "wait, read and write where another capability lets it"),
     words("wasi:random/", "draw random numbers"),
-    words("wasi:sockets/", "ask for sockets and addresses, which squall refuses"),
+    words("wasi:sockets/", "open sockets of its own, if they are granted by name"),
 ];
 
 impl Capability {

@@ -1,5 +1,6 @@
 //! wasmtime: compile a component once, give each VU an instance of its own, hold it to its limits.
 //!
+//! There are two kinds of component: journeys, and ordinary programs, whose every run is an iteration.
 //! [`Component::load`] takes bytes and says what is wrong with them; [`Component::journey`] makes a [`Sandbox`], which
 //! implements [`crate::vu::Journey`]. Hides the engine's settings, the memory slabs, the compile cache and the clock
 //! that interrupts guests.
@@ -14,11 +15,14 @@ mod error;
 mod fuzz;
 mod inspect;
 mod instance;
+mod linked;
 mod manifest;
+mod program;
 mod proposals;
 #[cfg(target_os = "linux")]
 mod slab;
 mod state;
+mod stores;
 #[cfg(test)]
 mod tests;
 mod trap;
@@ -41,10 +45,10 @@ pub use instance::Sandbox;
 pub use manifest::{Capability, Manifest};
 
 use crate::capability;
-use crate::plan::{Limits, Plan, Policy};
+use crate::plan::{Kind, Limits, Plan, Policy};
 use crate::vu::JourneyError;
-use crate::wit;
 use anatomy::Anatomy;
+use linked::Linked;
 use state::State;
 use trap::Symbols;
 
@@ -55,7 +59,7 @@ const OPTIONS_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct Component {
     engine: Engine,
     compiled: wasmtime::component::Component,
-    pre: wit::JourneyPre<State>,
+    linked: Linked,
     mode: MemoryMode,
     /// What it was loaded to use at most.
     limits: Limits,
@@ -109,10 +113,24 @@ impl Component {
             Some(compiled) => (compiled, None),
             None => compile(&engine, &bytes, &digest, cache.as_ref(), policy)?,
         };
-        let pre = link(&engine, &compiled)?;
+        let linked = link(&engine, &compiled)?;
         engine::start_clock(&engine);
         let (limits, policy, data, name) = (limits.clone(), policy.clone(), anatomy.data, None);
-        Ok(Self { engine, compiled, pre, mode, limits, policy, manifest, data, digest, bytes, name, cache, not_kept })
+        Ok(Self {
+            engine,
+            compiled,
+            linked,
+            mode,
+            limits,
+            policy,
+            manifest,
+            data,
+            digest,
+            bytes,
+            name,
+            cache,
+            not_kept,
+        })
     }
 
     /// Gives it the name by which messages call it, such as its file's.
@@ -140,24 +158,31 @@ impl Component {
         self.not_kept.as_ref()
     }
 
-    /// The journey's own options as JSON; empty if it has none. `env` is what the journey may see, `log` takes what it
+    /// Whether it is a journey or a program.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.linked.kind()
+    }
+
+    /// The journey's own options as JSON; empty if it has none, as no program has. `env` is what the journey may see, `log` takes what it
     /// logs meanwhile.
     pub async fn options(
         &self,
         env: BTreeMap<String, String>,
         log: impl Fn(&str) + Send + Sync + 'static,
     ) -> Result<String, JourneyError> {
+        let Linked::Journey(pre) = &self.linked else { return Ok(String::new()) };
         let symbols = self.symbols();
-        instance::options(&self.pre, &self.engine, env, Box::new(log), &self.limits, OPTIONS_TIMEOUT, &symbols).await
+        instance::options(pre, &self.engine, env, Box::new(log), &self.limits, OPTIONS_TIMEOUT, &symbols).await
     }
 
     /// Makes the journey of a plan. If the plan's limits or policy are others than it was loaded with, it is loaded again.
     pub fn journey(&self, plan: &Plan) -> Result<Sandbox, LoadError> {
         if !self.serves(plan) {
             let other = Self::load_shared(Arc::clone(&self.bytes), self.cache.clone(), &plan.limits, &plan.policy)?;
-            return Ok(Sandbox::new(other.engine, other.pre, self.symbols(), plan));
+            return Ok(Sandbox::new(other.engine, other.linked, self.symbols(), plan));
         }
-        Ok(Sandbox::new(self.engine.clone(), self.pre.clone(), self.symbols(), plan))
+        Ok(Sandbox::new(self.engine.clone(), self.linked.clone(), self.symbols(), plan))
     }
 
     fn symbols(&self) -> Symbols {
@@ -189,11 +214,11 @@ fn compile(
     Ok((component, not_kept))
 }
 
-fn link(engine: &Engine, component: &wasmtime::component::Component) -> Result<wit::JourneyPre<State>, LoadError> {
-    let unfit = |error: wasmtime::Error| LoadError::Unfit { message: format!("{error:#}") };
-    inspect::check_exports(engine, component)?;
+fn link(engine: &Engine, component: &wasmtime::component::Component) -> Result<Linked, LoadError> {
+    let kind = linked::kind(engine, component)?;
+    let unfit = |error: wasmtime::Error| LoadError::Unfit { kind, message: format!("{error:#}") };
     let mut linker: Linker<State> = Linker::new(engine);
     capability::link(&mut linker, |state| &mut state.host).map_err(unfit)?;
     let pre = linker.instantiate_pre(component).map_err(unfit)?;
-    wit::JourneyPre::new(pre).map_err(unfit)
+    Linked::new(kind, pre).map_err(unfit)
 }

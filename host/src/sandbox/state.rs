@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use wasmtime::{Engine, ResourceLimiter, Store, StoreContextMut, UpdateDeadline};
 use wasmtime_wasi::{WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView};
 
 use super::budget::{Budget, Refused};
 use super::crowd::{Crowd, Member};
@@ -23,11 +24,7 @@ const MOST_MEMORIES: usize = 20;
 pub(super) struct State {
     pub(super) host: Host,
     limits: Arc<Limits>,
-    budget: Arc<Budget>,
-    /// Bytes of all its memories.
-    memory: u64,
-    /// Elements of all its tables.
-    elements: u64,
+    taken: Taken,
     /// Whether there is an instance; until then there is nobody who could go on with less.
     is_made: bool,
     /// What it was refused last.
@@ -37,6 +34,15 @@ pub(super) struct State {
     /// Ticks that the guest computed without calling the host.
     ticks: u32,
     most_ticks: u32,
+}
+
+/// What a store took of the run's budget, which has it back when the store is gone.
+struct Taken {
+    budget: Arc<Budget>,
+    /// Bytes of all its memories.
+    memory: u64,
+    /// Elements of all its tables.
+    elements: u64,
 }
 
 impl State {
@@ -52,9 +58,7 @@ impl State {
         let state = Self {
             host,
             limits: Arc::clone(limits),
-            budget: Arc::clone(budget),
-            memory: 0,
-            elements: 0,
+            taken: Taken { budget: Arc::clone(budget), memory: 0, elements: 0 },
             is_made: false,
             refused: None,
             member: Member::new(crowd),
@@ -68,6 +72,11 @@ impl State {
         store.epoch_deadline_callback(tick);
         store.set_epoch_deadline(1);
         store
+    }
+
+    /// Takes the VU's side out of a store that is of no more use.
+    pub(super) fn into_host(self) -> Host {
+        self.host
     }
 
     /// From now on there is a guest that is told when it gets no more.
@@ -102,7 +111,7 @@ impl State {
     }
 }
 
-impl Drop for State {
+impl Drop for Taken {
     fn drop(&mut self) {
         self.budget.memory.give_back(self.memory);
         self.budget.elements.give_back(self.elements);
@@ -142,6 +151,12 @@ impl WasiView for State {
     }
 }
 
+impl WasiHttpView for State {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        self.host.http()
+    }
+}
+
 /// What was granted stays taken until the store is dropped, even if the system then had no memory to give: a guest that
 /// could have it taken back could have it taken back twice.
 impl ResourceLimiter for State {
@@ -149,16 +164,16 @@ impl ResourceLimiter for State {
         if maximum.is_some_and(|maximum| desired > maximum) {
             return Ok(false);
         }
-        let (had, more) = (self.memory, desired.saturating_sub(current) as u64);
+        let (had, more) = (self.taken.memory, desired.saturating_sub(current) as u64);
         let refused = |what, option, had, limit| Refused { what, option, had, more, limit, is_bytes: true };
         let own = self.limits.memory;
         if had.saturating_add(more) > own {
             return self.refuse(refused("the memory of a virtual user", "memory", had, own));
         }
-        if let Err((had, limit)) = self.budget.memory.take(more) {
+        if let Err((had, limit)) = self.taken.budget.memory.take(more) {
             return self.refuse(refused("the memory of all virtual users", "run-memory", had, limit));
         }
-        self.memory = had + more;
+        self.taken.memory = had + more;
         Ok(true)
     }
 
@@ -166,16 +181,16 @@ impl ResourceLimiter for State {
         if maximum.is_some_and(|maximum| desired > maximum) {
             return Ok(false);
         }
-        let (had, more) = (self.elements, desired.saturating_sub(current) as u64);
+        let (had, more) = (self.taken.elements, desired.saturating_sub(current) as u64);
         let refused = |what, option, had, limit| Refused { what, option, had, more, limit, is_bytes: false };
         let own = u64::from(self.limits.table_elements);
         if had.saturating_add(more) > own {
             return self.refuse(refused("the table elements of a virtual user", "table-elements", had, own));
         }
-        if let Err((had, limit)) = self.budget.elements.take(more) {
+        if let Err((had, limit)) = self.taken.budget.elements.take(more) {
             return self.refuse(refused("the table elements of all virtual users", "run-table-elements", had, limit));
         }
-        self.elements = had + more;
+        self.taken.elements = had + more;
         Ok(true)
     }
 

@@ -49,7 +49,7 @@ pub trait Instance: 'static {
     /// Runs one iteration. Dropping the future interrupts it; the instance must then be dropped as well.
     fn iterate(&mut self, iteration: &Iteration) -> impl Future<Output = Outcome>;
 
-    /// More about the last iteration, which broke the instance.
+    /// More about the last iteration, which failed or broke the instance.
     fn detail(&mut self) -> Option<Detail> {
         None
     }

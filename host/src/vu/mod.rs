@@ -104,8 +104,13 @@ impl<W: Worker> Vu<W> {
         running.finish();
         let mut detail = None;
         let pause = match &outcome {
-            Outcome::Completed | Outcome::Failed { .. } => {
+            Outcome::Completed => {
                 self.broken = 0;
+                Duration::ZERO
+            }
+            Outcome::Failed { .. } => {
+                self.broken = 0;
+                detail = self.instance.as_mut().and_then(Instance::detail);
                 Duration::ZERO
             }
             // A trapped instance may hold half-finished state, so it is never reused.

@@ -152,7 +152,10 @@ impl Load<'_> {
     /// How many requests the tool says it has sent.
     pub fn requests(&self, tool: Tool, stdout: &str) -> Result<f64> {
         let count = match tool {
-            Tool::Squall | Tool::K6 => value(self.export, "http_reqs", "count").ok(),
+            // A journey that sends no HTTP requests makes one call in each iteration.
+            Tool::Squall | Tool::K6 => ["http_reqs", "iterations"]
+                .into_iter()
+                .find_map(|metric| value(self.export, metric, "count").ok().filter(|count| *count > 0.0)),
             Tool::Wrk => word_before(stdout, "requests in"),
             Tool::Hey => Some(hey_responses(stdout)),
             Tool::Oha => oha_responses(stdout),

@@ -17,8 +17,12 @@ const ZIGLANG: &str = "ziglang==0.15.2";
 const COMPONENTIZE_QJS: &str = "componentize-qjs@0.4.5";
 const WIT_BINDGEN: &str = "wit-bindgen-cli@0.63.0";
 const WASM_TOOLS: &str = "wasm-tools@1.263.0";
-/// A server of HTTP/3 that is not ours, for the tests.
-const AIOQUIC: &str = "aioquic==1.2.0";
+
+/// Servers and clients of others that the end-to-end tests talk to, each in a Python of its own: `target/tools/venv-NAME`.
+const PEERS: &[(&str, &[&str])] = &[
+    ("grpcio", &["grpcio==1.85.1", "grpcio-tools==1.85.1", "grpcio-reflection==1.85.1", "grpcio-status==1.85.1"]),
+    ("aioquic", &["aioquic==1.2.0"]),
+];
 
 /// What became of the proof.
 #[derive(Debug, Default)]
@@ -29,17 +33,19 @@ pub struct Proof {
     pub skipped: Vec<String>,
 }
 
-/// Builds the journeys in C, JavaScript and Python.
+/// Builds the journeys in C, JavaScript and Python, and installs the peers of the tests.
 pub fn proof() -> anyhow::Result<Proof> {
     let mut proof = Proof::default();
     let python = ["python3", "-m", "venv", "--help"];
     proof.add("c", &python, "python3 (with venv)", &[ZIGLANG, WIT_BINDGEN, WASM_TOOLS], c)?;
     proof.add("js", &["npm", "--version"], "npm", &[COMPONENTIZE_QJS], javascript)?;
     proof.add("python", &python, "python3 (with venv)", &[COMPONENTIZE_PY], python_journey)?;
-    if runs(&python) {
-        venv(AIOQUIC)?;
-    } else {
-        proof.skipped.push("tests of HTTP/3 against aioquic: they need python3 (with venv)".to_owned());
+    for (name, packages) in PEERS {
+        if runs(&python) {
+            install_venv(name, packages)?;
+        } else {
+            proof.skipped.push(format!("tests against {name}: they need python3 (with venv)"));
+        }
     }
     Ok(proof)
 }
@@ -116,13 +122,19 @@ fn python_journey(sources: &Path, work: &Path) -> anyhow::Result<()> {
 
 /// A Python with `package` in it; returns the interpreter.
 fn venv(package: &str) -> anyhow::Result<PathBuf> {
-    let name = package.split("==").next().unwrap_or(package);
+    install_venv(package.split("==").next().unwrap_or(package), &[package])
+}
+
+/// A Python with these packages in it; returns the interpreter.
+fn install_venv(name: &str, packages: &[&str]) -> anyhow::Result<PathBuf> {
     let directory = tools().join(format!("venv-{name}"));
     let python = directory.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" });
-    if !has_version(&directory.join("version"), package) || !python.exists() {
+    let versions = packages.join(" ");
+    if !has_version(&directory.join("version"), &versions) || !python.exists() {
+        println!("installing {versions} into target/tools");
         call(Command::new("python3").args(["-m", "venv"]).arg(&directory))?;
-        call(Command::new(&python).args(["-m", "pip", "--quiet", "install", package]))?;
-        fs::write(directory.join("version"), package)?;
+        call(Command::new(&python).args(["-m", "pip", "--quiet", "install"]).args(packages))?;
+        fs::write(directory.join("version"), versions)?;
     }
     Ok(python)
 }

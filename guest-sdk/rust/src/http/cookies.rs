@@ -23,7 +23,7 @@ use crate::vu::milliseconds;
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Jar(pub(super) u32);
+pub struct Jar(pub(crate) u32);
 
 impl Jar {
     /// The VU's own jar, which requests use that name no other.

@@ -1,7 +1,7 @@
 //! `http`: requests for guests. Follows redirects, records samples, and keeps the answers of an iteration.
 
 mod batch;
-mod debug;
+pub(super) mod debug;
 mod failures;
 mod filled;
 mod hop;
@@ -25,7 +25,8 @@ pub(super) use failures::Failures;
 pub use pace::Pace;
 pub(super) use responses::{Answer, Responses};
 use sender::{Asked, Sender};
-pub(super) use streams::Streams;
+pub(super) use sender::{LONGEST_TIMEOUT, check_size};
+pub(super) use streams::{Piece, Streams};
 
 impl http::Host for Host {
     #[expect(clippy::manual_async_fn, reason = "an `async fn` would hold the request twice, and be copied so")]
@@ -190,7 +191,7 @@ impl Host {
 
 /// Returns what a future comes to, and whether it ever had to wait. A request that fails at once (a refused connection, a
 /// bad URL) gave nobody else a turn, so a guest that repeats it must still be interrupted.
-async fn watch<F: Future>(mut future: Pin<&mut F>) -> (F::Output, bool) {
+pub(super) async fn watch<F: Future>(mut future: Pin<&mut F>) -> (F::Output, bool) {
     let mut waited = false;
     let output = poll_fn(|context| {
         let poll = future.as_mut().poll(context);

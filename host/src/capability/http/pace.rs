@@ -23,7 +23,7 @@ impl Pace {
     }
 
     /// Waits until the next request may start; returns for how long. Whoever stops waiting loses its turn.
-    pub(super) async fn wait(&self) -> Duration {
+    pub(in super::super) async fn wait(&self) -> Duration {
         let now = Instant::now();
         let wait = self.take(u64::try_from((now - self.origin).as_nanos()).unwrap_or(u64::MAX));
         if wait == 0 {

@@ -30,6 +30,16 @@ pub(in super::super) struct Answer {
 }
 
 impl Answer {
+    /// How long the first byte took to come after the request's last.
+    pub(in super::super) fn waiting(&self) -> std::time::Duration {
+        self.timings.waiting
+    }
+
+    /// The protocol as tags have it, and the status.
+    pub(in super::super) fn version_and_status(&self) -> (&'static str, u16) {
+        (self.peer.protocol.as_str(), self.response.status)
+    }
+
     /// What keeping it costs: answers without a body are not for nothing, and their URLs may be long.
     fn size(&self) -> u64 {
         (self.response.size() + self.target.url().len() + EACH) as u64
@@ -78,7 +88,7 @@ impl Responses {
         Ok(&self.get(id)?.response)
     }
 
-    pub(super) fn release(&mut self, id: u32) {
+    pub(in super::super) fn release(&mut self, id: u32) {
         if let Ok(at) = self.kept.binary_search_by_key(&id, |&(id, _)| id)
             && let Some((_, answer)) = self.kept.remove(at)
         {

@@ -25,7 +25,7 @@ use crate::wit::http;
 use crate::wit::log::Level;
 
 /// The longest timeout a request may ask for, in milliseconds: 1 day.
-pub(super) const LONGEST_TIMEOUT: f64 = 8.64e7;
+pub(in super::super) const LONGEST_TIMEOUT: f64 = 8.64e7;
 
 /// Sends requests on behalf of one VU.
 #[derive(Clone, Copy)]
@@ -290,7 +290,7 @@ fn spoken(version: http::Version) -> Version {
 }
 
 /// Refuses a request that is larger than it may be.
-pub(super) fn check_size(bytes: u64, limit: u64) -> Result<(), Error> {
+pub(in super::super) fn check_size(bytes: u64, limit: u64) -> Result<(), Error> {
     if bytes <= limit {
         return Ok(());
     }

@@ -21,6 +21,15 @@ use crate::wit::{http, streams};
 /// Streams and uploads that a VU may have open.
 const MOST: u32 = 100;
 
+/// What comes of an answer that is read as it comes.
+#[derive(Debug)]
+pub(in super::super) enum Piece {
+    Bytes(Vec<u8>),
+    /// Nothing yet.
+    Nothing,
+    End,
+}
+
 /// What is open. A VU without streams has none of it.
 #[derive(Debug, Default)]
 pub(in super::super) struct Streams(Option<Box<Open>>);
@@ -142,32 +151,10 @@ impl streams::Host for Host {
 
     async fn read(&mut self, id: u32, at_most: u32) -> Result<Option<Vec<u8>>, http::Error> {
         self.called();
-        let at_most = at_most as usize;
-        let secrets = self.run.secrets.as_ref();
-        let running = match self.streams.open().answers.get_mut(&id) {
-            Some(Live::Running(running)) => running,
-            Some(Live::Ended(_)) => return Ok(None),
-            None => return Err(http::Error::Other(format!("no stream {id} is open"))),
-        };
-        let deadline = running.deadline.unwrap_or_else(|| Instant::now() + self.run.http.timeout);
-        let read = self.client.read(&mut running.streaming, at_most, deadline);
-        let (read, waited) = watch(pin!(SendWrapper::new(Box::pin(read)))).await;
-        self.activity.waited |= waited;
-        match read {
-            Ok(Some(mut bytes)) => {
-                if let Some(secrets) = secrets {
-                    secrets.redactor().mask(&mut bytes);
-                }
-                Ok(Some(bytes))
-            }
-            Ok(None) => {
-                self.end_stream(id, None);
-                Ok(None)
-            }
-            Err(error) => {
-                self.end_stream(id, Some(error.clone()));
-                Err(self.told(error))
-            }
+        let deadline = Instant::now() + self.run.http.timeout;
+        match self.read_piece(id, at_most as usize, deadline, None).await? {
+            Piece::Bytes(bytes) => Ok(Some(bytes)),
+            Piece::Nothing | Piece::End => Ok(None),
         }
     }
 
@@ -324,6 +311,61 @@ impl Sender<'_> {
 }
 
 impl Host {
+    /// Waits for more of an answer, no longer than its own deadline says, or this one where it has none, which is an error
+    /// then; and no longer than `patience`, which is none.
+    pub(in super::super) async fn read_piece(
+        &mut self,
+        id: u32,
+        at_most: usize,
+        deadline: Instant,
+        patience: Option<Instant>,
+    ) -> Result<Piece, http::Error> {
+        let running = match self.streams.open().answers.get_mut(&id) {
+            Some(Live::Running(running)) => running,
+            Some(Live::Ended(_)) => return Ok(Piece::End),
+            None => return Err(http::Error::Other(format!("no stream {id} is open"))),
+        };
+        let deadline = running.deadline.unwrap_or(deadline);
+        // Bytes that are here already, or are made of few, would never meet the deadline by themselves.
+        let read = if Instant::now() >= deadline {
+            Some(Err(Error::Timeout))
+        } else {
+            let read =
+                self.client.read_for_now(&mut running.streaming, at_most, deadline, patience.unwrap_or(deadline));
+            let (read, waited) = watch(pin!(SendWrapper::new(Box::pin(read)))).await;
+            self.activity.waited |= waited;
+            read
+        };
+        match read {
+            None => Ok(Piece::Nothing),
+            Some(Ok(Some(mut bytes))) => {
+                if let Some(secrets) = &self.run.secrets {
+                    secrets.redactor().mask(&mut bytes);
+                }
+                Ok(Piece::Bytes(bytes))
+            }
+            Some(Ok(None)) => {
+                self.end_stream(id, None);
+                Ok(Piece::End)
+            }
+            Some(Err(error)) => Err(self.break_off(id, error)),
+        }
+    }
+
+    /// Ends an answer as one that never came whole.
+    pub(in super::super) fn break_off(&mut self, id: u32, error: Error) -> http::Error {
+        self.end_stream(id, Some(error.clone()));
+        self.told(error)
+    }
+
+    /// When the request of a stream was written, and when its answer's last bytes came that were read.
+    pub(in super::super) fn moments(&self, id: u32) -> Option<(std::time::Instant, std::time::Instant)> {
+        match self.streams.0.as_ref()?.answers.get(&id)? {
+            Live::Running(running) => Some((running.streaming.sent_at(), running.streaming.arrived_at())),
+            Live::Ended(_) => None,
+        }
+    }
+
     /// Records a stream that is over, and completes what is kept of its answer.
     fn end_stream(&mut self, id: u32, error: Option<Error>) {
         let Some(live) = self.streams.open().answers.get_mut(&id) else { return };
@@ -387,7 +429,7 @@ impl Streams {
     }
 
     /// Streams and uploads that are under way.
-    pub(super) fn running(&self) -> u32 {
+    pub(in super::super) fn running(&self) -> u32 {
         self.0.as_ref().map_or(0, |open| {
             let running = open.answers.values().filter(|live| matches!(live, Live::Running(_))).count();
             u32::try_from(running + open.uploads.len()).unwrap_or(u32::MAX)

@@ -8,6 +8,7 @@ mod layers;
 mod limits;
 mod mistakes;
 mod policy;
+mod programs;
 mod secrets;
 mod tls;
 
@@ -15,6 +16,7 @@ use std::io;
 use std::path::Path;
 
 use super::{FileReader, Flags, Lowered, Sources, lower};
+use crate::plan::Kind;
 
 const CERT: &str = "-----BEGIN CERTIFICATE-----\nA\n-----END CERTIFICATE-----\n";
 const KEY: &str = "-----BEGIN PRIVATE KEY-----\nB\n-----END PRIVATE KEY-----\n";
@@ -40,6 +42,7 @@ fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
 /// Sources that a test puts together.
 #[derive(Default)]
 struct Typed {
+    kind: Kind,
     journey: Option<&'static str>,
     file: Option<&'static str>,
     environment: Vec<(String, String)>,
@@ -58,6 +61,10 @@ impl Typed {
 
     fn flags(flags: &[(&'static str, &str)]) -> Self {
         Self::default().and_flags(flags)
+    }
+
+    fn for_program(self) -> Self {
+        Self { kind: Kind::Program, ..self }
     }
 
     fn and_journey(mut self, json: &'static str) -> Self {
@@ -80,6 +87,7 @@ impl Typed {
 
     fn sources(&self) -> Sources<'_> {
         Sources {
+            kind: self.kind,
             journey_options: self.journey,
             file: self.file.map(|text| (Path::new("squall.toml"), text)),
             reader: FileReader::new(&read),

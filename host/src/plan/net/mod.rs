@@ -104,6 +104,21 @@ impl NetPolicy {
         Ok(())
     }
 
+    /// Whether a name may be looked up for a socket whose port nobody has said yet: whether there is one for which it may.
+    pub fn check_name(&self, name: &str) -> Result<(), Refusal> {
+        let name = name.trim_end_matches('.');
+        let refused = |reason| Err(Refusal { host: name.to_owned(), origin: name.to_owned(), reason });
+        if let Some(rule) = self.deny.iter().find(|rule| rule.is_of_names() && rule.has_name(Scheme::Tcp, name, 0)) {
+            return refused(Reason::NameDenied(rule.clone()));
+        }
+        let for_sockets = [Scheme::Tcp, Scheme::Udp];
+        let is_allowed = |rule: &Rule| for_sockets.into_iter().any(|scheme| rule.has_name_somewhere(scheme, name));
+        if self.by_default == ByDefault::Deny && !self.allow.iter().any(is_allowed) {
+            return refused(Reason::NameNotAllowed);
+        }
+        Ok(())
+    }
+
     /// Whether an address may be connected to for a host that may be asked for.
     pub fn check_address(&self, to: &Destination<'_>, at: SocketAddr, source: Source) -> Result<(), Refusal> {
         let (given, port) = (at.ip(), at.port());

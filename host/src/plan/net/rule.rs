@@ -172,6 +172,11 @@ impl Rule {
             }
     }
 
+    /// Whether it names a name at some port.
+    pub(super) fn has_name_somewhere(&self, scheme: Scheme, name: &str) -> bool {
+        self.has_name(scheme, name, self.port.unwrap_or_default())
+    }
+
     /// Whether it names an address by its number.
     pub(super) fn has_address(&self, scheme: Scheme, address: IpAddr, port: u16) -> bool {
         self.fits(scheme, port) && matches!(&self.whom, Whom::Network(network) if network.contains(&address))

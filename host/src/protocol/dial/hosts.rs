@@ -42,6 +42,12 @@ impl Hosts {
         let in_domain = || self.domains.iter().find(|(domain, only, _)| fits(domain, *only)).map(|(.., place)| place);
         exact(Some(port)).or_else(|| exact(None)).or_else(in_domain)
     }
+
+    /// Where a host is by any entry, for who does not say yet at which port.
+    pub(super) fn some_place(&self, host: &str) -> Option<&Place> {
+        let at_a_port = || self.exact.iter().find(|((known, _), _)| known == host).map(|(_, place)| place);
+        self.place(host, 0).or_else(at_a_port)
+    }
 }
 
 /// Takes `host`, `host:port`, `[address]` or `[address]:port` apart. Hosts of URLs are in lower case, without brackets.

@@ -10,6 +10,7 @@ mod local;
 mod names;
 mod proxy;
 mod socket;
+mod ways;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;

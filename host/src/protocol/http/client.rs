@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 
 use send_wrapper::SendWrapper;
 
-use super::alarm::Alarm;
 use super::alternatives::Alternatives;
 use super::h1::Decoder;
 use super::multiplexed::{self, Slot};
@@ -19,6 +18,7 @@ use super::pool::{GivenUp, Idle, Lane, Pool, Turn};
 use super::shared::Shared;
 use super::{Exchange, Peer, Progress, Protocol, Request, Response, Target, h1, h2};
 use crate::plan::http::{Connections, Version};
+use crate::protocol::alarm::Alarm;
 use crate::protocol::apart;
 use crate::protocol::places::Place;
 use crate::protocol::{Connector, Error, IdentityError, tls};
@@ -91,6 +91,12 @@ impl Client {
     #[must_use]
     pub fn shared(&self) -> &Shared {
         &self.shared
+    }
+
+    /// Whose client it is.
+    #[must_use]
+    pub fn owner(&self) -> Owner {
+        self.owner
     }
 
     /// How its VU opens connections, for other protocols.
@@ -224,7 +230,7 @@ impl Client {
         progress: &mut Progress,
         started: Instant,
     ) -> Result<Idle, Error> {
-        let limit = self.shared.settings().connect_timeout;
+        let limit = progress.patience.connect.unwrap_or(self.shared.settings().connect_timeout);
         let opened = tokio::time::timeout(limit, self.open(target, progress)).await.unwrap_or(Err(Error::DialTimeout));
         if opened.is_err() {
             progress.timings.blocked = started.elapsed();

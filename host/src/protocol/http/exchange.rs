@@ -92,9 +92,19 @@ pub struct Exchange {
     pub retried: bool,
 }
 
+/// How long an exchange waits where not as long as all do.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Patience {
+    /// For a connection to be open.
+    pub connect: Option<Duration>,
+    /// For the first byte of the answer, once the request is sent.
+    pub first_byte: Option<Duration>,
+}
+
 /// What is known of an exchange while it goes on, so that a deadline does not lose it.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Progress {
+pub struct Progress {
+    pub(super) patience: Patience,
     pub(super) timings: Timings,
     pub(super) sent: u64,
     pub(super) received: u64,
@@ -120,7 +130,15 @@ impl Exchange {
 }
 
 impl Progress {
-    pub(super) fn into_exchange(self, result: Result<Response, Error>) -> Exchange {
+    /// That of an exchange that has not begun.
+    #[must_use]
+    pub fn new(patience: Patience) -> Self {
+        Self { patience, ..Self::default() }
+    }
+
+    /// What it came to.
+    #[must_use]
+    pub fn into_exchange(self, result: Result<Response, Error>) -> Exchange {
         let Self { timings, sent, received, peer, retried, .. } = self;
         Exchange { result, timings, sent, received, peer, retried }
     }

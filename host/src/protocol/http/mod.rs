@@ -5,7 +5,6 @@
 //! 0008), HTTP/3 the `h3` crate's on `quinn`. How requests are made is the plan's to say. Nothing here follows redirects or records samples:
 //! `capability::http` does both.
 
-mod alarm;
 mod alternatives;
 mod auth;
 mod client;
@@ -31,7 +30,7 @@ mod upload;
 pub use auth::{Credentials, basic, digest};
 pub use client::{Client, Owner};
 pub use coding::{Coding, encode};
-pub use exchange::{Exchange, Peer, Protocol, Timings};
+pub use exchange::{Exchange, Patience, Peer, Progress, Protocol, Timings};
 pub use jar::{Cookie, CookieRefused, Jar};
 pub use multipart::{Part, boundary, multipart};
 pub use request::{Body, Header, Request};
@@ -41,4 +40,8 @@ pub use streaming::Streaming;
 pub use target::{Target, without_userinfo};
 pub use upload::Upload;
 
-use exchange::Progress;
+// What other protocols over HTTP/2 are built on.
+pub(super) use coding::decode;
+pub(super) use h2::{Connection, Slot, cause};
+pub(super) use multiplexed::Failure;
+pub(super) use pool::{Lane, Pool, Turn};

@@ -9,14 +9,14 @@ use crate::protocol::Error;
 
 /// An open connection.
 #[derive(Debug, Clone)]
-pub(super) enum Connection {
+pub(in crate::protocol) enum Connection {
     Http2(Rc<h2::Connection>),
     Http3(Rc<h3::Connection>),
 }
 
 /// The right to one stream of a connection, held until its exchange is over.
 #[derive(Debug)]
-pub(super) enum Slot {
+pub(in crate::protocol) enum Slot {
     Http2(h2::Slot),
     Http3(h3::Slot),
 }
@@ -37,8 +37,8 @@ pub(super) enum Outgoing {
 
 /// Why an exchange has no answer, and whether it may be repeated.
 #[derive(Debug)]
-pub(super) struct Failure {
-    pub(super) error: Error,
+pub(in crate::protocol) struct Failure {
+    pub(in crate::protocol) error: Error,
     pub(super) again: Again,
 }
 
@@ -63,8 +63,19 @@ impl Failure {
         }
     }
 
-    pub(super) fn last(error: Error) -> Self {
+    /// Whether the server says that it did not process the request.
+    pub(in crate::protocol) fn is_unprocessed(&self) -> bool {
+        self.again == Again::NotProcessed
+    }
+
+    pub(in crate::protocol) fn last(error: Error) -> Self {
         Self { error, again: Again::No }
+    }
+}
+
+impl From<Rc<h2::Connection>> for Connection {
+    fn from(connection: Rc<h2::Connection>) -> Self {
+        Self::Http2(connection)
     }
 }
 
@@ -120,6 +131,14 @@ impl Connection {
 }
 
 impl Slot {
+    /// The stream of HTTP/2, for who asked for a lane of HTTP/2.
+    pub(in crate::protocol) fn into_http2(self) -> Option<h2::Slot> {
+        match self {
+            Self::Http2(slot) => Some(slot),
+            Self::Http3(_) => None,
+        }
+    }
+
     /// Sends a request and reads the whole answer. `raw` is a buffer to reuse.
     pub(super) async fn exchange(
         self,
@@ -169,6 +188,14 @@ impl Slot {
 }
 
 impl Incoming {
+    /// Whether it is known that nothing more comes.
+    pub(super) fn is_at_end(&self) -> bool {
+        match self {
+            Self::Http2(incoming) => incoming.is_at_end(),
+            Self::Http3(incoming) => incoming.is_at_end(),
+        }
+    }
+
     /// Waits for bytes of the body; `None` at its end.
     pub(super) async fn receive(&mut self, progress: &mut Progress) -> Result<Option<Vec<u8>>, Error> {
         match self {
@@ -184,6 +211,25 @@ impl Outgoing {
         match self {
             Self::Http2(outgoing) => outgoing.write(bytes).await,
             Self::Http3(outgoing) => outgoing.write(bytes).await,
+        }
+    }
+
+    /// Ends the body and waits for the head of the answer. `ready` is when the request began.
+    pub(super) async fn answer(
+        self,
+        settings: &Http,
+        ready: Instant,
+        progress: &mut Progress,
+    ) -> Result<(Incoming, Response), Error> {
+        match self {
+            Self::Http2(outgoing) => {
+                let (incoming, head) = outgoing.answer(ready, progress).await?;
+                Ok((Incoming::Http2(incoming), head))
+            }
+            Self::Http3(outgoing) => {
+                let (incoming, head) = Box::pin(outgoing.answer(settings, ready, progress)).await?;
+                Ok((Incoming::Http3(incoming), head))
+            }
         }
     }
 

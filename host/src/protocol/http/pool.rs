@@ -17,7 +17,7 @@ use crate::protocol::Error;
 
 /// Open connections.
 #[derive(Debug, Default)]
-pub(super) struct Pool {
+pub(in crate::protocol) struct Pool {
     idle: RefCell<Vec<Idle>>,
     origins: RefCell<Vec<Origin>>,
 }
@@ -50,9 +50,9 @@ struct Flight {
 
 /// Where a stream leads, and by what.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Lane<'a> {
-    pub(super) target: &'a Arc<Target>,
-    pub(super) is_http3: bool,
+pub(in crate::protocol) struct Lane<'a> {
+    pub(in crate::protocol) target: &'a Arc<Target>,
+    pub(in crate::protocol) is_http3: bool,
 }
 
 /// What became of a connection that was given up.
@@ -66,7 +66,7 @@ pub(super) enum GivenUp {
 
 /// What the next one who needs a connection does.
 #[derive(Debug)]
-pub(super) enum Turn<'a> {
+pub(in crate::protocol) enum Turn<'a> {
     /// Uses this stream.
     Stream(Slot),
     /// Opens a connection, for others too.
@@ -75,7 +75,7 @@ pub(super) enum Turn<'a> {
 
 /// The duty to open a connection. Dropping it hands the duty to one of those who wait.
 #[derive(Debug)]
-pub(super) struct Opening<'a> {
+pub(in crate::protocol) struct Opening<'a> {
     pool: &'a Pool,
     lane: Lane<'a>,
     flight: Rc<Flight>,
@@ -90,9 +90,14 @@ enum Found {
 
 impl Pool {
     /// Closes all connections; those in use end with their exchange.
-    pub(super) fn close_all(&self) {
+    pub(in crate::protocol) fn close_all(&self) {
         self.idle.borrow_mut().clear();
         self.origins.borrow_mut().clear();
+    }
+
+    /// Closes what leads to one origin by HTTP/2; streams in use end by themselves.
+    pub(in crate::protocol) fn close(&self, target: &Arc<Target>) {
+        self.origins.borrow_mut().retain(|origin| !leads_to(&origin.target, target) || origin.flight.is_some());
     }
 
     /// Keeps a connection for the next request.
@@ -136,7 +141,7 @@ impl Pool {
 
     /// Waits for a stream to an origin, or for being the one who opens a connection. `may_grow` says whether another one
     /// is opened when the server allows no more streams on those there are; `idle` how long one may lie idle.
-    pub(super) async fn turn<'a>(
+    pub(in crate::protocol) async fn turn<'a>(
         &'a self,
         lane: Lane<'a>,
         may_grow: bool,
@@ -194,12 +199,12 @@ impl Pool {
 
 impl Opening<'_> {
     /// Has a connection for all who wait.
-    pub(super) fn succeed(self, connection: Connection) {
+    pub(in crate::protocol) fn succeed(self, connection: Connection) {
         self.pool.put(self.lane, connection);
     }
 
     /// Has none, and says why.
-    pub(super) fn fail(self, error: &Error) {
+    pub(in crate::protocol) fn fail(self, error: &Error) {
         *self.flight.error.borrow_mut() = Some(error.clone());
     }
 }

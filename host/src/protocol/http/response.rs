@@ -1,5 +1,7 @@
 //! An answer as it came.
 
+use http::{HeaderMap, HeaderName, HeaderValue};
+
 use super::h1::MAX_HEADERS;
 
 /// A whole answer.
@@ -38,6 +40,13 @@ impl Response {
             raw,
             head_length: head.len(),
         }
+    }
+
+    /// An answer of which only the head was read.
+    pub(in crate::protocol) fn of_head(status: u16, head: Vec<u8>) -> Self {
+        let head_length = head.len();
+        let answer = Self { raw: head, head_length, ..Self::bare(status) };
+        Self { has_cookies: answer.header("set-cookie").is_some(), ..answer }
     }
 
     /// An answer of which only the status is known any more.
@@ -108,9 +117,26 @@ impl Response {
         })
     }
 
+    /// All headers as they came. A name or a value that nobody may send is left out.
+    #[must_use]
+    pub fn header_map(&self) -> HeaderMap {
+        self.parsed(|headers| {
+            let pair = |header: &httparse::Header<'_>| {
+                let name = HeaderName::from_bytes(header.name.as_bytes()).ok()?;
+                Some((name, HeaderValue::from_bytes(header.value).ok()?))
+            };
+            let mut map = HeaderMap::with_capacity(headers.len());
+            for (name, value) in headers.iter().filter_map(pair) {
+                map.append(name, value);
+            }
+            map
+        })
+    }
+
     /// Parses the head anew: most journeys never ask.
     fn parsed<R>(&self, look: impl FnOnce(&[httparse::Header<'_>]) -> R) -> R {
-        let mut headers = vec![httparse::EMPTY_HEADER; MAX_HEADERS];
+        let lines = memchr::memchr_iter(b'\n', &self.raw[..self.head_length]).count();
+        let mut headers = vec![httparse::EMPTY_HEADER; lines.min(MAX_HEADERS)];
         let mut response = httparse::Response::new(&mut headers);
         // The head was parsed once already, so this cannot fail; if it did, there would be no header to show.
         let _ = response.parse(&self.raw[..self.head_length]);

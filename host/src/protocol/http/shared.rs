@@ -85,7 +85,7 @@ impl Shared {
     }
 
     /// The connections that a VU shares with others of its scenario, so many together.
-    pub(super) fn pool(&self, scenario: &str, vu: u32, members: u32) -> Rc<Pool> {
+    pub(in crate::protocol) fn pool(&self, scenario: &str, vu: u32, members: u32) -> Rc<Pool> {
         self.groups.borrow_mut().pool(scenario, vu, members)
     }
 

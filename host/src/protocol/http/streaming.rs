@@ -1,11 +1,11 @@
 //! An answer that is read as it comes.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
 use send_wrapper::SendWrapper;
-use tokio::time::{Instant as Deadline, timeout_at};
+use tokio::time::{Instant as Deadline, timeout, timeout_at};
 
 use super::client::Way;
 use super::coding;
@@ -54,7 +54,7 @@ enum Wire {
 }
 
 /// What the head's coming came to.
-struct Begun {
+pub(super) struct Begun {
     wire: Wire,
     head: Response,
     sent: Instant,
@@ -76,28 +76,27 @@ impl Client {
             let values = if begun.head.is_encoded { begun.head.header_all("content-encoding") } else { Vec::new() };
             Ok((coding::Decoder::new(&values)?, begun))
         });
-        let (coding, Begun { wire, head, sent, first }) = match begun {
+        let (coding, begun) = match begun {
             Ok(begun) => begun,
             Err(error) => return (progress.into_exchange(Err(error)), None),
         };
-        let exchange = progress.clone().into_exchange(Ok(head));
-        let status = exchange.result.as_ref().map_or(0, |head| head.status);
-        let running = Running {
-            wire,
-            coding,
-            raw: Vec::new(),
-            taken: 0,
-            status,
-            body_length: 0,
-            encoded_length: 0,
-            progress,
-            sent,
-            first,
-            last: first,
-            newest: first,
-            ended: None,
-        };
-        (exchange, Some(Streaming(SendWrapper::new(Box::new(running)))))
+        let (head, mut streaming) = begun.into_streaming(progress.clone());
+        streaming.0.coding = coding;
+        (progress.into_exchange(Ok(head)), Some(streaming))
+    }
+
+    /// The same for who takes the answer as it is encoded. The progress is still known if this future is dropped.
+    pub async fn begin_as_is(
+        &self,
+        request: &Request<'_>,
+        target: &Arc<Target>,
+        deadline: Deadline,
+        progress: &mut Progress,
+    ) -> Result<(Response, Streaming), Error> {
+        let begun = timeout_at(deadline, self.try_begin(request, target, progress)).await;
+        let begun = begun.unwrap_or(Err(Error::Timeout))?;
+        self.learn(target, &begun.head);
+        Ok(begun.into_streaming(progress.clone()))
     }
 
     async fn try_begin(
@@ -127,11 +126,17 @@ impl Client {
             };
             progress.timings.blocked = started.elapsed();
             let begun = Instant::now();
-            match slot.open(self.shared().settings(), request, progress).await {
+            let patience = progress.patience.first_byte;
+            let opened = slot.open(self.shared().settings(), request, progress);
+            let opened = match patience {
+                None => opened.await,
+                Some(limit) => timeout(limit, opened).await.map_err(|_| Error::Timeout)?,
+            };
+            match opened {
                 Ok((incoming, head)) => {
                     let sent = begun + progress.timings.sending;
                     let first = sent + progress.timings.waiting;
-                    return Ok(Begun { wire: Wire::Stream(incoming), head, sent, first });
+                    return Ok(Begun::by_stream(incoming, head, sent, first));
                 }
                 Err(failure) if progress.retried || !failure.may_be_repeated(request, progress) => {
                     return Err(failure.error);
@@ -157,9 +162,20 @@ impl Client {
         connection.http.send(self.shared().settings(), request, &mut decoder, progress).await?;
         let sent = Instant::now();
         progress.timings.sending = sent - ready;
+        self.receive_head(connection, decoder, sent, progress).await
+    }
+
+    /// Waits for the head of an answer to a request that is sent.
+    pub(super) async fn receive_head(
+        &self,
+        mut connection: Idle,
+        mut decoder: Decoder,
+        sent: Instant,
+        progress: &mut Progress,
+    ) -> Result<Begun, Error> {
         if !decoder.has_head() {
-            let silence = self.shared().settings().read_timeout;
-            connection.http.receive_piece(&mut decoder, silence, progress).await?;
+            let (silence, patience) = (self.shared().settings().read_timeout, progress.patience.first_byte);
+            within(patience, connection.http.receive_piece(&mut decoder, silence, progress)).await?;
         }
         let first = progress.first_byte.map_or(sent, |first| first.max(sent));
         progress.timings.waiting = first - sent;
@@ -185,6 +201,62 @@ impl Client {
         read
     }
 
+    /// The same, but waits until `patience` ends at most; `None` then, and the answer goes on.
+    pub async fn read_for_now(
+        &self,
+        streaming: &mut Streaming,
+        at_most: usize,
+        deadline: Deadline,
+        patience: Deadline,
+    ) -> Option<Result<Option<Vec<u8>>, Error>> {
+        if patience >= deadline {
+            return Some(self.read(streaming, at_most, deadline).await);
+        }
+        // Nothing is lost when this ends early: what was read of the connection is in the decoder.
+        let read = timeout_at(patience, streaming.0.read(self, at_most.max(1))).await.ok()?;
+        if read.is_err() {
+            streaming.0.wire = Wire::Done;
+        }
+        Some(read)
+    }
+
+    /// Reads what comes next, all that is here, as it is encoded; `None` at the end.
+    pub async fn read_as_is(
+        &self,
+        streaming: &mut Streaming,
+        mut deadline: Deadline,
+    ) -> Result<Option<Vec<u8>>, Error> {
+        if let Some(limit) = self.shared().settings().read_timeout {
+            deadline = deadline.min(Deadline::now() + limit);
+        }
+        let running = &mut *streaming.0;
+        if !running.raw.is_empty() {
+            return Ok(Some(running.hand_out()));
+        }
+        let received = timeout_at(deadline, running.receive(self)).await.unwrap_or(Err(Error::Timeout));
+        if received.is_err() {
+            running.wire = Wire::Done;
+        }
+        if !received? {
+            return Ok(None);
+        }
+        Ok(Some(running.hand_out()))
+    }
+
+    /// The whole body as it is encoded, if all of it has come with its head: then the answer is over.
+    pub fn take_whole(&self, streaming: &mut Streaming) -> Option<Vec<u8>> {
+        let running = &mut *streaming.0;
+        if let Wire::Http1 { decoder, .. } = &running.wire
+            && !decoder.is_done()
+        {
+            return None;
+        }
+        let is_more = running.receive(self).now_or_never()?.ok()?;
+        let is_whole =
+            !is_more || running.wire.is_at_end() && matches!(running.receive(self).now_or_never(), Some(Ok(false)));
+        is_whole.then(|| running.hand_out())
+    }
+
     /// Takes what has come already, and keeps the connection if that was all.
     pub fn give_up(&self, streaming: &mut Streaming) {
         let running = &mut *streaming.0;
@@ -206,6 +278,43 @@ impl Client {
     }
 }
 
+impl Begun {
+    pub(super) fn by_stream(incoming: Incoming, head: Response, sent: Instant, first: Instant) -> Self {
+        Self { wire: Wire::Stream(incoming), head, sent, first }
+    }
+
+    pub(super) fn into_streaming(self, progress: Progress) -> (Response, Streaming) {
+        let Self { wire, head, sent, first } = self;
+        let running = Running {
+            wire,
+            coding: None,
+            raw: Vec::new(),
+            taken: 0,
+            status: head.status,
+            body_length: 0,
+            encoded_length: 0,
+            progress,
+            sent,
+            first,
+            last: first,
+            newest: first,
+            ended: None,
+        };
+        (head, Streaming(SendWrapper::new(Box::new(running))))
+    }
+}
+
+/// What a future comes to, if there is time enough.
+pub(super) async fn within<T>(
+    limit: Option<Duration>,
+    future: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    match limit {
+        None => future.await,
+        Some(limit) => timeout(limit, future).await.unwrap_or(Err(Error::Timeout)),
+    }
+}
+
 impl Streaming {
     /// What the exchange came to so far.
     #[must_use]
@@ -224,12 +333,42 @@ impl Streaming {
 
     /// From the last byte of the request to what was read last.
     #[must_use]
-    pub fn arrived(&self) -> std::time::Duration {
+    pub fn arrived(&self) -> Duration {
         self.0.last - self.0.sent
+    }
+
+    /// When the last byte of the request was written.
+    #[must_use]
+    pub fn sent_at(&self) -> Instant {
+        self.0.sent
+    }
+
+    /// When what was read last had come.
+    #[must_use]
+    pub fn arrived_at(&self) -> Instant {
+        self.0.last
+    }
+}
+
+impl Wire {
+    /// Whether it is known that nothing more comes.
+    fn is_at_end(&self) -> bool {
+        match self {
+            Self::Http1 { decoder, .. } => decoder.is_done(),
+            Self::Stream(incoming) => incoming.is_at_end(),
+            Self::Done => true,
+        }
     }
 }
 
 impl Running {
+    /// What came, as it is encoded.
+    fn hand_out(&mut self) -> Vec<u8> {
+        self.body_length = self.encoded_length;
+        self.last = self.newest;
+        std::mem::take(&mut self.raw)
+    }
+
     async fn read(&mut self, client: &Client, at_most: usize) -> Result<Option<Vec<u8>>, Error> {
         loop {
             let mut source = &self.raw[self.taken..];
@@ -269,7 +408,8 @@ impl Running {
                 self.progress.first_byte = None;
                 let silence = client.shared().settings().read_timeout;
                 connection.http.receive_piece(decoder, silence, &mut self.progress).await?;
-                (decoder.take_body(), self.progress.first_byte)
+                // The bytes that were read last make the piece: what came before may have been no more than a chunk's size.
+                (decoder.take_body(), self.progress.first_byte.map(|_| Instant::now()))
             }
             Wire::Stream(incoming) => {
                 let bytes = incoming.receive(&mut self.progress).await?;

@@ -10,7 +10,8 @@ use super::client::Way;
 use super::h1::Decoder;
 use super::multiplexed::Outgoing;
 use super::pool::Idle;
-use super::{Body, Client, Exchange, Progress, Request, Response, Target};
+use super::streaming::{Begun, within};
+use super::{Body, Client, Exchange, Progress, Request, Response, Streaming, Target};
 use crate::protocol::Error;
 
 /// A request on its way: its head is sent. Dropping it gives it up.
@@ -42,19 +43,27 @@ impl Client {
         target: &Arc<Target>,
         deadline: Deadline,
     ) -> Result<Upload, Box<Exchange>> {
+        let mut progress = Progress::default();
+        let started = self.start_as_is(request, target, deadline, &mut progress).await;
+        started.map_err(|error| Box::new(progress.into_exchange(Err(error))))
+    }
+
+    /// The same. The progress is still known if this future is dropped.
+    pub async fn start_as_is(
+        &self,
+        request: &Request<'_>,
+        target: &Arc<Target>,
+        deadline: Deadline,
+        progress: &mut Progress,
+    ) -> Result<Upload, Error> {
         let left = match request.body {
             Some(Body::Later(length)) => length,
             _ => Some(0),
         };
-        let mut progress = Progress::default();
-        let started = timeout_at(deadline, self.try_start(request, target, &mut progress)).await;
-        match started.unwrap_or(Err(Error::Timeout)) {
-            Ok((wire, ready)) => {
-                let running = Running { wire, left, keep_body: request.keep_body, progress, ready };
-                Ok(Upload(SendWrapper::new(Box::new(running))))
-            }
-            Err(error) => Err(Box::new(progress.into_exchange(Err(error)))),
-        }
+        let started = timeout_at(deadline, self.try_start(request, target, progress)).await;
+        let (wire, ready) = started.unwrap_or(Err(Error::Timeout))?;
+        let running = Running { wire, left, keep_body: request.keep_body, progress: progress.clone(), ready };
+        Ok(Upload(SendWrapper::new(Box::new(running))))
     }
 
     async fn try_start(
@@ -102,11 +111,45 @@ impl Client {
         progress.into_exchange(result)
     }
 
+    /// Ends a body and waits for the head of the answer, which is then read as it comes and as it is encoded.
+    pub async fn answer(
+        &self,
+        upload: Upload,
+        deadline: Deadline,
+        progress: &mut Progress,
+    ) -> Result<(Response, Streaming), Error> {
+        let mut running = *SendWrapper::take(upload.0);
+        *progress = std::mem::take(&mut running.progress);
+        let begun = timeout_at(deadline, self.try_answer(running, progress)).await;
+        Ok(begun.unwrap_or(Err(Error::Timeout))?.into_streaming(progress.clone()))
+    }
+
+    async fn try_answer(&self, running: Running, progress: &mut Progress) -> Result<Begun, Error> {
+        let Running { wire, left, ready, .. } = running;
+        complete(left)?;
+        match wire {
+            Wire::Http1(mut connection, mut decoder) => {
+                if left.is_none() {
+                    connection.http.send_more(b"0\r\n\r\n", &mut decoder, progress).await?;
+                }
+                let sent = Instant::now();
+                progress.timings.sending = sent - ready;
+                self.receive_head(connection, decoder, sent, progress).await
+            }
+            Wire::Stream(outgoing) => {
+                let patience = progress.patience.first_byte;
+                let (incoming, head) =
+                    within(patience, outgoing.answer(self.shared().settings(), ready, progress)).await?;
+                let sent = ready + progress.timings.sending;
+                let first = sent + progress.timings.waiting;
+                Ok(Begun::by_stream(incoming, head, sent, first))
+            }
+        }
+    }
+
     async fn try_finish(&self, running: Running, progress: &mut Progress) -> Result<Response, Error> {
         let Running { wire, left, keep_body, ready, .. } = running;
-        if let Some(left) = left.filter(|&left| left > 0) {
-            return Err(Error::InvalidRequest(format!("{left} bytes of the announced body are missing")));
-        }
+        complete(left)?;
         let (settings, silence) = (self.shared().settings(), self.shared().settings().read_timeout);
         match wire {
             Wire::Http1(mut connection, mut decoder) => {
@@ -135,6 +178,14 @@ impl Upload {
         let mut progress = self.0.progress.clone();
         progress.timings.sending = self.0.ready.elapsed();
         progress.into_exchange(Err(error))
+    }
+}
+
+/// Refuses to end a body of which something is missing.
+fn complete(left: Option<u64>) -> Result<(), Error> {
+    match left {
+        None | Some(0) => Ok(()),
+        Some(left) => Err(Error::InvalidRequest(format!("{left} bytes of the announced body are missing"))),
     }
 }
 

@@ -13,7 +13,7 @@ use wasmparser::{
 };
 
 use super::LoadError;
-use crate::plan::ComponentLimits;
+use crate::plan::{ComponentLimits, Kind};
 use types::{functions_of, is_type, types_within};
 
 /// What is inside a component.
@@ -273,7 +273,7 @@ impl<'a> Walk<'a> {
                     // How many instances would come of it depends on who passes what, and no tool makes such components.
                     if matches!(import.ty, ComponentTypeRef::Component(_)) {
                         let message = format!("it takes another component, `{}`, as an argument", import.name.name);
-                        return Err(LoadError::Unfit { message }.into());
+                        return Err(LoadError::Unfit { kind: Kind::Journey, message }.into());
                     }
                     if outermost {
                         self.import(&import);

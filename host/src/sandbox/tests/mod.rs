@@ -1,6 +1,7 @@
 //! Each limit, held against a guest that wants more.
 
 mod guest;
+mod program;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

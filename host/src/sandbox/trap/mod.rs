@@ -54,6 +54,11 @@ impl Trap {
         Self { cause: error.root_cause().to_string(), after: None, frames: frames.collect() }
     }
 
+    /// One that is no trap: the guest ended by itself, and not well.
+    pub(super) fn saying(cause: String) -> Self {
+        Self { cause, after: None, frames: Vec::new() }
+    }
+
     /// Adds what the host did to the guest before.
     pub(super) fn after(self, after: Option<String>) -> Self {
         Self { after, ..self }

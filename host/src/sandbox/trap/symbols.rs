@@ -46,6 +46,11 @@ impl Symbols {
         Self { bytes: has_any.then(|| Arc::clone(bytes)), journey, gave_up: AtomicBool::new(false) }
     }
 
+    /// What the component is called, if it was named.
+    pub(in crate::sandbox) fn journey(&self) -> Option<&str> {
+        self.journey.as_deref()
+    }
+
     /// Finds file and line of places in the component; no answer is an empty one.
     pub(super) fn places(&self, offsets: Vec<Option<usize>>) -> Vec<Vec<Place>> {
         let Some(bytes) = self.bytes.clone().filter(|_| !self.gave_up.load(Ordering::Relaxed)) else {

@@ -167,8 +167,8 @@ impl Seen {
         }
     }
 
-    /// Reads one head and counts it; `None` when the peer went away before.
-    fn read_head(&self, stream: &mut TcpStream) -> Option<()> {
+    /// Reads one head, counts it and returns it; `None` when the peer went away before.
+    fn read_head(&self, stream: &mut TcpStream) -> Option<String> {
         let (mut head, mut buffer) = (Vec::new(), [0; 4096]);
         while !head.windows(4).any(|window| window == b"\r\n\r\n") {
             match stream.read(&mut buffer) {
@@ -180,7 +180,7 @@ impl Seen {
             }
         }
         self.requests.fetch_add(1, Ordering::Relaxed);
-        Some(())
+        Some(String::from_utf8_lossy(&head).into_owned())
     }
 }
 

@@ -6,6 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use tokio::net::TcpSocket;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::Seen;
 
@@ -14,6 +15,8 @@ use super::Seen;
 pub enum Act {
     /// Reads a head and counts the request.
     Head,
+    /// Reads a head and agrees to the WebSocket that it asks for, with these lines in its answer.
+    Upgrade(&'static str),
     /// Reads this many bytes, more or less.
     Read(usize),
     /// Says this.
@@ -42,6 +45,9 @@ pub(super) fn play(acts: &[Act], mut stream: TcpStream, seen: &Seen) {
     for act in acts {
         let goes_on = match act {
             Act::Head => seen.read_head(&mut stream).is_some(),
+            Act::Upgrade(lines) => {
+                seen.read_head(&mut stream).is_some_and(|head| write(&mut stream, upgraded(&head, lines).as_bytes()))
+            }
             Act::Read(bytes) => read(&mut stream, *bytes, seen),
             Act::Say(bytes) => write(&mut stream, bytes),
             Act::Trickle(bytes, pause) => bytes.iter().all(|byte| {
@@ -71,6 +77,16 @@ pub(super) fn play(acts: &[Act], mut stream: TcpStream, seen: &Seen) {
             return;
         }
     }
+}
+
+/// The answer to a request for a WebSocket.
+fn upgraded(head: &str, lines: &str) -> String {
+    let key = head.lines().find_map(|line| line.strip_prefix("sec-websocket-key: ")).unwrap_or_default();
+    let accept = derive_accept_key(key.as_bytes());
+    format!(
+        "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\nsec-websocket-accept: \
+         {accept}\r\n{lines}\r\n"
+    )
 }
 
 fn write(stream: &mut TcpStream, bytes: &[u8]) -> bool {

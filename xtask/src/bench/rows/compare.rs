@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use super::{Bench, remove};
 use crate::bench::peers::{Amount, Load, Tool};
 use crate::bench::server::{Listen, Server};
-use crate::workspace::journey;
+use crate::workspace::{journey, root};
 
 pub(super) const USER_INSTRUCTIONS: &str = "user instructions/req";
 const KERNEL_INSTRUCTIONS: &str = "kernel instructions/req";
@@ -134,6 +134,21 @@ pub fn http2_many(bench: &mut Bench) -> Result<()> {
     let shape = Shape { flags: OWN, ..Shape::new("quickstart", 64) };
     side_by_side(bench, ROW, &[Tool::Squall, Tool::Oha, Tool::H2load], &server, &shape)?;
     judge(bench, ROW, &[("squall", "oha", 1.3)]);
+    Ok(())
+}
+
+/// A unary gRPC call on a connection per VU. `req` is a call here.
+pub fn grpc_unary(bench: &mut Bench) -> Result<()> {
+    const ROW: &str = "grpc-unary";
+    let server = Server::practice(&bench.squall)?;
+    let folder = root().join("host/src/practice/grpc");
+    let file = format!("echo.proto={}", folder.join("echo.proto").display());
+    let flags: &[(Tool, &[&str])] = &[(Tool::Squall, &["--file", &file])];
+    let folder = folder.display().to_string();
+    let shape = Shape { flags, environment: &[("PROTO_FOLDER", &folder)], ..Shape::new(ROW, 64) };
+    side_by_side(bench, ROW, &[Tool::Squall, Tool::K6], &server, &shape)?;
+    judge(bench, ROW, &[("squall", "k6", 1.0 / 6.0)]);
+    bench.results.left_out.push(format!("{ROW}: ghz is in no package registry that is used here"));
     Ok(())
 }
 

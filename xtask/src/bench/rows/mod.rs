@@ -4,6 +4,7 @@ mod compare;
 mod memory;
 mod price;
 mod timing;
+mod websocket;
 
 use std::path::{Path, PathBuf};
 
@@ -32,6 +33,7 @@ pub const ROWS: &[Row] = &[
     Row { name: "http2-one", about: "HTTP/2, 64 VUs on one connection, beside its peers", run: compare::http2_one },
     Row { name: "http2-many", about: "HTTP/2, 64 VUs on 64 connections, beside its peers", run: compare::http2_many },
     Row { name: "connections", about: "a new connection per request, beside its peers", run: compare::connections },
+    Row { name: "grpc-unary", about: "a unary gRPC call, 64 VUs, beside k6", run: compare::grpc_unary },
     Row { name: "crowd", about: "quickstart at 4,000 VUs beside itself at 64", run: compare::crowd },
     Row {
         name: "price",
@@ -40,6 +42,12 @@ pub const ROWS: &[Row] = &[
     },
     Row { name: "parked", about: "memory per VU asleep, 10,000 and 100,000 VUs", run: memory::parked },
     Row { name: "connected", about: "memory per VU with a connection, 10,000 VUs, beside k6", run: memory::connected },
+    Row { name: "websocket", about: "messages that come back on a WebSocket, 64 VUs, beside k6", run: websocket::echo },
+    Row {
+        name: "sockets",
+        about: "memory per open WebSocket, 5,000 of them for 30 s, beside k6",
+        run: websocket::held,
+    },
     Row { name: "lateness", about: "how late arrivals start at 10,000/s", run: timing::lateness },
     Row { name: "neighbour", about: "a 5 ms sleep beside a guest that loops for ever", run: timing::neighbour },
     Row { name: "neighbours", about: "198 VUs at a slow target beside 2 that loop for ever", run: timing::neighbours },

@@ -157,6 +157,29 @@ fn read(stages: &mut [Stage], source: &mut &[u8], output: &mut [u8]) -> Result<u
     }
 }
 
+/// Takes one coding off bytes, which may become at most `limit` of them.
+pub(in crate::protocol) async fn decode(coding: Coding, mut source: &[u8], limit: u64) -> Result<Vec<u8>, Error> {
+    let mut decoder = Decoder { stages: vec![Stage::new(coding)] };
+    let (mut whole, mut piece, mut since_turn) = (Vec::with_capacity(source.len()), vec![0; PIECE], 0);
+    loop {
+        let made = decoder.read(&mut source, &mut piece)?;
+        if made == 0 {
+            break;
+        }
+        if (whole.len() + made) as u64 > limit {
+            return Err(Error::TooLarge(limit));
+        }
+        whole.extend_from_slice(&piece[..made]);
+        since_turn += made;
+        if since_turn >= TURN {
+            since_turn = 0;
+            tokio::task::yield_now().await;
+        }
+    }
+    decoder.finish()?;
+    Ok(whole)
+}
+
 /// What a coding that has ended makes of further input.
 fn nothing_after(input: &[u8], name: &str) -> Result<(usize, usize), Error> {
     if input.is_empty() {

@@ -18,13 +18,13 @@ const CONNECTION: u16 = 1650;
 
 impl Failure {
     /// Sorts why a stream could not even be opened.
-    pub(super) fn unsent(error: &::h2::Error) -> Self {
+    pub(in crate::protocol) fn unsent(error: &::h2::Error) -> Self {
         let again = if error.is_io() || error.is_go_away() { Again::NotProcessed } else { Again::No };
         Self { error: named(error), again }
     }
 
     /// Sorts what came instead of a head. `send` knows whether the server had said goodbye.
-    pub(super) fn before_answer(error: &::h2::Error, send: &mut SendRequest<Bytes>) -> Self {
+    pub(in crate::protocol) fn before_answer(error: &::h2::Error, send: &mut SendRequest<Bytes>) -> Self {
         let refused = error.is_reset() && error.is_remote() && error.reason() == Some(Reason::REFUSED_STREAM);
         // A GOAWAY is an error of those streams alone that are above its last one.
         let unseen = error.is_go_away() && error.is_remote();
@@ -43,7 +43,7 @@ pub(in super::super) fn unspoken() -> Error {
 }
 
 /// The error of a stream; where the connection ended after a GOAWAY, that is the reason.
-pub(super) fn cause(error: &::h2::Error, send: &mut SendRequest<Bytes>) -> Error {
+pub(in crate::protocol) fn cause(error: &::h2::Error, send: &mut SendRequest<Bytes>) -> Error {
     if error.is_io()
         && let Poll::Ready(Err(goodbye)) = send.poll_ready(&mut Context::from_waker(Waker::noop()))
         && goodbye.is_go_away()

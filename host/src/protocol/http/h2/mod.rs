@@ -21,6 +21,7 @@ use ::h2::client::{Builder, SendRequest};
 use bytes::Bytes;
 use tokio::sync::Notify;
 
+pub(in crate::protocol) use error::cause;
 pub(super) use error::unspoken;
 pub(super) use pieces::{Incoming, Outgoing};
 
@@ -50,7 +51,7 @@ const FAULTS: usize = 64;
 
 /// An open connection that speaks HTTP/2.
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(in crate::protocol) struct Connection {
     // Dropped before `state`: when the driver is woken by it, it sees that nobody is left.
     send: RefCell<SendRequest<Bytes>>,
     state: Rc<State>,
@@ -79,13 +80,18 @@ struct State {
 
 /// The right to open one stream, held until the exchange is over.
 #[derive(Debug)]
-pub(super) struct Slot {
+pub(in crate::protocol) struct Slot {
     connection: Rc<Connection>,
 }
 
 impl Connection {
     /// Takes over a stream on which nothing was said yet, and starts its driver.
-    pub(super) async fn open(stream: Stream, place: Place, settings: &Http, peer: Peer) -> Result<Rc<Self>, Error> {
+    pub(in crate::protocol) async fn open(
+        stream: Stream,
+        place: Place,
+        settings: &Http,
+        peer: Peer,
+    ) -> Result<Rc<Self>, Error> {
         let state = Rc::new(State::default());
         let window = u32::try_from(settings.max_body.clamp(LEAST_WINDOW, STREAM_WINDOW)).unwrap_or(u32::MAX);
         let mut builder = Builder::new();
@@ -127,7 +133,7 @@ impl Connection {
     }
 
     /// Takes a stream, if the server allows one more now.
-    pub(super) fn slot(self: &Rc<Self>) -> Option<Slot> {
+    pub(in crate::protocol) fn slot(self: &Rc<Self>) -> Option<Slot> {
         let active = self.state.active.get();
         (active < self.limit()).then(|| {
             self.state.active.set(active + 1);
@@ -147,6 +153,25 @@ impl Connection {
         self.state.waiting.set(self.state.waiting.get() + 1);
         let _waiting = Waiting(&self.state.waiting);
         freed.await;
+    }
+
+    /// Waits until the server has spoken HTTP/2: its first frame says how it wants to be spoken to.
+    async fn settled(&self) -> Result<(), Error> {
+        while !self.is_settled() {
+            if !self.is_open(None) {
+                return Err(self.why_closed());
+            }
+            self.freed().await;
+        }
+        Ok(())
+    }
+
+    /// Why no stream can be opened any more.
+    fn why_closed(&self) -> Error {
+        match self.send.borrow_mut().poll_ready(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Err(error)) => error::named(&error),
+            _ => Error::Reset,
+        }
     }
 
     /// Whether the server has said how many streams it allows.
@@ -172,6 +197,33 @@ impl State {
     fn claim(&self) -> (u64, u64) {
         let (sent, received) = self.claimed.replace((self.sent.get(), self.received.get()));
         (self.sent.get() - sent, self.received.get() - received)
+    }
+}
+
+impl Slot {
+    /// Where to open its stream.
+    pub(in crate::protocol) fn requests(&self) -> SendRequest<Bytes> {
+        self.connection.send.borrow().clone()
+    }
+
+    /// Waits until the server has spoken HTTP/2.
+    pub(in crate::protocol) async fn settled(&self) -> Result<(), Error> {
+        self.connection.settled().await
+    }
+
+    /// The other side.
+    pub(in crate::protocol) fn peer(&self) -> Peer {
+        Peer { reused: self.connection.state.used.get(), ..self.connection.peer }
+    }
+
+    /// Notes that an exchange was completed.
+    pub(in crate::protocol) fn mark_used(&self) {
+        self.connection.state.used.set(true);
+    }
+
+    /// Bytes written and read that nobody has put to an account yet.
+    pub(in crate::protocol) fn claim_bytes(&self) -> (u64, u64) {
+        self.connection.state.claim()
     }
 }
 

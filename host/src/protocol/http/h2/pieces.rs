@@ -37,6 +37,11 @@ impl Incoming {
         Self { body, send, slot }
     }
 
+    /// Whether it is known that nothing more comes.
+    pub(in super::super) fn is_at_end(&self) -> bool {
+        self.body.as_ref().is_none_or(RecvStream::is_end_stream)
+    }
+
     /// Waits for bytes of the body; `None` at its end.
     pub(in super::super) async fn receive(&mut self, progress: &mut Progress) -> Result<Option<Vec<u8>>, Error> {
         let Some(body) = &mut self.body else { return Ok(None) };
@@ -107,37 +112,52 @@ impl Outgoing {
 
     /// Ends the body and reads the whole answer. `ready` is when the request began.
     pub(in super::super) async fn finish(
-        mut self,
+        self,
         max_body: u64,
         keep_body: bool,
         ready: Instant,
         progress: &mut Progress,
     ) -> Result<Response, Error> {
-        self.stream.send_data(Bytes::new(), true).map_err(|error| error::cause(&error, &mut self.send))?;
-        let sent = Instant::now();
-        progress.timings.sending = sent - ready;
-        let answer = (&mut self.answer).await.map_err(|error| error::cause(&error, &mut self.send))?;
+        let (mut incoming, mut response) = self.answer(ready, progress).await?;
         let first = Instant::now();
-        progress.timings.waiting = first - sent;
-        let mut raw = Vec::new();
-        head::write(&answer, &mut raw)?;
-        let (head_length, status) = (raw.len(), answer.status().as_u16());
-        let (has_cookies, is_encoded) =
-            (answer.headers().contains_key(SET_COOKIE), answer.headers().contains_key(CONTENT_ENCODING));
         let mut body_length = 0;
-        let body = (!self.head_only).then(|| answer.into_body());
-        let mut incoming = Incoming::new(self.slot, body, self.send);
         while let Some(bytes) = incoming.receive(progress).await? {
             body_length += bytes.len() as u64;
             if keep_body {
                 if body_length > max_body {
                     return Err(Error::TooLarge(max_body));
                 }
-                raw.extend_from_slice(&bytes);
+                response.raw.extend_from_slice(&bytes);
             }
         }
         progress.timings.receiving = first.elapsed();
-        let encoded_length = body_length;
-        Ok(Response { status, body_length, encoded_length, is_encoded, has_cookies, raw, head_length })
+        (response.body_length, response.encoded_length) = (body_length, body_length);
+        Ok(response)
+    }
+
+    /// Ends the body and waits for the head of the answer.
+    pub(in super::super) async fn answer(
+        mut self,
+        ready: Instant,
+        progress: &mut Progress,
+    ) -> Result<(Incoming, Response), Error> {
+        self.stream.send_data(Bytes::new(), true).map_err(|error| error::cause(&error, &mut self.send))?;
+        let sent = Instant::now();
+        progress.timings.sending = sent - ready;
+        let answer = (&mut self.answer).await.map_err(|error| error::cause(&error, &mut self.send))?;
+        progress.timings.waiting = sent.elapsed();
+        let mut raw = Vec::new();
+        head::write(&answer, &mut raw)?;
+        let response = Response {
+            status: answer.status().as_u16(),
+            body_length: 0,
+            encoded_length: 0,
+            is_encoded: answer.headers().contains_key(CONTENT_ENCODING),
+            has_cookies: answer.headers().contains_key(SET_COOKIE),
+            head_length: raw.len(),
+            raw,
+        };
+        let body = (!self.head_only).then(|| answer.into_body());
+        Ok((Incoming::new(self.slot, body, self.send), response))
     }
 }

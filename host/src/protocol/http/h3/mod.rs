@@ -35,7 +35,7 @@ use super::Peer;
 use quic::{Next, Opener, Pair};
 
 /// An open connection that speaks HTTP/3.
-pub(super) struct Connection {
+pub(in crate::protocol) struct Connection {
     send: RefCell<SendRequest<Opener, Bytes>>,
     next: Next,
     /// A stream that was opened and not used.
@@ -69,7 +69,7 @@ struct State {
 
 /// A stream that is open, held until the exchange is over.
 #[derive(Debug)]
-pub(super) struct Slot {
+pub(in crate::protocol) struct Slot {
     connection: Rc<Connection>,
     pair: RefCell<Option<Pair>>,
 }

@@ -40,6 +40,11 @@ impl Incoming {
         Self { receiver, held, left: announced, announced: announced.unwrap_or_default(), has_ended: false, slot }
     }
 
+    /// Whether it is known that nothing more comes.
+    pub(in super::super) fn is_at_end(&self) -> bool {
+        self.has_ended
+    }
+
     /// Waits for bytes of the body; `None` at its end.
     pub(in super::super) async fn receive(&mut self, progress: &mut Progress) -> Result<Option<Vec<u8>>, Error> {
         if self.has_ended {
@@ -98,14 +103,41 @@ impl Outgoing {
         sent.map_err(|error| error::cause(&error, &self.slot.connection))
     }
 
+    /// Ends the body and waits for the head of the answer. `ready` is when the request began.
+    pub(in super::super) async fn answer(
+        self,
+        settings: &Http,
+        ready: Instant,
+        progress: &mut Progress,
+    ) -> Result<(Incoming, Response), Error> {
+        let (incoming, mut taken) = self.head(settings, false, ready, progress).await?;
+        Ok((incoming, taken.response()))
+    }
+
     /// Ends the body and reads the whole answer. `ready` is when the request began.
     pub(in super::super) async fn finish(
-        mut self,
+        self,
         settings: &Http,
         keep_body: bool,
         ready: Instant,
         progress: &mut Progress,
     ) -> Result<Response, Error> {
+        let (mut incoming, mut taken) = self.head(settings, keep_body, ready, progress).await?;
+        let first = Instant::now();
+        while let Some(bytes) = incoming.receive(progress).await? {
+            taken.body(&bytes)?;
+        }
+        progress.timings.receiving = first.elapsed();
+        Ok(taken.response())
+    }
+
+    async fn head<'a>(
+        mut self,
+        settings: &'a Http,
+        keep_body: bool,
+        ready: Instant,
+        progress: &mut Progress,
+    ) -> Result<(Incoming, Taken<'a>), Error> {
         let connection = Rc::clone(&self.slot.connection);
         let cause = |error| error::cause(&error, &connection);
         self.sender.finish().await.map_err(cause)?;
@@ -114,16 +146,11 @@ impl Outgoing {
         let head = receive_head(&mut self.receiver).await;
         self.slot.claim(progress);
         let head = head.map_err(cause)?;
-        let first = Instant::now();
-        progress.timings.waiting = first - sent;
+        progress.timings.waiting = sent.elapsed();
         let mut taken = Taken::of(settings, &self.method, keep_body, Vec::new());
         taken.head(&head)?;
-        let mut incoming = Incoming::new(self.slot, self.receiver, self.held, taken.announced_body());
-        while let Some(bytes) = incoming.receive(progress).await? {
-            taken.body(&bytes)?;
-        }
-        progress.timings.receiving = first.elapsed();
-        Ok(taken.response())
+        let incoming = Incoming::new(self.slot, self.receiver, self.held, taken.announced_body());
+        Ok((incoming, taken))
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 /// The timer, while no exchange uses it.
 #[derive(Debug)]
-pub(super) struct Alarm {
+pub(in crate::protocol) struct Alarm {
     // A VU lives on one thread; the wrapper exists because wasmtime wants its futures to be `Send`.
     spare: SendWrapper<RefCell<Option<Pin<Box<Sleep>>>>>,
 }
@@ -27,7 +27,11 @@ impl Default for Alarm {
 impl Alarm {
     /// Returns what a future comes to, or `None` when the deadline passes first. A future that does not wait needs no
     /// timer at all.
-    pub(super) async fn bound<F: Future>(&self, deadline: Instant, mut future: Pin<&mut F>) -> Option<F::Output> {
+    pub(in crate::protocol) async fn bound<F: Future>(
+        &self,
+        deadline: Instant,
+        mut future: Pin<&mut F>,
+    ) -> Option<F::Output> {
         let mut timer = None;
         let output = poll_fn(|context| {
             if let Poll::Ready(output) = future.as_mut().poll(context) {
