@@ -9,8 +9,8 @@ use squall_sdk::http::{Request, Version};
 use squall_sdk::metric::Trend;
 use squall_sdk::{Error, check, env_or, journey};
 
-static URL: LazyLock<String> = LazyLock::new(|| env_or("BASE_URL", "https://127.0.0.1:8443"));
-static TOOK: LazyLock<Trend> = LazyLock::new(|| Trend::time("request_by_version"));
+static URL: LazyLock<String> = LazyLock::new(|| env_or("TLS_URL", "https://127.0.0.1:8443"));
+static TOOK: LazyLock<Trend> = LazyLock::new(|| Trend::new("request_by_version"));
 
 fn visit() -> Result<(), Error> {
     let versions = [(Version::Http1, "HTTP/1.1"), (Version::Http2, "HTTP/2.0"), (Version::Http3, "HTTP/3.0")];
