@@ -153,6 +153,25 @@ pub fn http2_many(bench: &mut Bench) -> Result<()> {
     Ok(())
 }
 
+/// HTTP/3 beside HTTP/2 over TLS, on a connection per VU. oha as it is installed has no HTTP/3: it is a feature of its build.
+pub fn http3(bench: &mut Bench) -> Result<()> {
+    const ROW: &str = "http3";
+    const BY: [(&str, &[(Tool, &[&str])]); 2] = [
+        ("HTTP/3", &[(Tool::Squall, &["--http-version", "3", "--insecure-skip-tls-verify"])]),
+        ("HTTP/2 over TLS", &[(Tool::Squall, &["--http-version", "2", "--insecure-skip-tls-verify"])]),
+    ];
+    let server = Server::secure(&bench.squall)?;
+    for round in 1..=bench.rounds {
+        for (subject, flags) in BY {
+            let shape = Shape { path: "/bytes/100", flags, ..Shape::new("quickstart", 64) };
+            one(bench, ROW, subject, Tool::Squall, &server, &shape)?;
+        }
+        println!("round {round} of {}", bench.rounds);
+    }
+    judge(bench, ROW, &[("HTTP/3", "HTTP/2 over TLS", 2.0)]);
+    Ok(())
+}
+
 /// A unary gRPC call on a connection per VU. `req` is a call here.
 pub fn grpc_unary(bench: &mut Bench) -> Result<()> {
     const ROW: &str = "grpc-unary";

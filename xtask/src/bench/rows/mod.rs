@@ -37,6 +37,7 @@ pub const ROWS: &[Row] = &[
     Row { name: "tls", about: "quickstart over TLS 1.3, 64 VUs, beside its peers", run: compare::tls },
     Row { name: "http2-one", about: "HTTP/2, 64 VUs on one connection, beside its peers", run: compare::http2_one },
     Row { name: "http2-many", about: "HTTP/2, 64 VUs on 64 connections, beside its peers", run: compare::http2_many },
+    Row { name: "http3", about: "HTTP/3, 64 VUs on 64 connections, beside HTTP/2 over TLS", run: compare::http3 },
     Row { name: "connections", about: "a new connection per request, beside its peers", run: compare::connections },
     Row { name: "grpc-unary", about: "a unary gRPC call, 64 VUs, beside k6", run: compare::grpc_unary },
     Row { name: "crowd", about: "quickstart at 4,000 VUs beside itself at 64", run: compare::crowd },

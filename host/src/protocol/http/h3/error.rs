@@ -106,7 +106,7 @@ pub(super) fn cause(error: &StreamError, connection: &Connection) -> Error {
             error: LocalError::Application { code, reason, .. },
             ..
         }) if code.value() != 0x100 => with_reason(by_reason(OURS, "connection error", code.value()), reason),
-        StreamError::ConnectionError(_) => match connection.quic.close_reason() {
+        StreamError::ConnectionError(_) => match connection.reason() {
             Some(reason) => of_quic(&reason, &mut || None),
             None => other(error.to_string()),
         },
@@ -121,9 +121,8 @@ pub(super) fn cause(error: &StreamError, connection: &Connection) -> Error {
 /// Why a connection could not even be begun.
 pub(super) fn of_connect(error: &ConnectError) -> Error {
     match error {
-        // The only thing that is wrong with what we offer.
         ConnectError::InvalidServerName(name) => Error::Tls(format!("`{name}` is no name of a server")),
-        other => Error::Tls(format!("HTTP/3 needs TLS 1.3: {other}")),
+        other => Error::Dial(other.to_string()),
     }
 }
 

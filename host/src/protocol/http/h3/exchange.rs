@@ -89,7 +89,7 @@ impl Slot {
         request: &Request<'_>,
         progress: &mut Progress,
     ) -> Result<(Incoming, Response), Failure> {
-        let (receiver, held, head, announced) = {
+        let (receiver, held, answer, announced) = {
             let mut running = self.begin(settings, request, Vec::new(), progress).await?;
             // It is not kept, so there is no limit to it.
             running.taken.keep_nothing();
@@ -102,7 +102,7 @@ impl Slot {
             let announced = running.taken.announced_body();
             (running.receiver, running.held, running.taken.response(), announced)
         };
-        Ok((Incoming::new(self, receiver, held, announced), head))
+        Ok((Incoming::new(self, receiver, held, announced), answer))
     }
 
     /// Sends the head of a request.
@@ -114,14 +114,14 @@ impl Slot {
     ) -> Result<(Sender, Receiver, Rc<Held>), Failure> {
         let connection = &self.connection;
         progress.peer = Peer { reused: connection.state.used.get(), ..connection.peer };
-        let head = head::request(settings, request).map_err(Failure::last)?;
+        let parts = head::request(settings, request).map_err(Failure::last)?;
         let Some(pair) = self.pair.borrow_mut().take() else {
             return Err(Failure::last(Error::Other("a stream carries one request".to_owned())));
         };
         let held = Rc::new(Held { bytes: Cell::new(0), most: MOST_HELD });
         let mut send = connection.send.borrow().clone();
         connection.next.put(pair, &held);
-        match send.send_request(head).await {
+        match send.send_request(parts).await {
             Ok(stream) => {
                 let (sender, receiver) = stream.split();
                 Ok((sender, receiver, held))
