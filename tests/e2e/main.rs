@@ -14,6 +14,7 @@ mod events;
 mod executors;
 mod extract;
 mod floods;
+mod grpc;
 mod grpcio;
 mod guests;
 mod hostile;
