@@ -147,9 +147,9 @@ fn a_set_that_protoc_wrote_is_as_good_as_the_file() {
     let Some(python) = python(PACKAGE) else { return };
     let folder = tempfile::tempdir().unwrap();
     let set = folder.path().join("echo.pb").display().to_string();
-    let mut wrote = Command::new(&python);
-    wrote.arg(ours("tests/e2e/grpcio/server.py")).arg("--proto").arg(proto()).args(["--set", &set]);
-    assert!(wrote.stdin(Stdio::null()).status().unwrap().success());
+    let mut writes = Command::new(&python);
+    writes.arg(ours("tests/e2e/grpcio/server.py")).arg("--proto").arg(proto()).args(["--set", &set]);
+    assert!(writes.stdin(Stdio::null()).status().unwrap().success());
     let server = practice();
     let steps = json!([
         { "load_set": "echo.pb" },
@@ -209,4 +209,41 @@ fn grpcio_calls_the_practice_server() {
     assert_eq!(told["chat"].as_array().unwrap().len(), 100);
     assert!(told["services"].as_array().unwrap().contains(&json!(ECHO)), "{told}");
     assert_eq!(told["methods"], json!(["Chat", "Count", "Say", "Sum"]));
+}
+
+/// Servers that describe themselves badly: what a journey is told.
+const HOSTILE: &[(&str, &str)] = &[
+    ("circle", "the imports go in a circle: a -> b -> a"),
+    ("missing-import", "the file is not in it"),
+    ("garbage", "cannot be used"),
+    ("no-answer", "request timeout"),
+    ("endless-files", "more files than can be taken: at most 2000"),
+    ("flood", "more bytes of descriptors than can be taken"),
+    ("many-services", "more services than can be taken: at most 1000"),
+    ("two-byte-messages", "definitions: at most 200000"),
+    ("nested", "messages nested in each other: at most 40"),
+    ("deep-option", "brackets within each other in an option: at most 50"),
+    ("own-options", "FileOptions"),
+    ("many-fields", ""),
+];
+
+#[test]
+fn whatever_a_server_says_of_itself_the_run_goes_on() {
+    let Some(python) = python(PACKAGE) else { return };
+    let script = ours("tests/e2e/grpcio/reflection.py");
+    for (kind, expected) in HOSTILE {
+        let server = PythonServer::start(&python, &script, &[kind]);
+        let address = format!("127.0.0.1:{}", server.port());
+        let hostile = json!({ "address": address, "plaintext": true, "reflect": true, "timeout_ms": 5_000 });
+        let steps = json!([{ "connect": hostile }, { "sleep_ms": 1 }]);
+        let finished = calls(&steps).args(["--vus", "1", "--iterations", "1"]).finish().without_panic();
+        assert!(!server.seen(1).is_empty());
+        let answers = finished.answers();
+        let error = answers[0]["error"].as_str().unwrap_or_default();
+        assert!(error.contains(expected), "{kind}: {answers:?}");
+        assert_eq!(answers.len(), 2, "{kind}: the journey goes on");
+        let peak = finished.peak.unwrap_or_default() / 1024;
+        println!("| {kind} | {error} | {:.1} s | {peak} MiB |", finished.took.as_secs_f64());
+        assert!(peak < 400, "{kind}: {peak} MiB");
+    }
 }
