@@ -13,9 +13,6 @@ mod pieces;
 mod quic;
 mod socket;
 mod tasks;
-#[cfg(test)]
-#[expect(clippy::disallowed_methods, reason = "a test is no journey")]
-mod tests;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
