@@ -102,8 +102,8 @@ impl Reach {
         self.pass(Destination { scheme, host: &host, port: to.port() }, None).map_err(|error| match names.last() {
             // It was asked for by a name, and so it is told.
             Some(name) if matches!(error, Error::NotAllowed(_)) => {
-                let named = Destination { scheme, host: name, port: to.port() };
-                self.pass(named, Some(to)).err().unwrap_or(error)
+                let to_it = Destination { scheme, host: name, port: to.port() };
+                self.pass(to_it, Some(to)).err().unwrap_or(error)
             }
             _ => error,
         })
