@@ -113,6 +113,7 @@ const WORDS: &[Words] = &[
     },
     words("squall:journey/secret", "name secrets granted to it, which the host puts in"),
     words("squall:events/events", "read streams of events over HTTP"),
+    words("squall:websocket/websocket", "open WebSockets, and talk on them"),
     words("squall:socket/socket", "open TCP connections and exchange datagrams"),
     words("wasi:cli/environment", "read variables and arguments granted to it"),
     words("wasi:cli/exit", "end itself"),
