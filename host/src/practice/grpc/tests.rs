@@ -79,7 +79,7 @@ async fn what_is_said_comes_back_with_its_metadata() {
     assert_eq!((reply.text.as_str(), reply.data.as_ref()), ("hello", &b"\0\x01"[..]));
     assert_eq!(reply.metadata.len(), 2);
     assert_eq!((reply.metadata["x-who"].as_str(), reply.metadata["x-key-bin"].as_str()), ("ann", "AAE"));
-    assert_eq!((came.headers["x-who"].as_bytes(), came.trailers["x-who"].as_bytes()), (&b"ann"[..], &b"ann"[..]));
+    assert!(came.headers["x-who"] == "ann" && came.trailers["x-who"] == "ann");
     assert_eq!((came.status(), came.trailers["squall-received"].as_bytes()), (("0", ""), &b"1"[..]));
     let stats = server.stats();
     assert_eq!((stats.by_route["/squall.practice.v1.Echo/{method}"], stats.by_status[&200]), (1, 1));

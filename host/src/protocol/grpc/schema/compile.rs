@@ -44,7 +44,7 @@ struct Compiler<'a> {
 pub(super) fn compile(names: &[String], files: Files<'_>) -> Result<DescriptorPool, SchemaError> {
     let mut compiler = Compiler {
         files,
-        pool: DescriptorPool::new(),
+        pool: set::empty(),
         source_left: MAX_SOURCE,
         allowance: Allowance::default(),
         begun: BTreeMap::new(),

@@ -15,6 +15,11 @@ const MAX_PARTS: usize = 2_000_000;
 /// How deep messages may be nested in each other; `protoc` allows 32.
 const MAX_NESTING: usize = 40;
 
+/// How deep brackets may be nested in the value of an option, which is read once for each level.
+const MAX_BRACKETS: usize = 50;
+/// The number of `aggregate_value` in an `UninterpretedOption`: a text.
+const AGGREGATE: u32 = 8;
+
 /// What may still be defined.
 #[derive(Debug)]
 pub(super) struct Allowance {
@@ -41,6 +46,8 @@ enum Kind {
     Method,
     /// Something whose own parts are counted and nothing more.
     Small,
+    /// An option that is not interpreted yet.
+    Option,
 }
 
 impl Kind {
@@ -60,8 +67,8 @@ impl Kind {
             | (Self::Enum, 3 | 4)
             | (Self::Value | Self::Service, 3)
             | (Self::Method, 4)
-            | (Self::Oneof, 2)
-            | (Self::Small, 999) => Self::Small,
+            | (Self::Oneof, 2) => Self::Small,
+            (Self::Small, 999) => Self::Option,
             _ => return None,
         })
     }
@@ -76,6 +83,11 @@ impl Allowance {
                 let part =
                     part.map_err(|reason| SchemaError::NotASet { reason: format!("`{}`: {reason}", shortened(name)) })?;
                 self.parts = self.parts.checked_sub(1).ok_or_else(|| too_much("parts of definitions", MAX_PARTS))?;
+                if let (Kind::Option, AGGREGATE, Some(text)) = (kind, part.number, part.content)
+                    && depth_of(text) > MAX_BRACKETS
+                {
+                    return Err(too_much("brackets within each other in an option", MAX_BRACKETS));
+                }
                 if let (Some(inner), Some(content)) = (kind.part(part.number), part.content) {
                     let definitions = self.definitions.checked_sub(1);
                     self.definitions = definitions.ok_or_else(|| too_much("definitions", MAX_DEFINITIONS))?;
@@ -89,6 +101,20 @@ impl Allowance {
         }
         Ok(())
     }
+}
+
+/// How deep brackets are nested in a text, whatever else is in it.
+fn depth_of(text: &[u8]) -> usize {
+    let (mut depth, mut most) = (0_usize, 0);
+    for byte in text {
+        match byte {
+            b'{' | b'<' | b'[' => depth += 1,
+            b'}' | b'>' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        most = most.max(depth);
+    }
+    most
 }
 
 fn too_much(what: &str, limit: usize) -> SchemaError {

@@ -8,10 +8,13 @@ use prost::Message as _;
 use prost_reflect::{DynamicMessage, MessageDescriptor, MethodDescriptor, SerializeOptions};
 
 use super::error::shortened;
-use super::{SchemaError, any, path};
+use super::{SchemaError, depth, path};
 
 /// The longest JSON text that an answer may become: 64 MiB.
 const MAX_JSON: usize = 64 << 20;
+
+/// Why a deep message could not be read or written.
+const NO_ROOM: &str = "it is deep, and the system has no thread for that";
 
 /// A method of a service. Cheap to clone.
 #[derive(Clone)]
@@ -23,8 +26,9 @@ struct Inner {
     server_streaming: bool,
     input: MessageDescriptor,
     output: MessageDescriptor,
-    /// Whether an answer can have messages of a type that only it names.
-    open: OnceLock<bool>,
+    /// Whether its messages can be deep, once that was asked.
+    takes_deep: OnceLock<bool>,
+    gives_deep: OnceLock<bool>,
 }
 
 impl Method {
@@ -35,7 +39,8 @@ impl Method {
             server_streaming: method.is_server_streaming(),
             input: method.input(),
             output: method.output(),
-            open: OnceLock::new(),
+            takes_deep: OnceLock::new(),
+            gives_deep: OnceLock::new(),
         }))
     }
 
@@ -65,35 +70,55 @@ impl Method {
     /// Writes a message that it is sent, from JSON (proto3's mapping).
     pub fn encode_json(&self, json: &str) -> Result<Bytes, SchemaError> {
         let input = &self.0.input;
-        let mut reader = serde_json::Deserializer::from_str(json);
-        let message = DynamicMessage::deserialize(input.clone(), &mut reader);
-        let message = message.and_then(|message| reader.end().map(|()| message));
-        message.map(|message| message.encode_to_vec().into()).map_err(|error| SchemaError::Json {
+        let refused = |path, reason: &str| SchemaError::Json {
             message: input.full_name().to_owned(),
-            path: path::of(json, error.line(), error.column()),
-            reason: shortened(&error.to_string()),
-        })
+            path,
+            reason: shortened(reason),
+        };
+        let encode = || {
+            let mut reader = serde_json::Deserializer::from_str(json);
+            let message = DynamicMessage::deserialize(input.clone(), &mut reader)?;
+            reader.end()?;
+            Ok::<Bytes, serde_json::Error>(message.encode_to_vec().into())
+        };
+        let encoded = if self.0.takes_deep() { depth::with_json(json, encode) } else { Some(encode()) };
+        let encoded = encoded.ok_or_else(|| refused(String::new(), NO_ROOM))?;
+        encoded.map_err(|error| refused(path::of(json, error.line(), error.column()), &error.to_string()))
     }
 
     /// Reads a message that it answers, as JSON (proto3's mapping).
     pub fn decode_json(&self, bytes: &[u8]) -> Result<String, SchemaError> {
         let output = &self.0.output;
-        let refused = |reason: String| SchemaError::Bytes {
+        let decode = || {
+            let message = DynamicMessage::decode(output.clone(), bytes).map_err(|error| error.to_string())?;
+            let mut text = Bounded { text: Vec::with_capacity(bytes.len() * 2), limit: MAX_JSON };
+            // As k6 has it: fields that are not set are there, with their defaults.
+            let all = SerializeOptions::new().skip_default_fields(false);
+            let written = message.serialize_with_options(&mut serde_json::Serializer::new(&mut text), &all);
+            written.map_err(|error| error.to_string())?;
+            String::from_utf8(text.text).map_err(|error| error.to_string())
+        };
+        let decoded = if self.0.gives_deep() {
+            depth::with_message(output, bytes, decode)
+                .and_then(|decoded| decoded.unwrap_or_else(|| Err(NO_ROOM.to_owned())))
+        } else {
+            decode()
+        };
+        decoded.map_err(|reason| SchemaError::Bytes {
             message: output.full_name().to_owned(),
             length: bytes.len(),
             reason: shortened(&reason),
-        };
-        let message = DynamicMessage::decode(output.clone(), bytes).map_err(|error| refused(error.to_string()))?;
-        if *self.0.open.get_or_init(|| any::reaches(output)) {
-            any::guard(&message).map_err(refused)?;
-        }
-        let mut text = Bounded { text: Vec::with_capacity(bytes.len() * 2), limit: MAX_JSON };
-        // As k6 has it: fields that are not set are there, with their defaults.
-        let all = SerializeOptions::new().skip_default_fields(false);
-        message
-            .serialize_with_options(&mut serde_json::Serializer::new(&mut text), &all)
-            .map_err(|error| refused(error.to_string()))?;
-        String::from_utf8(text.text).map_err(|error| refused(error.to_string()))
+        })
+    }
+}
+
+impl Inner {
+    fn takes_deep(&self) -> bool {
+        *self.takes_deep.get_or_init(|| depth::is_deep(&self.input))
+    }
+
+    fn gives_deep(&self) -> bool {
+        *self.gives_deep.get_or_init(|| depth::is_deep(&self.output))
     }
 }
 

@@ -4,9 +4,9 @@
 //! questions about itself. It hides all three: whoever calls has names of methods, JSON and bytes. Whatever it is made
 //! of may be hostile: files, definitions and depth are limited, and so is what a message can make of its bytes.
 
-mod any;
 mod compile;
 mod definitions;
+mod depth;
 mod error;
 mod method;
 mod path;
@@ -63,7 +63,8 @@ impl Schema {
 
     /// Reads files that are described by one `FileDescriptorProto` each, in any order.
     pub fn from_descriptors(files: Vec<Bytes>) -> Result<Self, SchemaError> {
-        set::read(files).map(|pool| Self::of(&pool))
+        let no_room = || SchemaError::NotASet { reason: "the system has no thread to read it on".to_owned() };
+        depth::with_room(|| set::read(files)).unwrap_or_else(|| Err(no_room())).map(|pool| Self::of(&pool))
     }
 
     /// Knows what both know; where they differ, what the other says.

@@ -54,7 +54,7 @@ pub(super) fn read(files: Vec<Bytes>) -> Result<DescriptorPool, SchemaError> {
     }
     let mut names: Vec<_> = waiting.keys().cloned().collect();
     names.sort();
-    let mut pool = DescriptorPool::new();
+    let mut pool = empty();
     for name in names {
         add(&mut pool, &mut waiting, name)?;
     }
@@ -116,6 +116,15 @@ fn add(pool: &mut DescriptorPool, waiting: &mut HashMap<String, Waiting>, name: 
         open.pop();
     }
     Ok(())
+}
+
+/// A pool that knows what options are. Were they taken from what others wrote, a file could say that they are something else,
+/// and the pool would break over its own options.
+pub(super) fn empty() -> DescriptorPool {
+    let mut pool = DescriptorPool::new();
+    let options = well_known("google/protobuf/descriptor.proto").expect("it is among those that come with the library");
+    pool.add_file_descriptor_proto(options).expect("it imports nothing, and the pool is empty");
+    pool
 }
 
 /// One of the files that come with protocol buffers; those that such a file imports are among them.

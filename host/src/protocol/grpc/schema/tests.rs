@@ -88,9 +88,9 @@ fn what_does_not_fit_its_type_is_refused_with_its_place() {
         "message M { repeated Item items = 1; int32 count = 2; } message Item { string name = 1; int32 price = 2; }",
     );
     for (json, path, reason) in [
-        (r#"{"items":[{"name":"a"},{"name":"b","price":"dear"}]}"#, "items[1].price", "dear"),
+        (r#"{"items":[{"name":"a"},{"name":"b","price":"dear"}]}"#, "items[1].price", "invalid digit"),
         ("{\n  \"items\": [\n    {\"name\": 5}]}", "items[0].name", "string"),
-        (r#"{"count": 3000000000}"#, "count", "3000000000"),
+        (r#"{"count": 3000000000}"#, "count", "out of range"),
         (r#"{"cuont": 3}"#, "cuont", "unrecognized field name 'cuont'"),
         (r#"{"items": {}}"#, "items", "list"),
         (r#"{"count": 1"#, "count", "EOF"),
@@ -208,6 +208,32 @@ fn there_is_an_end_to_files_definitions_and_nesting() {
 }
 
 #[test]
+fn options_are_not_read_deeper_than_they_should_be() {
+    let file = |depth: usize| {
+        let value = format!("{}{}", "m {".repeat(depth), "}".repeat(depth));
+        let source = format!(
+            "syntax = \"proto2\"; import \"google/protobuf/descriptor.proto\"; message M {{ optional M m = 1; }}
+            extend google.protobuf.FileOptions {{ optional M deep = 50000; }} option (deep) = {{ {value} }};"
+        );
+        compile(&["o.proto"], &[("o.proto", &source)])
+    };
+    assert!(file(40).is_ok());
+    let wrong = "syntax = \"proto2\"; import \"google/protobuf/descriptor.proto\"; message M { optional int32 n = 1; }
+        extend google.protobuf.FileOptions { optional M deep = 50000; } option (deep) = { nope: 1 };";
+    let error = compile(&["o.proto"], &[("o.proto", wrong)]).unwrap_err().to_string();
+    assert!(error.starts_with("o.proto:2:"), "{error}");
+    // Options that are something else than options.
+    let own = "syntax = \"proto2\"; package google.protobuf; message FileOptions { optional string java_package = 10; }
+        option optimize_for = SPEED;";
+    let error = compile(&["o.proto"], &[("o.proto", own)]).unwrap_err().to_string();
+    assert!(error.starts_with("o.proto:1:"), "{error}");
+    for depth in [60, 100_000] {
+        let error = file(depth).unwrap_err().to_string();
+        assert_eq!(error, "brackets within each other in an option: at most 50");
+    }
+}
+
+#[test]
 fn deep_messages_fit_into_the_stack_that_a_guest_leaves() {
     let deep = || {
         let method = one(
@@ -225,7 +251,7 @@ fn deep_messages_fit_into_the_stack_that_a_guest_leaves() {
         }
         for n in [10, 40, 60, 100, 100_000] {
             for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
-                let inner = nested(open, &format!("{}{close}", if n == 0 { "" } else { "" }), n);
+                let inner = nested(open, close, n);
                 let json = format!("{{\"v\":{}}}", inner.replace("\"a\":}", "\"a\":1}"));
                 if let Ok(bytes) = method.encode_json(&json) {
                     let _ = method.decode_json(&bytes);
@@ -241,10 +267,10 @@ fn deep_messages_fit_into_the_stack_that_a_guest_leaves() {
         }
         assert!(method.decode_json(&plain).is_err());
         let mut any = Vec::new();
-        for depth in 0..2_000 {
+        for depth in 0..300 {
             let value = [&b"\x0a\x05x/t.M\x12"[..], &varint(any.len()), &any].concat();
             any = [&[0x1a][..], &varint(value.len()), &value].concat();
-            assert_eq!(method.decode_json(&any).is_ok(), depth < 49, "{depth}");
+            assert_eq!(method.decode_json(&any).is_ok(), depth < 99, "{depth}");
         }
     };
     // A guest may have taken all of its own part; the host's part is as large.
