@@ -38,7 +38,7 @@ pub enum Error {
     /// The content type is not that of a stream of events; which it is.
     ContentType(String),
     /// A stream could not be taken up again: the answer's status.
-    Status(u16),
+    NotResumed(u16),
     /// The response was released or belongs to an earlier iteration; its id.
     Stale(u32),
     /// The body is not valid JSON; the parser's words.
@@ -95,7 +95,9 @@ impl fmt::Display for Error {
                 return write!(f, "response {id} was released or is of an earlier iteration");
             }
             Self::ContentType(given) => ("the content type is not that of the stream: ", given.as_str()),
-            Self::Status(status) => return write!(f, "the stream could not be taken up again: the answer is {status}"),
+            Self::NotResumed(status) => {
+                return write!(f, "the stream could not be taken up again: the answer is {status}");
+            }
             Self::NotJson(why) => ("the body is not JSON: ", why.as_str()),
             Self::InvalidExpression(why) => ("the expression is invalid: ", why.as_str()),
             Self::TooMuch(why) => ("reading the answer is too much: ", why.as_str()),
@@ -187,7 +189,7 @@ impl From<events::Error> for Error {
             events::Error::Denied(why) => Self::Denied(why),
             events::Error::TooLarge(limit) => Self::TooLarge(limit),
             events::Error::ContentType(given) => Self::ContentType(given),
-            events::Error::Status(status) => Self::Status(status),
+            events::Error::Status(status) => Self::NotResumed(status),
             events::Error::InvalidRequest(why) => Self::InvalidRequest(why),
             events::Error::Stale(id) => Self::Stale(id),
             events::Error::Other(why) => Self::Other(why),

@@ -23,6 +23,7 @@ mod socket;
 mod tests;
 mod time;
 mod tls;
+mod waiting;
 mod wasi;
 mod wasi_http;
 mod wasi_sockets;
@@ -275,6 +276,9 @@ impl Host {
 
 impl Drop for Host {
     fn drop(&mut self) {
+        if let Some(outgoing) = &self.outgoing {
+            outgoing.stop();
+        }
         // What it kept for a next iteration ends with it.
         self.sockets.end_all(&self.local);
     }
@@ -292,6 +296,7 @@ pub fn link<T: WasiView + WasiHttpView + 'static>(
     wit::protocols::squall::socket::socket::add_to_linker::<_, HasSelf<Host>>(linker, host)?;
     wit::grpc::add_to_linker::<_, HasSelf<Host>>(linker, host)?;
     wasmtime_wasi::p2::add_to_linker_async(linker)?;
+    waiting::link(linker, host)?;
     wasi_sockets::link(linker, host)
 }
 

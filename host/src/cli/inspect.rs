@@ -60,7 +60,7 @@ pub fn run(args: &Args) -> anyhow::Result<u8> {
     text += &can(&inspection.manifest);
     text += &list("exports", &inspection.exports);
     if inspection.kind == Kind::Journey {
-        text += &format!("options   {}\n", if options.is_empty() { "none" } else { options });
+        text += &list("options", &[if options.is_empty() { "none" } else { options }.to_owned()]);
     }
     say(&format!("{text}\n{}", config::explain(&loaded.lowered)));
     Ok(exit::PASSED)

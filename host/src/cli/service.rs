@@ -22,7 +22,7 @@ const MIB: usize = 1 << 20;
 
 /// What it is told of a component.
 #[derive(Debug, Clone, clap::Args)]
-pub struct Args {
+pub struct ServiceArgs {
     /// Serve a component that exports `wasi:http/incoming-handler`, instead of all this
     #[arg(
         long,
@@ -42,7 +42,7 @@ pub struct Args {
 }
 
 /// Serves a component until Ctrl-C or SIGTERM, says what it saw and returns the exit code.
-pub fn run(component: &Path, args: &Args, listen: SocketAddr, threads: NonZeroUsize) -> anyhow::Result<u8> {
+pub fn run(component: &Path, args: &ServiceArgs, listen: SocketAddr, threads: NonZeroUsize) -> anyhow::Result<u8> {
     let shown = component.display();
     let bytes = match std::fs::read(component) {
         Ok(bytes) => bytes,

@@ -10,7 +10,7 @@ use squall::practice::{self, Latency, Options, Stall, Stats};
 
 use super::exit;
 use super::message::say;
-use super::service;
+use super::service::{self, ServiceArgs};
 use super::signals::StopSignals;
 
 /// What it answers, for `--help`.
@@ -67,7 +67,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     cert_out: Option<PathBuf>,
     #[command(flatten)]
-    component: service::Args,
+    component: ServiceArgs,
     /// Answer lines over TCP here as well; port 0 takes a free one
     #[arg(long, value_name = "ADDR")]
     tcp: Option<SocketAddr>,

@@ -90,7 +90,7 @@ impl Lowering<'_> {
         let untrusted = self.pick("untrusted", self.layer.untrusted.as_ref(), false);
         let net = self.net(untrusted);
         let (proposals, imports, sockets) = (self.proposals(), self.imports(untrusted), self.sockets());
-        Policy { untrusted, proposals, net, imports, sockets }
+        Policy { untrusted, proposals, imports, sockets, net }
     }
 
     /// `allowImport` adds to what `imports` says, or to the default; where all is granted there is nothing to add.

@@ -68,6 +68,12 @@ pub enum LoadError {
         /// The import.
         import: String,
     },
+    /// The component wants another version of WASI.
+    #[error("imports `{import}`, and squall provides WASI 0.2")]
+    OtherImport {
+        /// The import.
+        import: String,
+    },
     /// The component does not export what a journey exports.
     #[error("is a component of another world: it does not export `{}`", missing.join("`, `"))]
     OtherWorld {
@@ -133,6 +139,9 @@ impl LoadError {
                 "squall runs journeys, which implement the world `squall:journey/journey@0.1.1` (`squall new` makes one), \
                  and programs, which implement `wasi:cli/command@0.2` (`cargo build --target wasm32-wasip2` makes one of a \
                  `fn main()`)"
+            }
+            Self::OtherImport { .. } => {
+                "build it for WASI 0.2, as `--target wasm32-wasip2` does; what wasmtime has of WASI 0.3 is not finished"
             }
             Self::OtherVersion { .. } | Self::Unfit { kind: Kind::Program, .. } => {
                 "a program implements the world `wasi:cli/command@0.2`; build it with `--target wasm32-wasip2`"

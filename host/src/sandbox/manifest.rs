@@ -37,6 +37,13 @@ impl Manifest {
         if let Some(unknown) = self.capabilities.iter().find(|one| !is_known(&one.import)) {
             return Err(LoadError::UnknownImport { import: unknown.import.clone() });
         }
+        let is_other = |import: &str| {
+            import.starts_with("wasi:")
+                && import.split_once('@').is_some_and(|(_, version)| !version.starts_with("0.2."))
+        };
+        if let Some(other) = self.capabilities.iter().find(|one| is_other(&one.import)) {
+            return Err(LoadError::OtherImport { import: other.import.clone() });
+        }
         let imports: Vec<_> =
             self.capabilities.iter().filter(|one| !one.granted).map(|one| one.import.clone()).collect();
         if imports.is_empty() { Ok(()) } else { Err(LoadError::Refused { imports, manifest: self.clone() }) }
@@ -106,6 +113,7 @@ const WORDS: &[Words] = &[
     },
     words("squall:journey/secret", "name secrets granted to it, which the host puts in"),
     words("squall:events/events", "read streams of events over HTTP"),
+    words("squall:websocket/websocket", "open WebSockets, and talk on them"),
     words("squall:socket/socket", "open TCP connections and exchange datagrams"),
     words("wasi:cli/environment", "read variables and arguments granted to it"),
     words("wasi:cli/exit", "end itself"),

@@ -68,9 +68,10 @@ impl ProgramInstance {
         (returned, refused.map(|refused| format!("it was refused to grow: {refused}")))
     }
 
-    fn fail(&mut self, trap: Trap, what: &str) -> String {
+    /// Keeps what there is to say of a run that did not end well, and returns it in short.
+    fn fail(&mut self, trap: Trap, before: String) -> String {
         let message = trap.summary();
-        self.failed = Some(Box::new((trap, what.to_owned())));
+        self.failed = Some(Box::new((trap, before)));
         message
     }
 }
@@ -82,25 +83,24 @@ impl Instance for ProgramInstance {
         let (returned, refused) = self.run(host, iteration).await;
         let thrown = self.host.as_mut().and_then(Host::end);
         let number = iteration.number;
-        let status = match returned {
+        // A program that exits ends by an error that says how.
+        let exited = |error: wasmtime::Error| error.downcast::<I32Exit>().map(|I32Exit(status)| status);
+        let status = match returned.or_else(exited) {
             Ok(status) => status,
-            Err(error) => match error.downcast_ref::<I32Exit>() {
-                Some(I32Exit(status)) => *status,
-                None => {
-                    let trap = Trap::of(&error).after(refused);
-                    return if error.is::<Overrun>() {
-                        Outcome::TimedOut { message: self.fail(trap, &format!("iteration {number} timed out")) }
-                    } else {
-                        Outcome::Trapped { message: self.fail(trap, &format!("iteration {number} trapped")) }
-                    };
-                }
-            },
+            Err(error) => {
+                let trap = Trap::of(&error).after(refused);
+                return if error.is::<Overrun>() {
+                    Outcome::TimedOut { message: self.fail(trap, format!("iteration {number} timed out")) }
+                } else {
+                    Outcome::Trapped { message: self.fail(trap, format!("iteration {number} trapped")) }
+                };
+            }
         };
         let returned = if status == 0 { Ok(()) } else { Err(format!("exited with status {status}")) };
         match unless_thrown(returned, thrown) {
             Ok(()) => Outcome::Completed,
             Err(message) => {
-                self.failed = Some(Box::new((Trap::saying(message.clone()), format!("iteration {number} failed"))));
+                let message = self.fail(Trap::saying(message), format!("iteration {number} failed"));
                 Outcome::Failed { message }
             }
         }

@@ -12,7 +12,8 @@ use tokio::task::spawn_local;
 use wasmtime::Trap;
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 
-use super::component::Service;
+use super::body::{drain, outgoing};
+use super::component::{Answer, Service};
 
 /// Failures of a kind that somebody is told of.
 const TOLD: u64 = 5;
@@ -24,11 +25,12 @@ pub(super) async fn handle(
 ) -> http::Response<HyperOutgoingBody> {
     let _flight = service.counters.arrived();
     let what = Rc::new(format!("{} {}", request.method(), request.uri().path()));
-    let (sender, answer) = oneshot::channel();
+    let method = request.method().clone();
+    let ((sender, answer), (rest, whole)) = (oneshot::channel(), oneshot::channel());
     // An instance may have more to do when its answer has begun: its body, at least. It ends by itself, in time.
-    spawn_local(answered(Arc::clone(&service), request, sender, Rc::clone(&what)));
+    spawn_local(answered(Arc::clone(&service), request, sender, whole, Rc::clone(&what)));
     let response = match answer.await {
-        Ok(Ok(response)) => response,
+        Ok(Ok(response)) => outgoing(response, &method, rest),
         Ok(Err(code)) => {
             failed(&service, &service.counters.unanswered, || format!("`{what}` has no answer: {code:?}"));
             error("the component gave an error instead of an answer")
@@ -43,12 +45,19 @@ pub(super) async fn handle(
 async fn answered(
     service: Arc<Service>,
     request: http::Request<Incoming>,
-    sender: oneshot::Sender<super::component::Answer>,
+    sender: oneshot::Sender<Answer>,
+    whole: oneshot::Receiver<HyperOutgoingBody>,
     what: Rc<String>,
 ) {
     let counters = &service.counters;
     let limit = service.timeout();
-    let Ok(ended) = tokio::time::timeout(limit, service.answer(request, sender)).await else {
+    let answered = async {
+        tokio::select! {
+            ended = service.answer(request, sender) => ended,
+            () = drain(whole) => Ok(()),
+        }
+    };
+    let Ok(ended) = tokio::time::timeout(limit, answered).await else {
         failed(&service, &counters.timeouts, || format!("`{what}` did not end within {limit:?}"));
         return;
     };

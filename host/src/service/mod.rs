@@ -7,6 +7,7 @@
 //!
 //! wasmtime, hyper and the threads stay inside; a [`Server`] runs until it is stopped or dropped.
 
+mod body;
 mod component;
 mod counters;
 mod handle;

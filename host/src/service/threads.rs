@@ -19,7 +19,7 @@ use super::component::Service;
 use super::handle::handle;
 
 /// How long a connection has for the head of a request.
-const HEAD: Duration = Duration::from_secs(60);
+const HEAD: Duration = Duration::from_mins(1);
 
 /// Starts the threads.
 pub(super) fn start(

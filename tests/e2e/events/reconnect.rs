@@ -70,7 +70,7 @@ fn an_author_says_where_to_begin_and_a_server_may_ask_for_no_wait() {
 #[test]
 fn a_status_or_a_content_type_ends_a_stream_that_comes_back() {
     for (second, end) in [
-        ("HTTP/1.1 500 Oops\r\ncontent-length: 0\r\n\r\n", "Status(500)"),
+        ("HTTP/1.1 500 Oops\r\ncontent-length: 0\r\n\r\n", "NotResumed(500)"),
         ("HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 0\r\n\r\n", "ContentType(\"text/html\")"),
         ("nonsense\r\n\r\n", "Protocol("),
     ] {

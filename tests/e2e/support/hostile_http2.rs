@@ -12,7 +12,8 @@ use std::time::Duration;
 /// How often a thread looks whether it should end.
 const TICK: Duration = Duration::from_millis(20);
 
-const DATA: u8 = 0;
+/// Kinds of frames.
+pub const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
@@ -21,12 +22,15 @@ const GOAWAY: u8 = 7;
 const CONTINUATION: u8 = 9;
 
 const ACK: u8 = 1;
-const END_STREAM: u8 = 1;
+/// The flag of a frame that nothing follows.
+pub const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 
 /// Error codes (RFC 9113, 7).
+pub const NO_ERROR: u32 = 0;
 pub const INTERNAL_ERROR: u32 = 2;
 pub const REFUSED_STREAM: u32 = 7;
+pub const CANCEL: u32 = 8;
 pub const ENHANCE_YOUR_CALM: u32 = 11;
 
 /// The server. It ends when it is dropped.
@@ -185,12 +189,53 @@ impl Turn<'_> {
         false
     }
 
+    /// Sends a frame on its stream.
+    pub fn frame(&mut self, kind: u8, flags: u8, payload: &[u8]) -> bool {
+        self.peer.write(kind, flags, self.stream, payload).is_ok()
+    }
+
+    /// Sends headers on its stream: names and values, all of them literally (RFC 7541, 6.2.2).
+    pub fn headers(&mut self, flags: u8, headers: &[(&str, &str)]) -> bool {
+        let mut block = Vec::new();
+        for (name, value) in headers {
+            block.push(0);
+            for text in [name, value] {
+                length(text.len(), &mut block);
+                block.extend_from_slice(text.as_bytes());
+            }
+        }
+        let mut parts = block.chunks(16 << 10).peekable();
+        let mut kind = HEADERS;
+        while let Some(part) = parts.next() {
+            let last = if parts.peek().is_none() { END_HEADERS } else { 0 };
+            if !self.frame(kind, last | if kind == HEADERS { flags } else { 0 }, part) {
+                return false;
+            }
+            kind = CONTINUATION;
+        }
+        true
+    }
+
     fn answer_stream(&mut self, stream: u32) -> bool {
         self.peer.open.retain(|&open| open != stream);
         // 0x88 stands for `:status: 200` (RFC 7541, appendix A).
         self.peer.write(HEADERS, END_HEADERS, stream, &[0x88]).is_ok()
             && self.peer.write(DATA, END_STREAM, stream, b"ok").is_ok()
     }
+}
+
+/// Writes the length of a text: 7 bits, and what is left in groups of 7 (RFC 7541, 5.1).
+fn length(of: usize, block: &mut Vec<u8>) {
+    if of < 127 {
+        return block.push(of as u8);
+    }
+    block.push(127);
+    let mut rest = of - 127;
+    while rest >= 128 {
+        block.push((rest & 127) as u8 | 128);
+        rest >>= 7;
+    }
+    block.push(rest as u8);
 }
 
 /// Answers as it should.

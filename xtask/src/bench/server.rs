@@ -52,6 +52,15 @@ impl Server {
         Ok(Self { url, name: "squall target", process })
     }
 
+    /// `squall target` over TLS and over HTTP/3, at the same port.
+    pub fn secure(squall: &Path) -> Result<Self> {
+        let at = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
+        let mut command = unlimited(squall);
+        command.args(["target", "--listen", "127.0.0.1:0", "--tls", &at, "--http3", &at]);
+        let (process, _) = Beside::server(&mut command)?;
+        Ok(Self { url: format!("https://{at}"), name: "squall target", process })
+    }
+
     /// nginx as `plain`, and 10 KB at `/10k`, over what `listen` says; there is no stand-in.
     pub fn speaking(listen: Listen, folder: &Path) -> Result<Self> {
         let nginx =

@@ -19,8 +19,10 @@ const WIT_BINDGEN: &str = "wit-bindgen-cli@0.63.0";
 const WASM_TOOLS: &str = "wasm-tools@1.263.0";
 
 /// Servers and clients of others that the end-to-end tests talk to, each in a Python of its own: `target/tools/venv-NAME`.
-const PEERS: &[(&str, &[&str])] =
-    &[("grpcio", &["grpcio==1.85.1", "grpcio-tools==1.85.1", "grpcio-reflection==1.85.1", "grpcio-status==1.85.1"])];
+const PEERS: &[(&str, &[&str])] = &[
+    ("grpcio", &["grpcio==1.85.1", "grpcio-tools==1.85.1", "grpcio-reflection==1.85.1", "grpcio-status==1.85.1"]),
+    ("aioquic", &["aioquic==1.2.0"]),
+];
 
 /// What became of the proof.
 #[derive(Debug, Default)]

@@ -54,7 +54,7 @@ pub struct Request<'a> {
 pub enum Tokens<'a> {
     /// There are none.
     None,
-    /// In the chunks of OpenAI's chat completions, and of the many servers that speak like it.
+    /// In the chunks of chat completions, as `api.openai.com` and the many servers that speak like it send them.
     OpenAi,
     /// In the `content_block_delta` of Anthropic's messages.
     Anthropic,

@@ -185,6 +185,15 @@ impl<'a> Request<'a> {
     }
 
     /// Speaks this version of HTTP and no other, in place of what the run says.
+    ///
+    /// ```no_run
+    /// use squall_sdk::http::{Request, Version};
+    /// # fn main() -> Result<(), squall_sdk::Error> {
+    /// let page = Request::get("https://shop.test/").version(Version::Http3).send()?;
+    /// assert_eq!(page.details()?.protocol, "HTTP/3.0");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn version(mut self, version: Version) -> Self {
         self.options().version = Some(version.lowered());
         self
@@ -519,6 +528,7 @@ mod tests {
             .replace_cookie("b", "2")
             .jar(Jar(7))
             .discard_body(false)
+            .version(Version::Http3)
             .throw(true);
         let options = request.options.as_deref().expect("options were set");
         let cookies = options.cookies();
@@ -528,6 +538,7 @@ mod tests {
         let cookies: Vec<_> = lowered.cookies.iter().map(|one| (one.name, one.value, one.replace)).collect();
         assert_eq!(cookies, [("a", "1", false), ("b", "2", true)]);
         assert_eq!((lowered.jar, lowered.discard_body, lowered.throw), (7, Some(false), Some(true)));
+        assert_eq!(lowered.version, Some(host::Version::Http3));
     }
 
     #[test]

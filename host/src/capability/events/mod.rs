@@ -18,7 +18,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
 use super::Host;
-use super::http::Piece;
+use super::http::{Answer as Answered, Piece};
 use super::secret::Secrets;
 use crate::protocol::Error as Broken;
 use crate::wit::events::{self, Answer, Coming, Error, Event, Options, Request, Summary};
@@ -38,15 +38,11 @@ const LONGEST_RETRY: f64 = 8.64e7;
 
 /// The streams of an iteration. A VU without any has none of it.
 #[derive(Debug, Default)]
-pub(super) struct Events(Option<Box<BTreeMap<u32, Stream>>>);
+pub(super) struct Events(BTreeMap<u32, Stream>);
 
 impl Events {
     fn get(&mut self, id: u32) -> Result<&mut Stream, Error> {
-        self.0.as_mut().and_then(|streams| streams.get_mut(&id)).ok_or(Error::Stale(id))
-    }
-
-    fn len(&self) -> usize {
-        self.0.as_ref().map_or(0, |streams| streams.len())
+        self.0.get_mut(&id).ok_or(Error::Stale(id))
     }
 }
 
@@ -54,7 +50,7 @@ impl events::Host for Host {
     async fn open(&mut self, request: Request, options: Options) -> Result<Answer, Error> {
         self.called();
         check(&options).map_err(Error::InvalidRequest)?;
-        if self.events.len() >= MOST {
+        if self.events.0.len() >= MOST {
             let message = format!("{MOST} streams of events are not closed, and no more may be");
             return Err(Error::InvalidRequest(message));
         }
@@ -70,7 +66,7 @@ impl events::Host for Host {
         });
         let headers = http::Host::headers(self, id).unwrap_or_default();
         let tags = self.stream_tags(id, &request, &options);
-        let waiting = self.responses.get(id).map_or(Duration::ZERO, |answer| answer.waiting());
+        let waiting = self.responses.get(id).map_or(Duration::ZERO, Answered::waiting);
         let mut answer = Answer {
             id,
             status: response.status,
@@ -87,7 +83,7 @@ impl events::Host for Host {
         }
         let state = if answer.streams { State::Reading(id) } else { State::Ended };
         let stream = Stream::new(state, request, options, deadline, sent, tags);
-        self.events.0.get_or_insert_default().insert(id, stream);
+        self.events.0.insert(id, stream);
         Ok(answer)
     }
 
@@ -130,7 +126,7 @@ impl events::Host for Host {
 
     fn close(&mut self, id: u32) {
         self.called();
-        let Some(mut stream) = self.events.0.as_mut().and_then(|streams| streams.remove(&id)) else { return };
+        let Some(mut stream) = self.events.0.remove(&id) else { return };
         if let State::Reading(answer) = stream.state {
             self.drop_answer(answer);
         }
@@ -141,7 +137,7 @@ impl events::Host for Host {
 impl Host {
     /// Ends what an iteration has left open.
     pub(super) fn end_events(&mut self) {
-        for stream in self.events.0.take().iter_mut().flat_map(|streams| streams.values_mut()) {
+        for stream in std::mem::take(&mut self.events.0).values_mut() {
             stream.end(&self.local);
         }
     }
@@ -294,7 +290,7 @@ impl Host {
 
     /// The tags of a stream: the request's and the format.
     fn stream_tags(&self, id: u32, request: &http::Request, options: &Options) -> crate::metrics::Tags {
-        let (protocol, status) = self.responses.get(id).map_or(("", 0), |answer| answer.version_and_status());
+        let (protocol, status) = self.responses.get(id).map_or(("", 0), Answered::version_and_status);
         let name = request.name.as_deref().map_or_else(|| ask::without_userinfo(&request.url), str::to_owned);
         let status = status.to_string();
         let system = [

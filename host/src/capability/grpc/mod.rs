@@ -179,7 +179,7 @@ impl Host {
         if !self.run.may_send {
             return Err(Error::Denied("no call may be made here".to_owned()).into());
         }
-        let deadline = Instant::now() + self.call_timeout(options.timeout)?.unwrap_or(self.run.http.timeout);
+        let deadline = Instant::now() + timeout_of(options.timeout)?.unwrap_or(self.run.http.timeout);
         let authority = options.authority.as_deref();
         let open = self.grpc.0.get_or_insert_default();
         let channel =
@@ -219,16 +219,8 @@ impl Host {
             return Ok((channel, known.clone()));
         }
         let uri = channel.uri(asked.method)?;
-        let mut method = None;
-        for schema in open.schemas.iter().rev() {
-            match schema.method(asked.method) {
-                Ok(found) => {
-                    method = Some(found.clone());
-                    break;
-                }
-                Err(_) => continue,
-            }
-        }
+        let mut schemas = open.schemas.iter().rev();
+        let method = schemas.find_map(|schema| schema.method(asked.method).ok().cloned());
         let known = Known { uri, method, series: std::cell::RefCell::default() };
         let known = Prepared(SendWrapper::new(std::rc::Rc::new(known)));
         if connection.methods.len() >= KEPT_METHODS {
@@ -249,17 +241,6 @@ impl Host {
             Err(error) => Err(Failed::Schema(error)),
             // Cannot be: it was looked for there.
             Ok(_) => Err(Error::Other(format!("`{name}` is not known")).into()),
-        }
-    }
-
-    /// A timeout as a guest gives it.
-    fn call_timeout(&self, given: Option<f64>) -> Result<Option<Duration>, Error> {
-        match given {
-            None => Ok(None),
-            Some(milliseconds) if milliseconds > 0.0 => {
-                Ok(Some(Duration::from_secs_f64(milliseconds.min(LONGEST_TIMEOUT) / 1e3)))
-            }
-            Some(other) => Err(Error::InvalidRequest(format!("a timeout of {other} ms is not possible"))),
         }
     }
 
@@ -303,5 +284,16 @@ impl Host {
         if let Some(open) = &self.grpc.0 {
             open.channels.close_all();
         }
+    }
+}
+
+/// A timeout as a guest gives it.
+fn timeout_of(given: Option<f64>) -> Result<Option<Duration>, Error> {
+    match given {
+        None => Ok(None),
+        Some(milliseconds) if milliseconds > 0.0 => {
+            Ok(Some(Duration::from_secs_f64(milliseconds.min(LONGEST_TIMEOUT) / 1e3)))
+        }
+        Some(other) => Err(Error::InvalidRequest(format!("a timeout of {other} ms is not possible"))),
     }
 }

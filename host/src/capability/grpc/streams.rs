@@ -45,7 +45,7 @@ impl Host {
         self.check_calls()?;
         let metadata = self.call_metadata(&channel, &asked.options.metadata)?;
         let begun = Instant::now();
-        let deadline = self.call_timeout(asked.options.timeout)?.map(|timeout| begun + timeout);
+        let deadline = super::timeout_of(asked.options.timeout)?.map(|timeout| begun + timeout);
         let limit = self.run.http.max_body;
         let head =
             Head { uri: &known.uri, metadata: &metadata, deadline, limit, discard: asked.options.discard_messages };
@@ -105,7 +105,7 @@ impl Host {
     pub(super) async fn receive_on(&mut self, id: u32, timeout: Option<f64>) -> Result<Option<grpc::Event>, Failed> {
         let until = match timeout {
             Some(milliseconds) if milliseconds <= 0.0 => Some(Instant::now()),
-            timeout => self.call_timeout(timeout)?.map(|timeout| Instant::now() + timeout),
+            timeout => super::timeout_of(timeout)?.map(|timeout| Instant::now() + timeout),
         };
         loop {
             let running = self.running_call(id)?;

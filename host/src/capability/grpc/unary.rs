@@ -23,7 +23,7 @@ impl Host {
         }
         let metadata = self.call_metadata(&channel, &asked.options.metadata)?;
         let bytes = self.encoded_message(&asked, &channel, known, message)?;
-        let timeout = self.call_timeout(asked.options.timeout)?.unwrap_or(self.run.http.timeout);
+        let timeout = super::timeout_of(asked.options.timeout)?.unwrap_or(self.run.http.timeout);
         let head = Head {
             uri: &known.uri,
             metadata: &metadata,

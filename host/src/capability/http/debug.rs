@@ -15,7 +15,7 @@ const SECRET: &[&str] = &["auth", "token", "secret", "passw", "key", "session", 
 
 /// One hop: the request in the form of HTTP/1.1, and what it came to. A line starts with `>`, `<`, or `|` for a body's;
 /// whoever prints it escapes what is not text.
-pub(super) fn hop(
+pub(in super::super) fn hop(
     debug: Debug,
     settings: &Http,
     request: &Request<'_>,

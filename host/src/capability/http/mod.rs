@@ -1,7 +1,7 @@
 //! `http`: requests for guests. Follows redirects, records samples, and keeps the answers of an iteration.
 
 mod batch;
-mod debug;
+pub(super) mod debug;
 mod failures;
 mod filled;
 mod hop;
@@ -140,7 +140,8 @@ impl Host {
 
     async fn several(&mut self, asked: &[Asked<'_>]) -> Vec<Result<http::Response, http::Error>> {
         self.called();
-        let most = self.run.limits.requests_in_flight.saturating_sub(self.streams.running());
+        let running = self.streams.running().saturating_add(self.outgoing_running());
+        let most = self.run.limits.requests_in_flight.saturating_sub(running);
         let sender = self.sender();
         let (answers, waited) = watch(pin!(batch(&sender, asked, most))).await;
         self.activity.waited |= waited;

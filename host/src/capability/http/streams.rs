@@ -402,7 +402,7 @@ impl Host {
     /// Refuses one more than may be under way.
     fn check_room(&self) -> Result<(), Error> {
         let most = self.run.limits.requests_in_flight.min(MOST);
-        if self.streams.running() < most {
+        if self.streams.running().saturating_add(self.outgoing_running()) < most {
             return Ok(());
         }
         let limit = if most < MOST { " (`limits.requestsInFlight`)" } else { "" };

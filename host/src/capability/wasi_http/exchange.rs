@@ -11,9 +11,12 @@ use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 
 use super::asked::Asked;
 use super::trip::Trip;
-use crate::capability::http::check_size;
+use super::{Way, filled};
+use crate::capability::http::{check_size, debug};
+use crate::plan::http::Debug;
 use crate::protocol::Error;
 use crate::protocol::http::{Body, Header, Patience, Progress, Request, Response, Streaming, Target, Upload};
+use crate::wit::log::Level;
 
 /// As long as nothing else ends it.
 const LONGEST: Duration = Duration::from_hours(24);
@@ -91,46 +94,61 @@ impl Underway {
     async fn run(&mut self, target: &Arc<Target>, asked: Asked) -> Result<(Response, Streaming), Error> {
         let Self { trip, progress, upload } = self;
         let trip = trip.as_ref().expect("it is taken at the end");
-        let way = &trip.way;
+        let run = &trip.way.run;
         let Asked { method, url, headers, length, body, options } = asked;
-        if let Some(pace) = &way.run.pace {
+        let secrets = run.secrets.as_deref();
+        filled::check_url(secrets, &url)?;
+        if let Some(pace) = &run.pace {
             // As in k6, a request begins when it may: its timeout and its times do not count the wait.
             pace.wait().await;
         }
-        let mut size = method.len() + url.len();
-        let mut given = Vec::with_capacity(headers.len());
-        for (name, value) in &headers {
-            let (name, bytes) = (name.as_str(), value.as_bytes());
-            let value = std::str::from_utf8(bytes)
-                .map_err(|_| Error::InvalidRequest(format!("header `{name}` has a value that is not UTF-8")))?;
-            size += name.len() + value.len();
-            given.push(Header { name, value });
-        }
-        let mut body = Outbound::new(body, length).await?;
-        let limit = way.run.limits.request_bytes;
-        let first = body.as_mut().and_then(|body| body.first.take());
-        let announced = length.unwrap_or(first.as_ref().map_or(0, |first| first.len() as u64));
-        check_size(size as u64 + announced, limit)?;
-        let timeout = way.run.http.timeout;
-        // Whoever says how long it waits for the first byte waits so long.
-        let until_head = if options.first_byte_timeout.is_some() { LONGEST } else { timeout };
-        let framed = body.as_ref().map(|_| Body::Later(length));
-        let sent = Request { method: &method, target, headers: &given, body: framed, keep_body: true };
-        let deadline = Instant::now() + until_head;
-        let Some(mut body) = body else {
-            return way.client.begin_as_is(&sent, target, deadline, progress).await;
+        let texts = filled::headers(secrets, target, &headers)?;
+        let given: Vec<_> = texts.iter().map(|(name, value)| Header { name, value }).collect();
+        let size = given.iter().map(|header| header.name.len() + header.value.len()).sum::<usize>();
+        let mut body = body.map(Outbound::new);
+        let whole = match (secrets, &mut body) {
+            (Some(secrets), Some(body)) => filled::body(secrets, target, body).await?,
+            _ => None,
         };
-        let upload = upload.insert(way.client.start_as_is(&sent, target, deadline, progress).await?);
-        let mut next = first;
-        while let Some(bytes) = next {
-            size += bytes.len();
-            check_size(size as u64, limit)?;
-            way.client.write(upload, &bytes, Instant::now() + timeout).await?;
-            next = body.next().await?;
+        let first = match &mut body {
+            Some(body) if whole.is_none() => body.next().await?,
+            _ => None,
+        };
+        let framed = match (&whole, &first) {
+            (Some(whole), _) if !whole.is_empty() || length.is_some() => Some(Body::Whole(whole)),
+            (None, Some(_)) => Some(Body::Later(length)),
+            (None, None) if length.is_some() => Some(Body::Whole(&[])),
+            _ => None,
+        };
+        // Whoever says how long it waits for the first byte waits so long.
+        let until_head = if options.first_byte_timeout.is_some() { LONGEST } else { run.http.timeout };
+        let sent = Request { method: &method, target, headers: &given, body: framed, keep_body: true };
+        let size = (method.len() + url.len() + size) as u64;
+        let known = framed.map_or(0, Body::length) as u64;
+        check_size(size.saturating_add(known.max(length.unwrap_or(0))), run.limits.request_bytes)?;
+        let begun = async {
+            let client = &trip.way.client;
+            let deadline = Instant::now() + until_head;
+            let (Some(mut body), Some(first)) = (body, first) else {
+                return client.begin_as_is(&sent, target, deadline, progress).await;
+            };
+            let current = upload.insert(client.start_as_is(&sent, target, deadline, progress).await?);
+            let (mut next, mut size) = (Some(first), size);
+            while let Some(bytes) = next {
+                size += bytes.len() as u64;
+                check_size(size, run.limits.request_bytes)?;
+                filled::check_piece(secrets, &bytes)?;
+                client.write(current, &bytes, Instant::now() + run.http.timeout).await?;
+                next = body.next().await?;
+            }
+            let upload = upload.take().expect("it was put there");
+            client.answer(upload, Instant::now() + until_head, progress).await
+        };
+        let begun = begun.await;
+        match run.http.debug {
+            None => begun,
+            Some(debug) => show(&trip.way, debug, &sent, progress, begun),
         }
-        let upload = self.upload.take().expect("it was put there");
-        let deadline = Instant::now() + until_head;
-        way.client.answer(upload, deadline, progress).await
     }
 
     fn fail(&mut self, error: Error) {
@@ -150,22 +168,26 @@ impl Drop for Underway {
 }
 
 /// The body of a request, which its guest may still be writing.
-struct Outbound {
+pub(super) struct Outbound {
     body: HyperOutgoingBody,
-    first: Option<Bytes>,
+    /// What was read of it and is not sent.
+    ahead: Option<Bytes>,
 }
 
 impl Outbound {
-    /// Waits for the first of a body; `None` where there is none.
-    async fn new(body: Option<HyperOutgoingBody>, length: Option<u64>) -> Result<Option<Self>, Error> {
-        let Some(body) = body else { return Ok(None) };
-        let mut body = Self { body, first: None };
-        body.first = body.next().await?;
-        Ok((body.first.is_some() || length.is_some()).then_some(body))
+    fn new(body: HyperOutgoingBody) -> Self {
+        Self { body, ahead: None }
+    }
+
+    pub(super) fn put_back(&mut self, bytes: Bytes) {
+        self.ahead = Some(bytes);
     }
 
     /// The next of it; `None` at its end.
-    async fn next(&mut self) -> Result<Option<Bytes>, Error> {
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, Error> {
+        if let Some(ahead) = self.ahead.take() {
+            return Ok(Some(ahead));
+        }
         match self.body.frame().await {
             None => Ok(None),
             Some(Ok(frame)) => frame
@@ -175,6 +197,25 @@ impl Outbound {
             Some(Err(_)) => Err(Error::InvalidRequest("the request's body was given up".to_owned())),
         }
     }
+}
+
+/// Shows what went over the wire, and hands it on.
+fn show(
+    way: &Way,
+    debug: Debug,
+    sent: &Request<'_>,
+    progress: &Progress,
+    begun: Result<(Response, Streaming), Error>,
+) -> Result<(Response, Streaming), Error> {
+    let (head, streaming) = match begun {
+        Ok((head, streaming)) => (Ok(head), Some(streaming)),
+        Err(error) => (Err(error), None),
+    };
+    let exchange = progress.clone().into_exchange(head);
+    let redactor = way.run.secrets.as_ref().map(|secrets| &**secrets.redactor());
+    let text = debug::hop(debug, &way.run.http, sent, &exchange, redactor);
+    way.run.sink.log(way.vu, &way.scenario, Level::Info, text);
+    Ok((exchange.result?, streaming.expect("where there is a head, there is what follows it")))
 }
 
 /// Reads what comes next; `None` at the end.

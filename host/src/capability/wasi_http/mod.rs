@@ -8,10 +8,11 @@ mod asked;
 mod body;
 mod errors;
 mod exchange;
+mod filled;
 mod flight;
 mod trip;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -56,6 +57,8 @@ struct Way {
     flights: RefCell<Vec<Rc<Flight>>>,
     /// Why this iteration fails whatever its guest says.
     thrown: RefCell<Option<String>>,
+    /// The VU was stopped in the middle of an iteration: what it was doing then counts for nothing.
+    is_stopped: Cell<bool>,
 }
 
 impl Way {
@@ -84,8 +87,10 @@ impl Way {
     }
 }
 
-impl Drop for Outgoing {
-    fn drop(&mut self) {
+impl Outgoing {
+    /// Ends everything, and records nothing of it.
+    pub(super) fn stop(&self) {
+        self.way.is_stopped.set(true);
         self.way.end();
     }
 }
@@ -129,11 +134,17 @@ impl Host {
                 scope: self.scope,
                 flights: RefCell::default(),
                 thrown: RefCell::default(),
+                is_stopped: Cell::default(),
             };
             let forbidden: ForbiddenHeaderFilter = Arc::new(|name| DEFAULT_FORBIDDEN_HEADERS.contains(name));
             let (context, hooks) = (WasiHttpCtx::new(), Hooks { forbidden });
             Box::new(Outgoing { context, hooks, way: SendWrapper::new(Rc::new(way)) })
         })
+    }
+
+    /// Requests that are under way.
+    pub(super) fn outgoing_running(&self) -> u32 {
+        self.outgoing.as_ref().map_or(0, |outgoing| outgoing.way.running())
     }
 
     /// Ends what an iteration has left open; returns why it failed, if it is to fail for a request without an answer.
@@ -144,13 +155,12 @@ impl Host {
     }
 
     /// Why one more request may not be made, if so.
-    fn check_outgoing(&mut self) -> Result<(), Error> {
+    fn check_outgoing(&self) -> Result<(), Error> {
         if !self.run.may_send {
             return Err(Error::Denied("no request may be made here".to_owned()));
         }
         let most = self.run.limits.requests_in_flight;
-        let streams = self.streams.running();
-        if self.outgoing().way.running().saturating_add(streams) < most {
+        if self.outgoing_running().saturating_add(self.streams.running()) < most {
             return Ok(());
         }
         Err(Error::InvalidRequest(format!(

@@ -50,6 +50,9 @@ impl Trip {
 
     /// Records what it came to. A failure may fail the iteration, and is counted where the run does not allow it.
     pub(super) fn record(&self, exchange: &Exchange, expected: bool) {
+        if self.way.is_stopped.get() {
+            return;
+        }
         let url = self.url();
         let (scope, group) = (self.way.scope, self.group);
         let label = Label { scope, group, method: &self.method, url: &url, name: None, tags: &[], expected };

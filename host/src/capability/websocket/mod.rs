@@ -13,6 +13,7 @@ use super::Host;
 use super::http::{LONGEST_TIMEOUT, check_size, watch};
 use super::names::NameAndValue;
 use super::secret::Secrets;
+use crate::protocol::http::Response;
 use crate::protocol::websocket::{Content, Event, Phase, Problem, Sockets, destination};
 use crate::protocol::{Error, apart};
 use crate::wit::http::Error as Known;
@@ -123,7 +124,7 @@ impl websocket::Host for Host {
 
     fn headers(&mut self, socket: u32) -> Result<Vec<websocket::Pair>, websocket::Error> {
         self.called();
-        let headers = self.sockets(socket).and_then(|sockets| sockets.answer(socket, |answer| answer.headers()));
+        let headers = self.sockets(socket).and_then(|sockets| sockets.answer(socket, Response::headers));
         Ok(self.pairs(headers.map_err(|problem| self.problem(problem))?))
     }
 

@@ -9,15 +9,18 @@
 mod call;
 mod channel;
 mod frames;
+mod head;
 mod inbox;
 mod metadata;
 pub mod reflection;
+mod running;
 pub mod schema;
 mod status;
 #[cfg(test)]
 mod tests;
 
-pub use call::{Answer, Call, Event, Head, Pace};
+pub use call::{Answer, Call, Event};
 pub use channel::{Channel, Channels};
+pub use head::Head;
 pub use metadata::{Metadata, MetadataError};
 pub use status::{Code, Status};

@@ -71,7 +71,8 @@ impl Asked {
 }
 
 fn message(text: &[u8]) -> Bytes {
-    frames::framed(Bytes::copy_from_slice(text)).unwrap().0
+    let (prefix, rest) = frames::framed(Bytes::copy_from_slice(text)).unwrap();
+    [prefix, rest].concat().into()
 }
 
 fn trailers(pairs: &[(&'static str, &str)]) -> HeaderMap {
@@ -117,13 +118,15 @@ async fn serve(behave: impl Fn(Asked) + 'static) -> (String, Rc<Seen>) {
 struct Vu {
     client: Client,
     channels: Channels,
+    /// A group's connections live as long as somebody has a way to them.
+    kept: RefCell<Vec<Channel>>,
     opening: Opening,
 }
 
 impl Vu {
     fn new(shared: &Rc<Shared>, vu: u32, connections: Connections) -> Self {
         let client = Client::new(shared, Owner { vu, connections }, "test");
-        Self { client, channels: Channels::default(), opening: Opening::default() }
+        Self { client, channels: Channels::default(), kept: RefCell::default(), opening: Opening::default() }
     }
 
     fn one() -> Self {
@@ -131,7 +134,9 @@ impl Vu {
     }
 
     fn channel(&self, address: &str) -> Channel {
-        self.channels.channel(&self.client, "test", address, true, None).unwrap()
+        let channel = self.channels.channel(&self.client, "test", address, true, None).unwrap();
+        self.kept.borrow_mut().push(channel.clone());
+        channel
     }
 
     async fn try_unary(&mut self, address: &str, text: &[u8], limit: u64, within: Duration) -> Result<Answer, Error> {
@@ -194,109 +199,111 @@ async fn a_unary_call_is_one_stream_with_metadata_before_and_after() {
     .await;
 }
 
+/// What a server does, and what the call comes to.
+const ENDINGS: &[(&str, fn(Asked), (u32, &str, bool))] = &[
+    (
+        "trailers only",
+        |mut asked| drop(asked.head(&[("grpc-status", "5"), ("grpc-message", "none%21")], true)),
+        (5, "none!", true),
+    ),
+    (
+        "a status after a message",
+        |mut asked| {
+            let mut stream = asked.head(&[], false);
+            stream.send_data(message(b"a"), false).unwrap();
+            stream.send_trailers(trailers(&[("grpc-status", "9")])).unwrap();
+        },
+        (9, "", true),
+    ),
+    (
+        "no status",
+        |mut asked| {
+            let mut stream = asked.head(&[], false);
+            stream.send_trailers(trailers(&[("x", "y")])).unwrap();
+        },
+        (2, "protocol: the trailers have no `grpc-status`", false),
+    ),
+    (
+        "no trailers",
+        |mut asked| asked.head(&[], false).send_data(message(b"a"), true).unwrap(),
+        (13, "protocol: the stream ended without trailers", false),
+    ),
+    (
+        "half a message",
+        |mut asked| {
+            let mut stream = asked.head(&[], false);
+            stream.send_data(Bytes::from_static(&[0, 0, 0, 0, 9, 1]), false).unwrap();
+            stream.send_trailers(trailers(&[("grpc-status", "0")])).unwrap();
+        },
+        (13, "protocol: the stream ended inside a message", false),
+    ),
+    (
+        "no message",
+        |mut asked| asked.head(&[], false).send_trailers(trailers(&[("grpc-status", "0")])).unwrap(),
+        (13, "protocol: the call ended with `OK` and without a message", false),
+    ),
+    (
+        "two messages",
+        |mut asked| {
+            let mut stream = asked.head(&[], false);
+            stream.send_data([message(b"a"), message(b"b")].concat().into(), false).unwrap();
+            asked.note_reset();
+            std::mem::forget(stream);
+        },
+        (13, "protocol: more than one message came for a unary call", false),
+    ),
+    (
+        "4 GiB announced",
+        |mut asked| {
+            let mut stream = asked.head(&[], false);
+            stream.send_data(Bytes::from_static(&[0, 0xff, 0xff, 0xff, 0xff, 1]), false).unwrap();
+            asked.note_reset();
+            std::mem::forget(stream);
+        },
+        (8, "response body larger than 1048576 bytes", false),
+    ),
+    (
+        "compressed without a word",
+        |mut asked| {
+            let mut stream = asked.head(&[], false);
+            stream.send_data(Bytes::from_static(&[1, 0, 0, 0, 1, 1]), false).unwrap();
+            std::mem::forget(stream);
+        },
+        (13, "protocol: a message is compressed, and no `grpc-encoding` says how", false),
+    ),
+    (
+        "a page",
+        |mut asked| {
+            let head = Response::builder().header("content-type", "text/html").body(()).unwrap();
+            let mut stream = asked.respond.send_response(head, false).unwrap();
+            stream.send_data(Bytes::from_static(b"<html>"), true).unwrap();
+        },
+        (2, "protocol: the answer's content type is `text/html`, not gRPC's", false),
+    ),
+    (
+        "not found",
+        |mut asked| drop(asked.respond.send_response(Response::builder().status(404).body(()).unwrap(), true)),
+        (12, "protocol: the server answered with HTTP status 404", false),
+    ),
+    (
+        "a reset",
+        |mut asked| asked.respond.send_reset(Reason::ENHANCE_YOUR_CALM),
+        (8, "http2: stream error with http2 ErrCode ENHANCE_YOUR_CALM", false),
+    ),
+    (
+        "a reset in a message",
+        |mut asked| {
+            let mut stream = asked.head(&[], false);
+            stream.send_data(Bytes::from_static(&[0, 0, 0, 0, 9, 1]), false).unwrap();
+            stream.send_reset(Reason::CANCEL);
+        },
+        (1, "http2: stream error with http2 ErrCode CANCEL", false),
+    ),
+];
+
 #[tokio::test]
 async fn a_call_ends_as_the_server_or_the_specification_says() {
-    type Behave = fn(Asked);
-    let cases: &[(&str, Behave, (u32, &str, bool))] = &[
-        (
-            "trailers only",
-            |mut asked| drop(asked.head(&[("grpc-status", "5"), ("grpc-message", "none%21")], true)),
-            (5, "none!", true),
-        ),
-        (
-            "a status after a message",
-            |mut asked| {
-                let mut stream = asked.head(&[], false);
-                stream.send_data(message(b"a"), false).unwrap();
-                stream.send_trailers(trailers(&[("grpc-status", "9")])).unwrap();
-            },
-            (9, "", true),
-        ),
-        (
-            "no status",
-            |mut asked| {
-                let mut stream = asked.head(&[], false);
-                stream.send_trailers(trailers(&[("x", "y")])).unwrap();
-            },
-            (2, "protocol: the trailers have no `grpc-status`", false),
-        ),
-        (
-            "no trailers",
-            |mut asked| asked.head(&[], false).send_data(message(b"a"), true).unwrap(),
-            (13, "protocol: the stream ended without trailers", false),
-        ),
-        (
-            "half a message",
-            |mut asked| {
-                let mut stream = asked.head(&[], false);
-                stream.send_data(Bytes::from_static(&[0, 0, 0, 0, 9, 1]), false).unwrap();
-                stream.send_trailers(trailers(&[("grpc-status", "0")])).unwrap();
-            },
-            (13, "protocol: the stream ended inside a message", false),
-        ),
-        (
-            "no message",
-            |mut asked| asked.head(&[], false).send_trailers(trailers(&[("grpc-status", "0")])).unwrap(),
-            (13, "protocol: the call ended with `OK` and without a message", false),
-        ),
-        (
-            "two messages",
-            |mut asked| {
-                let mut stream = asked.head(&[], false);
-                stream.send_data([message(b"a"), message(b"b")].concat().into(), false).unwrap();
-                asked.note_reset();
-                std::mem::forget(stream);
-            },
-            (13, "protocol: more than one message came for a unary call", false),
-        ),
-        (
-            "4 GiB announced",
-            |mut asked| {
-                let mut stream = asked.head(&[], false);
-                stream.send_data(Bytes::from_static(&[0, 0xff, 0xff, 0xff, 0xff, 1]), false).unwrap();
-                asked.note_reset();
-                std::mem::forget(stream);
-            },
-            (8, "response body larger than 1048576 bytes", false),
-        ),
-        (
-            "compressed without a word",
-            |mut asked| {
-                let mut stream = asked.head(&[], false);
-                stream.send_data(Bytes::from_static(&[1, 0, 0, 0, 1, 1]), false).unwrap();
-            },
-            (13, "protocol: a message is compressed, and no `grpc-encoding` says how", false),
-        ),
-        (
-            "a page",
-            |mut asked| {
-                let head = Response::builder().header("content-type", "text/html").body(()).unwrap();
-                let mut stream = asked.respond.send_response(head, false).unwrap();
-                stream.send_data(Bytes::from_static(b"<html>"), true).unwrap();
-            },
-            (2, "protocol: the answer's content type is `text/html`, not gRPC's", false),
-        ),
-        (
-            "not found",
-            |mut asked| drop(asked.respond.send_response(Response::builder().status(404).body(()).unwrap(), true)),
-            (12, "protocol: the server answered with HTTP status 404", false),
-        ),
-        (
-            "a reset",
-            |mut asked| asked.respond.send_reset(Reason::ENHANCE_YOUR_CALM),
-            (8, "http2: stream error with http2 ErrCode ENHANCE_YOUR_CALM", false),
-        ),
-        (
-            "a reset in a message",
-            |mut asked| {
-                let mut stream = asked.head(&[], false);
-                stream.send_data(Bytes::from_static(&[0, 0, 0, 0, 9, 1]), false).unwrap();
-                stream.send_reset(Reason::CANCEL);
-            },
-            (1, "http2: stream error with http2 ErrCode CANCEL", false),
-        ),
-    ];
-    for &(name, behave, expected) in cases {
+    for &(name, behave, expected) in ENDINGS {
         local(async {
             let (address, _) = serve(behave).await;
             let answer = Vu::one().unary(&address, b"hello").await;
@@ -411,8 +418,11 @@ async fn streams_go_both_ways_and_say_when_messages_came() {
 async fn a_server_that_reads_nothing_stops_the_sender_and_not_the_deadline() {
     local(async {
         let (address, seen) = serve(|mut asked| {
-            std::mem::forget(asked.head(&[], false));
-            asked.note_reset();
+            let mut stream = asked.head(&[], false);
+            spawn_local(async move {
+                let reason = std::future::poll_fn(|context| stream.poll_reset(context)).await.unwrap();
+                asked.seen.resets.borrow_mut().push(reason);
+            });
         })
         .await;
         let mut vu = Vu::one();

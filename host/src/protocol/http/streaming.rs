@@ -1,5 +1,7 @@
 //! An answer that is read as it comes.
 
+mod as_is;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -83,20 +85,6 @@ impl Client {
         let (head, mut streaming) = begun.into_streaming(progress.clone());
         streaming.0.coding = coding;
         (progress.into_exchange(Ok(head)), Some(streaming))
-    }
-
-    /// The same for who takes the answer as it is encoded. The progress is still known if this future is dropped.
-    pub async fn begin_as_is(
-        &self,
-        request: &Request<'_>,
-        target: &Arc<Target>,
-        deadline: Deadline,
-        progress: &mut Progress,
-    ) -> Result<(Response, Streaming), Error> {
-        let begun = timeout_at(deadline, self.try_begin(request, target, progress)).await;
-        let begun = begun.unwrap_or(Err(Error::Timeout))?;
-        self.learn(target, &begun.head);
-        Ok(begun.into_streaming(progress.clone()))
     }
 
     async fn try_begin(
@@ -220,43 +208,6 @@ impl Client {
         Some(read)
     }
 
-    /// Reads what comes next, all that is here, as it is encoded; `None` at the end.
-    pub async fn read_as_is(
-        &self,
-        streaming: &mut Streaming,
-        mut deadline: Deadline,
-    ) -> Result<Option<Vec<u8>>, Error> {
-        if let Some(limit) = self.shared().settings().read_timeout {
-            deadline = deadline.min(Deadline::now() + limit);
-        }
-        let running = &mut *streaming.0;
-        if !running.raw.is_empty() {
-            return Ok(Some(running.hand_out()));
-        }
-        let received = timeout_at(deadline, running.receive(self)).await.unwrap_or(Err(Error::Timeout));
-        if received.is_err() {
-            running.wire = Wire::Done;
-        }
-        if !received? {
-            return Ok(None);
-        }
-        Ok(Some(running.hand_out()))
-    }
-
-    /// The whole body as it is encoded, if all of it has come with its head: then the answer is over.
-    pub fn take_whole(&self, streaming: &mut Streaming) -> Option<Vec<u8>> {
-        let running = &mut *streaming.0;
-        if let Wire::Http1 { decoder, .. } = &running.wire
-            && !decoder.is_done()
-        {
-            return None;
-        }
-        let is_more = running.receive(self).now_or_never()?.ok()?;
-        let is_whole =
-            !is_more || running.wire.is_at_end() && matches!(running.receive(self).now_or_never(), Some(Ok(false)));
-        is_whole.then(|| running.hand_out())
-    }
-
     /// Takes what has come already, and keeps the connection if that was all.
     pub fn give_up(&self, streaming: &mut Streaming) {
         let running = &mut *streaming.0;
@@ -350,25 +301,7 @@ impl Streaming {
     }
 }
 
-impl Wire {
-    /// Whether it is known that nothing more comes.
-    fn is_at_end(&self) -> bool {
-        match self {
-            Self::Http1 { decoder, .. } => decoder.is_done(),
-            Self::Stream(incoming) => incoming.is_at_end(),
-            Self::Done => true,
-        }
-    }
-}
-
 impl Running {
-    /// What came, as it is encoded.
-    fn hand_out(&mut self) -> Vec<u8> {
-        self.body_length = self.encoded_length;
-        self.last = self.newest;
-        std::mem::take(&mut self.raw)
-    }
-
     async fn read(&mut self, client: &Client, at_most: usize) -> Result<Option<Vec<u8>>, Error> {
         loop {
             let mut source = &self.raw[self.taken..];

@@ -46,6 +46,7 @@ pub struct Way {
     pub from: Option<SocketAddr>,
     /// What the policy knows it by.
     pub name: String,
+    #[expect(dead_code, reason = "it is given back when this is dropped")]
     place: Option<Place>,
 }
 
@@ -101,8 +102,8 @@ impl Reach {
         self.pass(Destination { scheme, host: &host, port: to.port() }, None).map_err(|error| match names.last() {
             // It was asked for by a name, and so it is told.
             Some(name) if matches!(error, Error::NotAllowed(_)) => {
-                let named = Destination { scheme, host: name, port: to.port() };
-                self.pass(named, Some(to)).err().unwrap_or(error)
+                let to_it = Destination { scheme, host: name, port: to.port() };
+                self.pass(to_it, Some(to)).err().unwrap_or(error)
             }
             _ => error,
         })
@@ -136,14 +137,6 @@ impl Inner {
             names.truncate(KEPT_NAMES - 1);
             names.insert(0, Box::from(host));
         }
-    }
-}
-
-impl Way {
-    /// Whether it has a place among the connections.
-    #[cfg(test)]
-    fn has_place(&self) -> bool {
-        self.place.is_some()
     }
 }
 

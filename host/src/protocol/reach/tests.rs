@@ -36,7 +36,7 @@ async fn an_address_is_the_names_for_which_it_was_the_answer() {
     let reach = reach(&[("a.test", "127.0.0.9:0")], &["a.test:80", "127.0.0.9:80"], &[]);
     assert_eq!(reach.look_up("A.test.").await.unwrap(), [at("127.0.0.9:0").ip()]);
     let way = reach.way(Scheme::Tcp, at("127.0.0.9:80")).unwrap();
-    assert_eq!((way.to, way.name.as_str(), way.has_place()), (at("127.0.0.9:80"), "tcp://a.test:80", true));
+    assert_eq!((way.to, way.name.as_str()), (at("127.0.0.9:80"), "tcp://a.test:80"));
     let refusal = refused(reach.way(Scheme::Tcp, at("127.0.0.9:81")));
     assert_eq!(refusal, "denied: `tcp://a.test:81` is not allowed");
 }

@@ -222,6 +222,6 @@ impl Drop for Tcp {
 
 impl fmt::Debug for Tcp {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Tcp").field("remote", &self.remote).field("waiting", &self.buffer.len()).finish()
+        formatter.debug_struct("Tcp").field("remote", &self.remote).finish_non_exhaustive()
     }
 }

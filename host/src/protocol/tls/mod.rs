@@ -41,7 +41,7 @@ use verify::{AcceptAny, Witness};
 use super::Error;
 use super::dial::Socket;
 use crate::plan::Http;
-use crate::plan::http::Version;
+use crate::plan::http::{TlsVersion, Version};
 
 /// A secured connection.
 #[derive(Debug)]
@@ -151,6 +151,14 @@ impl Tls {
     /// How to secure a connection of QUIC to a host.
     pub(super) fn quic(&self, own: &Own, host: &str) -> Result<QuicTerms, Error> {
         let (config, name) = self.terms(own, host, Alpn::Http3)?;
+        let suites = &config.crypto_provider().cipher_suites;
+        let is_possible = self.settings.tls.max >= TlsVersion::Tls13
+            && suites.iter().any(|suite| suite.version().version == ProtocolVersion::TLSv1_3);
+        // QUIC's library takes it for granted.
+        if !is_possible {
+            let message = "HTTP/3 needs TLS 1.3, and `tlsVersion` or `tlsCipherSuites` leaves it out";
+            return Err(Error::Tls(message.to_owned()));
+        }
         Ok(QuicTerms { config, name })
     }
 

@@ -173,10 +173,11 @@ impl Incoming {
         } else {
             match (header.opcode, self.kind) {
                 (OpCode::Data(Data::Continue), None) => return refuse("a continuation frame that continues nothing"),
-                (OpCode::Data(Data::Continue), Some(_)) => {}
-                (OpCode::Data(_), Some(_)) => return refuse("a message inside a fragmented message"),
                 (OpCode::Data(kind), None) => (self.kind, self.empty) = (Some(kind), 0),
-                (OpCode::Control(_), _) => {}
+                (OpCode::Data(kind), Some(_)) if kind != Data::Continue => {
+                    return refuse("a message inside a fragmented message");
+                }
+                _ => {}
             }
             let room = self.most - self.message.len();
             if payload > room as u64 {

@@ -10,6 +10,7 @@ mod socket;
 mod sockets;
 mod upgrade;
 mod wakes;
+mod write;
 
 use std::time::Instant;
 

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
+use tokio::io::{AsyncRead as _, ReadBuf};
 
-use super::frames::{Incoming, Kind, Piece, closing, put};
+use super::frames::{Incoming, Kind, Piece, closing};
 use super::upgrade::Upgraded;
 use super::wakes::Bell;
+use super::write::Unsent;
 use super::{Content, Problem};
 use crate::protocol::Error;
 use crate::protocol::http::{Response, Target};
@@ -30,14 +31,10 @@ const AT_ONCE_OF_LONG: usize = 64 << 10;
 const MOST_READS: u32 = 8;
 /// The most pings whose pong has not come.
 const MOST_PINGS: usize = 100;
-/// The largest capacity the outgoing buffer keeps between messages, in bytes.
-const KEEP_OUTGOING: usize = 256 << 10;
 
 thread_local! {
     /// What is being read now, on this thread.
     static INCOMING: RefCell<Vec<u8>> = RefCell::new(vec![0; AT_ONCE_OF_LONG]);
-    /// What is being written now. What the first write leaves over takes the buffer along.
-    static OUTGOING: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Is told what happens on a socket when it happens, to record it.
@@ -84,28 +81,24 @@ pub struct Facts {
 
 /// One open socket.
 pub(super) struct Socket {
-    stream: Option<(Stream, Place)>,
+    pub(super) stream: Option<(Stream, Place)>,
     bell: Arc<Bell>,
     waker: Waker,
     incoming: Incoming,
-    /// What is to be written, from `written` on.
-    unsent: Vec<u8>,
-    written: usize,
-    /// The pong that is to be written after that.
-    pong: Option<Vec<u8>>,
+    pub(super) unsent: Unsent,
     pings: VecDeque<(Vec<u8>, Instant)>,
     inbox: VecDeque<Arrived>,
     held: usize,
     /// Whether it would be read if there were room.
     is_full: bool,
-    phase: Phase,
+    pub(super) phase: Phase,
     sent: u32,
     received: u32,
     target: Arc<Target>,
     answer: Response,
     subprotocol: String,
     connecting: Duration,
-    watch: Box<dyn Watch>,
+    pub(super) watch: Box<dyn Watch>,
 }
 
 /// What came, in its place among all that came on any socket.
@@ -123,9 +116,7 @@ impl Socket {
             bell,
             waker,
             incoming: Incoming::new(most),
-            unsent: Vec::new(),
-            written: 0,
-            pong: None,
+            unsent: Unsent::default(),
             pings: VecDeque::new(),
             inbox: VecDeque::new(),
             held: 0,
@@ -262,30 +253,6 @@ impl Socket {
         self.unsent.is_empty()
     }
 
-    /// Says goodbye if that can be done at once, and ends.
-    pub(super) fn leave(&mut self, code: u16) {
-        let mut context = Context::from_waker(Waker::noop());
-        if self.phase == Phase::Open && self.unsent.is_empty() {
-            // What waits to be read would make a reset of the end, which overtakes the goodbye.
-            let mut unread = [0; 4096];
-            for _ in 0..16 {
-                let Some((stream, _)) = &mut self.stream else { break };
-                let mut unread = ReadBuf::new(&mut unread);
-                let read = Pin::new(stream).poll_read(&mut context, &mut unread);
-                let length = unread.filled().len();
-                self.watch.bytes(0, length as u64);
-                if !matches!(read, Poll::Ready(Ok(()))) || length == 0 {
-                    break;
-                }
-            }
-            let _ = self.begin_write(Kind::Close, &closing(Some(code), ""), &mut context);
-        }
-        if let Some((stream, _)) = &mut self.stream {
-            let _ = Pin::new(stream).poll_shutdown(&mut context);
-        }
-        self.end();
-    }
-
     /// Ends with an event that says why.
     pub(super) fn fail(&mut self, problem: Problem, numbers: &mut u64) {
         if self.is_live() {
@@ -349,8 +316,7 @@ impl Socket {
         match piece {
             Piece::Text(text) => self.message(Content::Text(text), now, numbers),
             Piece::Binary(bytes) => self.message(Content::Binary(bytes), now, numbers),
-            // Of several pings the last is answered (RFC 6455, 5.5.3), so that no flood of them piles up.
-            Piece::Ping(payload) => self.pong = Some(payload),
+            Piece::Ping(payload) => self.unsent.answer(payload),
             Piece::Pong(payload) => {
                 // A pong that answers no ping says nothing.
                 let Some(at) = self.pings.iter().position(|(ping, _)| *ping == payload) else { return };
@@ -384,80 +350,12 @@ impl Socket {
         self.inbox.push_back(Arrived { number: *numbers, at, content });
     }
 
-    /// Appends a frame and writes as much as can be written at once: most often all of it.
-    fn begin_write(&mut self, kind: Kind, payload: &[u8], context: &mut Context<'_>) -> Result<(), Error> {
-        if !self.unsent.is_empty() {
-            put(kind, payload, &mut self.unsent);
-            return Ok(());
-        }
-        OUTGOING.with_borrow_mut(|outgoing| {
-            outgoing.clear();
-            put(kind, payload, outgoing);
-            let mut written = 0;
-            while written < outgoing.len() {
-                match self.write_some(&outgoing[written..], context) {
-                    Poll::Ready(length) => written += length?,
-                    Poll::Pending => {
-                        (self.unsent, self.written) = (std::mem::take(outgoing), written);
-                        return Ok(());
-                    }
-                }
-            }
-            outgoing.shrink_to(KEEP_OUTGOING);
-            self.flush(context).map(|_| ())
-        })
-    }
-
-    /// Writes on what is left. Ready when nothing is.
-    fn poll_write(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        loop {
-            while self.written < self.unsent.len() {
-                let unsent = std::mem::take(&mut self.unsent);
-                let wrote = self.write_some(&unsent[self.written..], context);
-                self.unsent = unsent;
-                match wrote {
-                    Poll::Ready(length) => self.written += length?,
-                    Poll::Pending => return Poll::Pending,
-                }
-            }
-            if !self.unsent.is_empty() {
-                (self.unsent, self.written) = (Vec::new(), 0);
-            }
-            match self.pong.take() {
-                Some(pong) if self.phase == Phase::Open => self.begin_write(Kind::Pong, &pong, context)?,
-                _ => return Poll::Ready(self.flush(context).map(|_| ())),
-            }
-        }
-    }
-
-    fn write_some(&mut self, bytes: &[u8], context: &mut Context<'_>) -> Poll<Result<usize, Error>> {
-        let Some((stream, _)) = &mut self.stream else { return Poll::Ready(Err(Error::BrokenPipe)) };
-        match Pin::new(stream).poll_write(context, bytes) {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(Ok(0)) => Poll::Ready(Err(Error::Reset)),
-            Poll::Ready(Ok(length)) => {
-                self.watch.bytes(length as u64, 0);
-                Poll::Ready(Ok(length))
-            }
-            Poll::Ready(Err(error)) => Poll::Ready(Err(Error::from_io(&error))),
-        }
-    }
-
-    /// Moves on what TLS holds back. What cannot be moved now moves with what is written or read next.
-    fn flush(&mut self, context: &mut Context<'_>) -> Result<bool, Error> {
-        let Some((stream, _)) = &mut self.stream else { return Ok(true) };
-        match Pin::new(stream).poll_flush(context) {
-            Poll::Pending => Ok(false),
-            Poll::Ready(flushed) => flushed.map(|()| true).map_err(|error| Error::from_io(&error)),
-        }
-    }
-
     /// Ends: gives back the connection and its place, and is recorded.
-    fn end(&mut self) {
+    pub(super) fn end(&mut self) {
         if self.is_live() {
             self.phase = Phase::Closed;
             self.stream = None;
-            (self.unsent, self.written, self.pong) = (Vec::new(), 0, None);
+            self.unsent = Unsent::default();
             self.incoming = Incoming::new(0);
             self.pings = VecDeque::new();
             self.watch.ended();

@@ -164,15 +164,12 @@ impl Sockets {
                 other => Poll::Ready(other),
             }
         });
-        match self.alarm.bound(deadline, pin!(written)).await {
-            Some(written) => written?,
-            None => {
-                // What was begun and not ended leaves no way to say anything more.
-                let _ = self.change(id, |socket, numbers| socket.fail(Error::Timeout.into(), numbers));
-                return Err(Error::Timeout.into());
-            }
-        };
-        Ok(())
+        if let Some(written) = self.alarm.bound(deadline, pin!(written)).await {
+            return written.map(|_| ());
+        }
+        // What was begun and not ended leaves no way to say anything more.
+        let _ = self.change(id, |socket, numbers| socket.fail(Error::Timeout.into(), numbers));
+        Err(Error::Timeout.into())
     }
 
     /// Waits for what comes next, on this socket or on any; `None` when nothing came in time.
@@ -187,13 +184,11 @@ impl Sockets {
         let waiting = self.hub.wakes.wait();
         let came = poll_fn(|context| {
             self.hub.turn();
-            match self.hub.first(from) {
-                Some(event) => Poll::Ready(event),
-                None => {
-                    waiting.set(context.waker());
-                    self.hub.come_again(context)
-                }
+            if let Some(event) = self.hub.first(from) {
+                return Poll::Ready(event);
             }
+            waiting.set(context.waker());
+            self.hub.come_again(context)
         });
         self.alarm.bound(deadline, pin!(came)).await.transpose()
     }

@@ -250,3 +250,73 @@ fn is_one_of(name: &str, names: &[&str]) -> bool {
 fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+    /// The answer of RFC 6455, 1.3.
+    const ACCEPTED: &str = "sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+
+    #[test]
+    fn a_url_of_a_socket_is_one_of_http_with_another_scheme() {
+        let one = target("WS://me:pw@a.test/chat?x#y").unwrap();
+        assert_eq!((one.url(), one.is_tls(), one.credentials()), ("http://a.test/chat?x", false, Some(("me", "pw"))));
+        let other = target("wss://[::1]:99").unwrap();
+        let to = destination(&other);
+        assert_eq!((to.scheme, to.host, to.port), (Scheme::Wss, "::1", 99));
+        assert_eq!(target("wss://a.test").unwrap().port(), 443);
+        for bad in ["http://a.test/", "ws:", "ws//a", "a.test", "", "ws://me:secret@", "wsx://a"] {
+            let error = target(bad).unwrap_err();
+            assert!(matches!(error, Error::InvalidUrl(_)) && !error.to_string().contains("secret"), "{bad}: {error}");
+        }
+    }
+
+    #[test]
+    fn only_an_answer_that_agrees_is_one() {
+        let to = Arc::new(target("ws://a.test/").unwrap());
+        let offered = ["chat".to_owned()];
+        let own = [Header { name: "Sec-WebSocket-Protocol", value: "a, b" }];
+        let upgrade = Upgrade { target: &to, headers: &own, subprotocols: &offered };
+        let check = |lines: &str| {
+            let head = format!("HTTP/1.1 101 Switching Protocols\r\n{}\r\n\r\n", lines.replace('\n', "\r\n"));
+            upgrade.check(&Response::of_head(101, head.into_bytes()), KEY)
+        };
+        let good = format!("Upgrade: WebSocket\nConnection: keep-alive, Upgrade\n{ACCEPTED}");
+        assert_eq!(check(&good), Ok(String::new()));
+        for chosen in ["chat", "a", "b"] {
+            assert_eq!(check(&format!("{good}\nsec-websocket-protocol: {chosen}")), Ok(chosen.to_owned()));
+        }
+        for (lines, why) in [
+            (good.replace("WebSocket\n", "h2c\n"), "`upgrade: websocket`"),
+            (good.replace(", Upgrade", ""), "`connection: upgrade`"),
+            (good.replace("s3p", "S3p"), "not the answer to the key"),
+            (format!("{good}\n{ACCEPTED}"), "not the answer to the key"),
+            (format!("{good}\nsec-websocket-protocol: c"), "subprotocol `c`"),
+            (format!("{good}\nsec-websocket-protocol: a\nsec-websocket-protocol: b"), "several subprotocols"),
+            (format!("{good}\nsec-websocket-extensions: x"), "extension `x`"),
+        ] {
+            let error = check(&lines).unwrap_err().to_string();
+            assert!(error.contains(why), "`{error}` does not say `{why}`");
+        }
+    }
+
+    #[test]
+    fn the_head_asks_for_an_upgrade_and_for_nothing_else() {
+        let to = Arc::new(target("ws://a.test:81/b?c").unwrap());
+        let settings = Http {
+            user_agent: "squall".to_owned(),
+            connections: crate::plan::http::Connections::PerRequest,
+            ..Http::default()
+        };
+        let upgrade = Upgrade { target: &to, headers: &[], subprotocols: &["x".to_owned(), "y".to_owned()] };
+        let head = String::from_utf8(upgrade.head(&settings, KEY).unwrap()).unwrap();
+        let expected = format!(
+            "GET /b?c HTTP/1.1\r\nhost: a.test:81\r\nuser-agent: squall\r\nconnection: Upgrade\r\nupgrade: \
+             websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: {KEY}\r\nsec-websocket-protocol: x, \
+             y\r\n\r\n"
+        );
+        assert_eq!(head, expected);
+    }
+}

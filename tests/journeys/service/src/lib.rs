@@ -94,6 +94,7 @@ fn ask(authority: &str) -> String {
     request.set_method(&Method::Get).expect("it is a method");
     request.set_scheme(Some(&Scheme::Http)).expect("it is a scheme");
     request.set_authority(Some(authority)).expect("it is an authority");
+    request.set_path_with_query(Some("/")).expect("it is a path");
     let future = match wasip2::http::outgoing_handler::handle(request, None) {
         Ok(future) => future,
         Err(code) => return format!("{code:?}"),

@@ -63,7 +63,7 @@ fn run(step: &Value, sockets: &mut HashMap<String, Socket>) -> Result<Map<String
         sockets.insert(name.to_owned(), Socket::Tcp(connect(address, step, timeout)?));
     } else if let Some(address) = step["bind"].as_str() {
         let options = UdpSocket::to(address);
-        let options = timeout.into_iter().fold(options, |options, timeout| options.timeout(timeout));
+        let options = timeout.into_iter().fold(options, squall_sdk::socket::UdpOptions::timeout);
         sockets.insert(name.to_owned(), Socket::Udp(options.bind()?));
     } else if step["close"].as_bool() == Some(true) {
         sockets.remove(name);

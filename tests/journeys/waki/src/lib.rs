@@ -32,7 +32,7 @@ use waki::bindings::wasi::io::streams::StreamError;
 use waki::{Client, RequestBuilder};
 
 /// No test shows more of a body than this.
-const SHOWN: usize = 2000;
+const SHOWN: usize = 300;
 /// What is written and read at once, in bytes.
 const AT_ONCE: usize = 64 << 10;
 

@@ -91,6 +91,22 @@ pub fn json(bench: &mut Bench) -> Result<()> {
     Ok(())
 }
 
+/// The same GET by three guests: over `squall:journey`, over `wasi:http`, and by an ordinary program, which begins anew with
+/// each.
+pub fn wasi_http(bench: &mut Bench) -> Result<()> {
+    const ROW: &str = "wasi-http";
+    let server = Server::plain(&bench.squall, &bench.folder)?;
+    let guests = [("squall:journey", "body-read"), ("wasi:http", "waki-get"), ("program", "program")];
+    for round in 1..=bench.rounds {
+        for (subject, name) in guests {
+            one(bench, ROW, subject, Tool::Squall, &server, &Shape::new(name, 64))?;
+        }
+        println!("round {round} of {}", bench.rounds);
+    }
+    judge(bench, ROW, &[("wasi:http", "squall:journey", 2.0), ("program", "squall:journey", 6.0)]);
+    Ok(())
+}
+
 /// The quickstart over TLS 1.3 on kept connections.
 pub fn tls(bench: &mut Bench) -> Result<()> {
     const ROW: &str = "tls";
@@ -134,6 +150,25 @@ pub fn http2_many(bench: &mut Bench) -> Result<()> {
     let shape = Shape { flags: OWN, ..Shape::new("quickstart", 64) };
     side_by_side(bench, ROW, &[Tool::Squall, Tool::Oha, Tool::H2load], &server, &shape)?;
     judge(bench, ROW, &[("squall", "oha", 1.3)]);
+    Ok(())
+}
+
+/// HTTP/3 beside HTTP/2 over TLS, on a connection per VU. oha as it is installed has no HTTP/3: it is a feature of its build.
+pub fn http3(bench: &mut Bench) -> Result<()> {
+    const ROW: &str = "http3";
+    const BY: [(&str, &[(Tool, &[&str])]); 2] = [
+        ("HTTP/3", &[(Tool::Squall, &["--http-version", "3", "--insecure-skip-tls-verify"])]),
+        ("HTTP/2 over TLS", &[(Tool::Squall, &["--http-version", "2", "--insecure-skip-tls-verify"])]),
+    ];
+    let server = Server::secure(&bench.squall)?;
+    for round in 1..=bench.rounds {
+        for (subject, flags) in BY {
+            let shape = Shape { path: "/bytes/100", flags, ..Shape::new("quickstart", 64) };
+            one(bench, ROW, subject, Tool::Squall, &server, &shape)?;
+        }
+        println!("round {round} of {}", bench.rounds);
+    }
+    judge(bench, ROW, &[("HTTP/3", "HTTP/2 over TLS", 2.0)]);
     Ok(())
 }
 

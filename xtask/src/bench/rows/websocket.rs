@@ -1,8 +1,5 @@
 //! Rows about WebSocket: what a message costs, and what an open socket holds.
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
-
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
@@ -10,6 +7,7 @@ use super::{Bench, remove};
 use crate::bench::measure::{Cost, file_limit};
 use crate::bench::peers::{Amount, Load, Tool, squall_run, value, words};
 use crate::bench::server::Server;
+use crate::child::get;
 use crate::workspace::journey;
 
 /// The journey, and k6's script.
@@ -158,12 +156,7 @@ fn socket_url(server: &Server) -> String {
 
 /// The most sockets that the practice server had open at the same time.
 fn open_at_once(server: &Server) -> Result<f64> {
-    let address = server.url.trim_start_matches("http://");
-    let mut stream = TcpStream::connect(address)?;
-    stream.write_all(b"GET /__stats HTTP/1.1\r\nhost: bench\r\nconnection: close\r\n\r\n")?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    let body = answer.split_once("\r\n\r\n").context("the practice server did not answer")?.1;
-    let stats: Value = serde_json::from_str(body).context("the practice server's counts are not JSON")?;
+    let counts = get(server.url.trim_start_matches("http://"), "/__stats")?;
+    let stats: Value = serde_json::from_str(&counts).context("the practice server's counts are not JSON")?;
     stats["max_open_sockets"].as_f64().context("the practice server counts no sockets")
 }

@@ -10,7 +10,6 @@ use ::h3::client::builder;
 use quinn::crypto::rustls::{HandshakeData, QuicClientConfig};
 use quinn::{ClientConfig, Endpoint, EndpointConfig, TransportConfig, VarInt};
 use tokio::net::UdpSocket;
-use tokio::sync::Notify;
 use tokio::task::spawn_local;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -60,9 +59,9 @@ impl Connection {
 
 async fn open(dial: Dial, transport: TransportConfig) -> Result<Connection, Error> {
     let Dial { socket, remote, place, terms } = dial;
-    let (refused, tasks, state) = (Arc::new(Notify::new()), Tasks::default(), Rc::new(State::default()));
+    let (tasks, state) = (Tasks::default(), Rc::new(State::default()));
     let io = |error: std::io::Error| Error::Dial(error.to_string());
-    let socket = Datagrams::new(socket, remote, Arc::clone(&refused), place).map_err(io)?;
+    let (socket, refusal) = Datagrams::new(socket, remote, place).map_err(io)?;
     let endpoint =
         Endpoint::new_with_abstract_socket(EndpointConfig::default(), None, Arc::new(socket), tasks.runtime());
     let endpoint = endpoint.map_err(io)?;
@@ -74,7 +73,7 @@ async fn open(dial: Dial, transport: TransportConfig) -> Result<Connection, Erro
     let connecting = endpoint.connect_with(config, remote, &name).map_err(|error| error::of_connect(&error))?;
     let quic = tokio::select! {
         quic = connecting => quic.map_err(|error| error::of_quic(&error, &mut || terms.refusal()))?,
-        () = refused.notified() => return Err(Error::Refused),
+        () = refusal.met() => return Err(Error::Refused),
     };
     let agreed = quic.handshake_data().and_then(|data| data.downcast::<HandshakeData>().ok());
     if agreed.and_then(|data| data.protocol).as_deref() != Some(tls::HTTP3) {
@@ -87,7 +86,7 @@ async fn open(dial: Dial, transport: TransportConfig) -> Result<Connection, Erro
         Some(reason) => error::of_quic(&reason, &mut || None),
         None => Error::Protocol(failed.to_string()),
     })?;
-    let driver = Driver { connection, quic: quic.clone(), endpoint, tasks, refused, state: Rc::clone(&state) };
+    let driver = Driver { connection, quic: quic.clone(), endpoint, tasks, refusal, state: Rc::clone(&state) };
     spawn_local(driver.run());
     let peer = Peer {
         remote: Some(remote),

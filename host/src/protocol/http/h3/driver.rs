@@ -2,17 +2,16 @@
 
 use std::future::poll_fn;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use ::h3::client::Connection;
 use ::h3::error::Code;
 use bytes::Bytes;
-use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use super::State;
 use super::quic::{self, Carrier};
+use super::socket::Refusal;
 use super::tasks::Tasks;
 
 /// How long a connection that is over may take to say goodbye. QUIC's rules would have it wait for what may still arrive,
@@ -26,7 +25,7 @@ pub(super) struct Driver {
     pub(super) endpoint: quinn::Endpoint,
     /// Aborted with the driver.
     pub(super) tasks: Tasks,
-    pub(super) refused: Arc<Notify>,
+    pub(super) refusal: Refusal,
     pub(super) state: Rc<State>,
 }
 
@@ -35,8 +34,10 @@ impl Driver {
         tokio::select! {
             // What went wrong is told to the streams it concerns.
             _ = poll_fn(|context| self.connection.poll_close(context)) => {}
-            () = self.refused.notified() => self.state.refused.set(true),
+            () = self.refusal.met() => self.state.refused.set(true),
         }
+        // Closing it would take the place of the reason.
+        *self.state.reason.borrow_mut() = self.quic.close_reason();
         self.state.closed.set(true);
         self.state.freed.notify_waiters();
         quic::close(&self.quic, Code::H3_NO_ERROR, b"");

@@ -100,18 +100,18 @@ pub(super) fn cause(error: &StreamError, connection: &Connection) -> Error {
     match error {
         StreamError::RemoteTerminate { code } => by_reason(STREAM, "the server ended the stream", code.value()),
         StreamError::StreamError { code, reason } => with_reason(by_reason(OURS, "stream error", code.value()), reason),
-        StreamError::HeaderTooBig { max_size, .. } => too_large(*max_size),
+        StreamError::HeaderTooBig { max_size, .. } => Error::Protocol(Flood::OfBytes(*max_size).to_string()),
         StreamError::RemoteClosing => Error::Http3 { code: CONNECTION, reason: "the server said goodbye".to_owned() },
         StreamError::ConnectionError(ConnectionError::Local {
             error: LocalError::Application { code, reason, .. },
             ..
         }) if code.value() != 0x100 => with_reason(by_reason(OURS, "connection error", code.value()), reason),
-        StreamError::ConnectionError(_) => match connection.quic.close_reason() {
+        StreamError::ConnectionError(_) => match connection.reason() {
             Some(reason) => of_quic(&reason, &mut || None),
             None => other(error.to_string()),
         },
         StreamError::Undefined(inner) => match inner.downcast_ref::<Flood>() {
-            Some(Flood(most)) => too_large(*most),
+            Some(flood) => Error::Protocol(flood.to_string()),
             None => other(inner.to_string()),
         },
         other_error => other(other_error.to_string()),
@@ -121,9 +121,8 @@ pub(super) fn cause(error: &StreamError, connection: &Connection) -> Error {
 /// Why a connection could not even be begun.
 pub(super) fn of_connect(error: &ConnectError) -> Error {
     match error {
-        // The only thing that is wrong with what we offer.
         ConnectError::InvalidServerName(name) => Error::Tls(format!("`{name}` is no name of a server")),
-        other => Error::Tls(format!("HTTP/3 needs TLS 1.3: {other}")),
+        other => Error::Dial(other.to_string()),
     }
 }
 
@@ -173,10 +172,6 @@ fn of_alert(alert: u8) -> Error {
 /// The server took part in the handshake and does not speak HTTP/3.
 pub(super) fn unspoken() -> Error {
     Error::Http3 { code: UNSPOKEN, reason: "the server does not speak HTTP/3".to_owned() }
-}
-
-fn too_large(most: u64) -> Error {
-    Error::Protocol(format!("the head is larger than {most} bytes"))
 }
 
 fn other(reason: String) -> Error {

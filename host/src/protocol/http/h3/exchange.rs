@@ -12,7 +12,7 @@ use ::h3::error::StreamError;
 use bytes::{Buf as _, Bytes};
 use tokio::time::{Sleep, sleep};
 
-use super::quic::{Held, Reader, Writer};
+use super::quic::{Flood, Held, Reader, Writer};
 use super::{Incoming, Slot, error};
 use crate::plan::Http;
 use crate::protocol::Error;
@@ -26,8 +26,8 @@ const AT_ONCE: usize = 64 << 10;
 pub(super) const MAX_HEAD: u64 = 256 << 10;
 /// What may come that is no part of a body before that is too much: a head as it travels, or frames that nobody knows.
 const MOST_HELD: u64 = MAX_HEAD + (64 << 10);
-/// How many heads may come before the one that counts (RFC 9110, 15.2).
-const MOST_EARLY_HEADS: usize = 32;
+/// How many interim answers may come before the one that counts (RFC 9110, 15.2), as over HTTP/1.1.
+const MOST_INTERIM: usize = 100;
 
 pub(super) type Sender = RequestStream<Writer, Bytes>;
 pub(super) type Receiver = RequestStream<Reader, Bytes>;
@@ -89,7 +89,7 @@ impl Slot {
         request: &Request<'_>,
         progress: &mut Progress,
     ) -> Result<(Incoming, Response), Failure> {
-        let (receiver, held, head, announced) = {
+        let (receiver, held, answer, announced) = {
             let mut running = self.begin(settings, request, Vec::new(), progress).await?;
             // It is not kept, so there is no limit to it.
             running.taken.keep_nothing();
@@ -102,7 +102,7 @@ impl Slot {
             let announced = running.taken.announced_body();
             (running.receiver, running.held, running.taken.response(), announced)
         };
-        Ok((Incoming::new(self, receiver, held, announced), head))
+        Ok((Incoming::new(self, receiver, held, announced), answer))
     }
 
     /// Sends the head of a request.
@@ -114,14 +114,14 @@ impl Slot {
     ) -> Result<(Sender, Receiver, Rc<Held>), Failure> {
         let connection = &self.connection;
         progress.peer = Peer { reused: connection.state.used.get(), ..connection.peer };
-        let head = head::request(settings, request).map_err(Failure::last)?;
+        let parts = head::request(settings, request).map_err(Failure::last)?;
         let Some(pair) = self.pair.borrow_mut().take() else {
             return Err(Failure::last(Error::Other("a stream carries one request".to_owned())));
         };
         let held = Rc::new(Held { bytes: Cell::new(0), most: MOST_HELD });
         let mut send = connection.send.borrow().clone();
         connection.next.put(pair, &held);
-        match send.send_request(head).await {
+        match send.send_request(parts).await {
             Ok(stream) => {
                 let (sender, receiver) = stream.split();
                 Ok((sender, receiver, held))
@@ -169,14 +169,13 @@ async fn upload(mut sender: Sender, body: Body<'_>) {
 
 /// Waits for the head that counts.
 pub(super) async fn receive_head(receiver: &mut Receiver) -> Result<http::Response<()>, StreamError> {
-    let mut head = receiver.recv_response().await?;
-    for _ in 0..MOST_EARLY_HEADS {
+    for _ in 0..=MOST_INTERIM {
+        let head = receiver.recv_response().await?;
         if !head.status().is_informational() {
-            break;
+            return Ok(head);
         }
-        head = receiver.recv_response().await?;
     }
-    Ok(head)
+    Err(StreamError::Undefined(Box::new(Flood::OfHeads(MOST_INTERIM))))
 }
 
 /// Waits for bytes of a body; `None` at the end of the answer. What comes after a body is read, and dropped.

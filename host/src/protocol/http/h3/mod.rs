@@ -13,9 +13,6 @@ mod pieces;
 mod quic;
 mod socket;
 mod tasks;
-#[cfg(test)]
-#[expect(clippy::disallowed_methods, reason = "a test is no journey")]
-mod tests;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -53,6 +50,8 @@ struct State {
     /// Woken when a stream is given back unused, and at the end.
     freed: Notify,
     closed: Cell<bool>,
+    /// Why QUIC ended it, once it did.
+    reason: RefCell<Option<quinn::ConnectionError>>,
     /// Whether the system said that there is nobody at the other side.
     refused: Cell<bool>,
     /// When the last stream was given back.
@@ -110,6 +109,11 @@ impl Connection {
                 }
             }
         }
+    }
+
+    /// Why QUIC ended it.
+    fn reason(&self) -> Option<quinn::ConnectionError> {
+        self.state.reason.borrow().clone().or_else(|| self.quic.close_reason())
     }
 
     fn put_back(&self, pair: Pair) {

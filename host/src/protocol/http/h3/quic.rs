@@ -30,10 +30,16 @@ pub(super) struct Held {
     pub(super) most: u64,
 }
 
-/// More came than is held: a head without end, or frames that nobody knows.
+/// More came than is taken.
 #[derive(Debug, thiserror::Error)]
-#[error("more than {0} bytes belong to no body")]
-pub(super) struct Flood(pub(super) u64);
+pub(super) enum Flood {
+    /// A head without end, or frames that nobody knows.
+    #[error("the head is larger than {0} bytes")]
+    OfBytes(u64),
+    /// One interim answer after the other.
+    #[error("more than {0} interim answers")]
+    OfHeads(usize),
+}
 
 /// The stream for the request that is sent next. The `h3` crate asks for one in the moment in which it is told to send,
 /// and waiting for one is ours.
@@ -225,7 +231,7 @@ impl RecvStream for Reader {
         let held = self.held.bytes.get() + length;
         self.held.bytes.set(held);
         if held > self.held.most {
-            return Poll::Ready(Err(StreamErrorIncoming::Unknown(Box::new(Flood(self.held.most)))));
+            return Poll::Ready(Err(StreamErrorIncoming::Unknown(Box::new(Flood::OfBytes(self.held.most)))));
         }
         Poll::Ready(Ok(Some(chunk.bytes)))
     }

@@ -11,6 +11,7 @@ use std::task::{Context, Poll, ready};
 
 use quinn::udp::{RecvMeta, Transmit};
 use quinn::{AsyncUdpSocket, UdpPoller};
+use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio::sync::Notify;
 
@@ -22,7 +23,7 @@ const MOST_ERRORS: usize = 16;
 /// A connected socket. The place of its connection is given back with it.
 #[derive(Debug)]
 pub(super) struct Datagrams {
-    socket: UdpSocket,
+    socket: Arc<UdpSocket>,
     #[cfg(target_os = "linux")]
     state: quinn::udp::UdpSocketState,
     remote: SocketAddr,
@@ -30,21 +31,32 @@ pub(super) struct Datagrams {
     _place: Place,
 }
 
+/// Waits for the system to say that there is nobody at the other side.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    socket: Arc<UdpSocket>,
+    /// Told by who sends and receives, where they are told first.
+    refused: Arc<Notify>,
+}
+
 /// Waits until the socket can be written.
 #[derive(Debug)]
 struct Writable(Arc<Datagrams>);
 
 impl Datagrams {
-    /// Takes a connected socket over. `refused` is told when there turns out to be nobody at the other side.
-    pub(super) fn new(socket: UdpSocket, remote: SocketAddr, refused: Arc<Notify>, place: Place) -> io::Result<Self> {
-        Ok(Self {
+    /// Takes a connected socket over.
+    pub(super) fn new(socket: UdpSocket, remote: SocketAddr, place: Place) -> io::Result<(Self, Refusal)> {
+        let (socket, refused) = (Arc::new(socket), Arc::new(Notify::new()));
+        let refusal = Refusal { socket: Arc::clone(&socket), refused: Arc::clone(&refused) };
+        let datagrams = Self {
             #[cfg(target_os = "linux")]
-            state: quinn::udp::UdpSocketState::new((&socket).into())?,
+            state: quinn::udp::UdpSocketState::new((&*socket).into())?,
             socket,
             remote,
             refused,
             _place: place,
-        })
+        };
+        Ok((datagrams, refusal))
     }
 
     /// Sorts what sending or receiving failed with: what is told of one datagram is no end of the socket.
@@ -62,8 +74,8 @@ impl Datagrams {
 
     #[cfg(target_os = "linux")]
     fn send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
-        let writable = tokio::io::Interest::WRITABLE;
-        self.socket.try_io(writable, || self.state.try_send((&self.socket).into(), transmit))
+        let writable = Interest::WRITABLE;
+        self.socket.try_io(writable, || self.state.try_send((&*self.socket).into(), transmit))
     }
 
     #[cfg(not(target_os = "linux"))]
@@ -73,8 +85,8 @@ impl Datagrams {
 
     #[cfg(target_os = "linux")]
     fn receive(&self, buffers: &mut [IoSliceMut<'_>], metas: &mut [RecvMeta]) -> io::Result<usize> {
-        let readable = tokio::io::Interest::READABLE;
-        self.socket.try_io(readable, || self.state.recv((&self.socket).into(), buffers, metas))
+        let readable = Interest::READABLE;
+        self.socket.try_io(readable, || self.state.recv((&*self.socket).into(), buffers, metas))
     }
 
     #[cfg(not(target_os = "linux"))]
@@ -82,6 +94,30 @@ impl Datagrams {
         let length = self.socket.try_recv(&mut buffers[0])?;
         metas[0] = RecvMeta { addr: self.remote, len: length, stride: length, ..RecvMeta::default() };
         Ok(1)
+    }
+}
+
+impl Refusal {
+    /// Ready when the port turned out to be closed.
+    pub(super) async fn met(&self) {
+        tokio::select! {
+            () = self.refused.notified() => {}
+            () = self.told() => {}
+        }
+    }
+
+    /// A socket that is told of an error is not readable for it, and would be told by the next datagram that is sent.
+    async fn told(&self) {
+        while self.socket.ready(Interest::ERROR).await.is_ok() {
+            if let Ok(Some(error)) = self.socket.take_error()
+                && error.kind() == io::ErrorKind::ConnectionRefused
+            {
+                return;
+            }
+            let over = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
+            let _ = self.socket.try_io(Interest::ERROR, over);
+        }
+        std::future::pending().await
     }
 }
 
