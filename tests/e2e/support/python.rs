@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::{left_out, target_folder};
 
 /// Longer than an interpreter ever takes to start.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The interpreter that has a package; `None`, loudly, where it is not installed.
 #[track_caller]

@@ -1,5 +1,7 @@
 //! How a call ends, as headers.
 
+use std::fmt::Write as _;
+
 use axum::body::Body;
 use axum::response::Response;
 use base64::Engine as _;
@@ -68,7 +70,7 @@ fn encoded(message: &str) -> HeaderValue {
     for byte in message.bytes() {
         match byte {
             b' '..=b'~' if byte != b'%' => text.push(char::from(byte)),
-            _ => text.push_str(&format!("%{byte:02X}")),
+            _ => write!(text, "%{byte:02X}").expect("a text grows"),
         }
     }
     HeaderValue::from_str(&text).expect("it is visible ASCII")

@@ -36,7 +36,9 @@ impl Came {
 }
 
 async fn connect(server: &Server) -> SendRequest<Bytes> {
-    let stream = TcpStream::connect(server.addr()).await.unwrap();
+    let stream = std::net::TcpStream::connect(server.addr()).unwrap();
+    stream.set_nonblocking(true).unwrap();
+    let stream = TcpStream::from_std(stream).unwrap();
     let (client, connection) = h2::client::handshake(stream).await.unwrap();
     tokio::spawn(connection);
     client
@@ -137,7 +139,11 @@ async fn deadlines_are_kept_and_nonsense_is_refused() {
         ("other.Service/Method", Bytes::new(), "12"),
         ("grpc.reflection.v1.ServerReflection/Other", Bytes::new(), "12"),
     ] {
-        assert_eq!(call(&server, path, &[], &[message.clone()]).await.status().0, status, "{path} {message:?}");
+        assert_eq!(
+            call(&server, path, &[], std::slice::from_ref(&message)).await.status().0,
+            status,
+            "{path} {message:?}"
+        );
     }
 }
 

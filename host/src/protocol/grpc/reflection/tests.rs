@@ -94,7 +94,7 @@ async fn services_files_and_what_they_import_become_a_schema() {
             Asked::ListServices(_) => services(&["grpc.reflection.v1.ServerReflection", "S", "T", "Ghost"]),
             Asked::FileContainingSymbol(symbol) if symbol == "Ghost" => refused(),
             Asked::FileContainingSymbol(symbol) => files(&[service(symbol, ".M", &["m.proto"])]),
-            Asked::FileByFilename(_) => files(&[message.clone()]),
+            Asked::FileByFilename(_) => files(std::slice::from_ref(&message)),
         }))
     })
     .await;

@@ -176,7 +176,7 @@ fn find(places: &[Location], path: &[i32]) -> Option<(u32, u32)> {
 /// The line and column after so many bytes.
 fn position(before: &[u8]) -> Option<(u32, u32)> {
     let line = before.split(|byte| *byte == b'\n').next_back()?;
-    let lines = before.iter().filter(|byte| **byte == b'\n').count();
+    let lines = before.split(|byte| *byte == b'\n').count() - 1;
     Some((u32::try_from(lines).ok()? + 1, u32::try_from(line.len()).ok()? + 1))
 }
 

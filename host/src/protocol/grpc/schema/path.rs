@@ -1,5 +1,7 @@
 //! Where in a JSON text something is, and which names look alike.
 
+use std::fmt::Write as _;
+
 /// The path of what stands at a line and column of a JSON text, as in `items[2].price`; empty for the whole.
 ///
 /// Only asked after an error, so it reads the text again instead of keeping a path while all goes well.
@@ -36,7 +38,7 @@ pub(super) fn of(json: &str, line: usize, column: usize) -> String {
                 path.push_str(key);
             }
             Step::Key(None) => {}
-            Step::Index(index) => path.push_str(&format!("[{index}]")),
+            Step::Index(index) => write!(path, "[{index}]").expect("a text grows"),
         }
     }
     super::error::shortened(&path)

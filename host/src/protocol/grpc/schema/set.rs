@@ -31,9 +31,9 @@ pub(super) fn files(set: &[u8]) -> Result<Vec<Bytes>, SchemaError> {
     if set.len() > MAX_SET {
         return Err(SchemaError::TooMuch { what: "bytes of descriptors".to_owned(), limit: MAX_SET });
     }
-    let set = Set::decode(Bytes::copy_from_slice(set)).map_err(|error| no_set(error.to_string()))?;
+    let set = Set::decode(Bytes::copy_from_slice(set)).map_err(|error| no_set(&error.to_string()))?;
     if set.file.is_empty() {
-        return Err(no_set("there are no files in it".to_owned()));
+        return Err(no_set("there are no files in it"));
     }
     Ok(set.file)
 }
@@ -63,10 +63,10 @@ pub(super) fn read(files: Vec<Bytes>) -> Result<DescriptorPool, SchemaError> {
 
 /// What has to be known of a file before it can be read: its name, and those of its imports.
 pub(in super::super) fn head(file: &[u8]) -> Result<(String, Vec<String>), SchemaError> {
-    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).map_err(|_| no_set("a name is not UTF-8".to_owned()));
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).map_err(|_| no_set("a name is not UTF-8"));
     let (mut name, mut imports) = (None, Vec::new());
     for part in Parts::of(file) {
-        match part.map_err(no_set)? {
+        match part.map_err(|error| no_set(&error))? {
             Part { number: NAME, content: Some(content), .. } => name = Some(text(content)?),
             Part { number: DEPENDENCY, content: Some(content), .. } => imports.push(text(content)?),
             _ => {}
@@ -75,7 +75,7 @@ pub(in super::super) fn head(file: &[u8]) -> Result<(String, Vec<String>), Schem
             return Err(SchemaError::TooMuch { what: "imports of a file".to_owned(), limit: MAX_FILES });
         }
     }
-    Ok((name.ok_or_else(|| no_set("a file has no name".to_owned()))?, imports))
+    Ok((name.ok_or_else(|| no_set("a file has no name"))?, imports))
 }
 
 /// The numbers of `name` and `dependency` in a `FileDescriptorProto`.
@@ -104,7 +104,7 @@ fn add(pool: &mut DescriptorPool, waiting: &mut HashMap<String, Waiting>, name: 
                 None => {
                     let known = well_known(&import)
                         .ok_or_else(|| SchemaError::NoSuchImport { place: place(), name: shortened(&import) })?;
-                    pool.add_file_descriptor_proto(known).map_err(|error| no_set(error.to_string()))?;
+                    pool.add_file_descriptor_proto(known).map_err(|error| no_set(&error.to_string()))?;
                 }
             }
             continue;
@@ -133,6 +133,6 @@ pub(super) fn well_known(name: &str) -> Option<FileDescriptorProto> {
     ours.get_file_by_name(name).map(|file| file.file_descriptor_proto().clone())
 }
 
-fn no_set(reason: String) -> SchemaError {
-    SchemaError::NotASet { reason: shortened(&reason) }
+fn no_set(reason: &str) -> SchemaError {
+    SchemaError::NotASet { reason: shortened(reason) }
 }

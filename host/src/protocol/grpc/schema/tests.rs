@@ -96,7 +96,7 @@ fn what_does_not_fit_its_type_is_refused_with_its_place() {
         (r#"{"count": 1"#, "count", "EOF"),
         ("", "", "EOF"),
         ("[1]", "", "map"),
-        (r#"{} x"#, "", "trailing"),
+        ("{} x", "", "trailing"),
     ] {
         let error = method.encode_json(json).unwrap_err();
         let SchemaError::Json { message, path: found, reason: why } = &error else { panic!("{error}") };
@@ -210,7 +210,7 @@ fn there_is_an_end_to_files_definitions_and_nesting() {
 #[test]
 fn a_message_does_not_become_much_more_than_it_was() {
     let method = one("message M { repeated E list = 1; repeated bool flags = 2; } message E {}");
-    let flags = [&b"\x12"[..], &varint(9_000_000), &[1; 9_000_000]].concat();
+    let flags = [&b"\x12"[..], &varint(9_000_000), &vec![1; 9_000_000]].concat();
     for bytes in [b"\x0a\x00".repeat(8_100_000), b"\x78\x00".repeat(8_100_000), flags] {
         let error = method.decode_json(&bytes).unwrap_err().to_string();
         assert!(error.ends_with("it has more than 8000000 fields and elements"), "{error}");
