@@ -147,8 +147,8 @@ fn a_set_that_protoc_wrote_is_as_good_as_the_file() {
     let Some(python) = python(PACKAGE) else { return };
     let folder = tempfile::tempdir().unwrap();
     let set = folder.path().join("echo.pb").display().to_string();
-    let wrote =
-        Command::new(&python).arg(ours("tests/e2e/grpcio/server.py")).arg("--proto").arg(proto()).args(["--set", &set]);
+    let mut wrote = Command::new(&python);
+    wrote.arg(ours("tests/e2e/grpcio/server.py")).arg("--proto").arg(proto()).args(["--set", &set]);
     assert!(wrote.stdin(Stdio::null()).status().unwrap().success());
     let server = practice();
     let steps = json!([
