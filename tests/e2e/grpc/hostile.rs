@@ -123,8 +123,7 @@ fn heads_that_are_too_large_are_refused() {
 
 #[test]
 fn streams_are_held_by_neither_side_for_longer_than_the_deadline() {
-    let data = "00".repeat(30_000);
-    let step = json!({ "stream": "a.B/C", "raw_answer": true, "send": vec![data; 8], "timeout_ms": 700 });
+    let step = json!({ "stream": "a.B/C", "raw_answer": true, "send": [30_000, 30_000, 30_000], "timeout_ms": 700 });
     trial_with("takes no more of a stream", &step, "", |turn| head(turn, &[]))
         .ends_with(4, "timed out")
         .after(700.0)

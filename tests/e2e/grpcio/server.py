@@ -47,7 +47,9 @@ def main():
         metadata = {
             key: value if isinstance(value, str) else value.hex() for key, value in context.invocation_metadata()
         }
-        call = {"method": method, "metadata": metadata, "has_deadline": context.time_remaining() is not None}
+        # Without a deadline so much time is left as there ever will be.
+        has_deadline = (context.time_remaining() or 1e9) < 1e6
+        call = {"method": method, "metadata": metadata, "has_deadline": has_deadline}
         print(json.dumps(call | more), flush=True)
         back = [(key, value) for key, value in context.invocation_metadata() if key.startswith("x-")]
         context.send_initial_metadata(back)

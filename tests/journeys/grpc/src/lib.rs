@@ -16,7 +16,8 @@
 //!
 //! Calls go over the connection that was opened last. A stream sends, says that no more will come (unless it is kept
 //! open), and receives to its end, or so many messages, or until nothing comes for so long; then it is cancelled, or left
-//! open for the host to end. Messages to be sent are JSON, or bytes where they are a text of hexadecimal digits.
+//! open for the host to end. Messages to be sent are JSON, or bytes where they are a text of hexadecimal digits, or so
+//! many zeros where they are a number.
 //!
 //! Every answer is one line: `answer {"step": 0, "status": 0, "json": {...}, ...}` or `answer {"step": 0, "error": "..."}`.
 //! Metadata is in it by the names in `show`.
@@ -142,9 +143,10 @@ fn stream(step: &Value, call: Call<'_>, left_open: &mut Vec<Stream>) -> Result<M
     let mut stream = call.stream()?;
     let mut told = Map::new();
     for message in step["send"].as_array().map(Vec::as_slice).unwrap_or_default() {
-        let sent = match message.as_str() {
-            Some(hex) => stream.send_raw(&bytes(hex)?),
-            None => stream.send(message),
+        let sent = match message {
+            Value::String(hex) => stream.send_raw(&bytes(hex)?),
+            Value::Number(size) => stream.send_raw(&vec![0; size.as_u64().unwrap_or_default() as usize]),
+            message => stream.send(message),
         };
         if let Err(error) = sent {
             told.insert("send_error".to_owned(), error.to_string().into());
@@ -191,7 +193,7 @@ fn stream(step: &Value, call: Call<'_>, left_open: &mut Vec<Stream>) -> Result<M
 fn status(status: &Status) -> Map<String, Value> {
     let mut told = object(&json!({
         "status": status.code().number(),
-        "message": status.message(),
+        "message": status.message().chars().take(SHOWN).collect::<String>(),
         "details": hex(status.details(), SHOWN),
     }));
     if let Some(failure) = status.failure() {

@@ -1,4 +1,4 @@
-//! How deep a message is, found without recursion, and room for one that is deep.
+//! How deep a message is and how much is in it, found without recursion, and room for one that is deep.
 //!
 //! Reading a message and writing it takes some stack for each message within another, and a guest leaves the host little of
 //! its own. Few types can be deep at all: those that contain themselves, and `google.protobuf.Any`, whose bytes are decoded
@@ -13,6 +13,11 @@ use super::definitions::Parts;
 const LITTLE: usize = 16;
 /// How deep a message may be, with all that is in it. The decoder has the same limit, but only between one `Any` and the next.
 const MOST: usize = 100;
+/// How many fields and elements a message may have, with all that is in it: each takes a byte or two, and some dozens once
+/// it is decoded.
+const MOST_ELEMENTS: usize = 8_000_000;
+/// A message of so many bytes cannot become too much.
+pub(super) const SMALL: usize = 1 << 20;
 /// Enough for the deepest message and the deepest JSON that are read, which is 128 levels, in a build without optimisation.
 const ROOM: usize = 16 << 20;
 const ANY: &str = "google.protobuf.Any";
@@ -76,12 +81,16 @@ pub(super) fn with_room<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
 fn measure(message: &MessageDescriptor, bytes: &[u8]) -> Result<usize, String> {
     let outermost = if message.full_name() == ANY { opened(message, bytes)? } else { None };
     let mut open = vec![outermost.unwrap_or_else(|| (message.clone(), Parts::of(bytes)))];
-    let mut most = 1;
+    let (mut most, mut elements) = (1, 0);
     while let Some((message, parts)) = open.last_mut() {
         let Some(part) = parts.next().transpose()? else {
             open.pop();
             continue;
         };
+        elements += 1 + part.content.filter(|_| is_packed(message, part.number)).map_or(0, <[u8]>::len);
+        if elements > MOST_ELEMENTS {
+            return Err(format!("it has more than {MOST_ELEMENTS} fields and elements"));
+        }
         let Some(content) = part.content else { continue };
         let field = message.get_field(part.number).map(|field| field.kind());
         let field = field.or_else(|| Some(message.get_extension(part.number)?.kind()));
@@ -97,6 +106,12 @@ fn measure(message: &MessageDescriptor, bytes: &[u8]) -> Result<usize, String> {
         }
     }
     Ok(most)
+}
+
+/// Whether a field holds many numbers, of which each can be as short as a byte.
+fn is_packed(message: &MessageDescriptor, number: u32) -> bool {
+    let of_messages = |kind: &Kind| matches!(kind, Kind::Message(_) | Kind::String | Kind::Bytes);
+    message.get_field(number).is_some_and(|field| field.is_list() && !of_messages(&field.kind()))
 }
 
 /// The message in an `Any`. One of an unknown type has no depth: who writes it will say what is wrong.

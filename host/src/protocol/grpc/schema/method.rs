@@ -98,7 +98,7 @@ impl Method {
             written.map_err(|error| error.to_string())?;
             String::from_utf8(text.text).map_err(|error| error.to_string())
         };
-        let decoded = if self.0.gives_deep() {
+        let decoded = if self.0.gives_deep() || bytes.len() > depth::SMALL {
             depth::with_message(output, bytes, decode)
                 .and_then(|decoded| decoded.unwrap_or_else(|| Err(NO_ROOM.to_owned())))
         } else {

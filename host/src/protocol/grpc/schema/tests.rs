@@ -91,11 +91,11 @@ fn what_does_not_fit_its_type_is_refused_with_its_place() {
         (r#"{"items":[{"name":"a"},{"name":"b","price":"dear"}]}"#, "items[1].price", "invalid digit"),
         ("{\n  \"items\": [\n    {\"name\": 5}]}", "items[0].name", "string"),
         (r#"{"count": 3000000000}"#, "count", "out of range"),
-        (r#"{"cuont": 3}"#, "cuont", "unrecognized field name 'cuont'"),
+        (r#"{"cuont": 3}"#, "", "unrecognized field name 'cuont'"),
         (r#"{"items": {}}"#, "items", "list"),
         (r#"{"count": 1"#, "count", "EOF"),
         ("", "", "EOF"),
-        ("[1]", "[0]", "map"),
+        ("[1]", "", "map"),
         (r#"{} x"#, "", "trailing"),
     ] {
         let error = method.encode_json(json).unwrap_err();
@@ -205,6 +205,16 @@ fn there_is_an_end_to_files_definitions_and_nesting() {
     };
     let error = Schema::from_descriptors(vec![file.encode_to_vec().into()]).unwrap_err();
     assert_eq!(error.to_string(), "messages nested in each other: at most 40");
+}
+
+#[test]
+fn a_message_does_not_become_much_more_than_it_was() {
+    let method = one("message M { repeated E list = 1; repeated bool flags = 2; } message E {}");
+    let flags = [&b"\x12"[..], &varint(9_000_000), &[1; 9_000_000]].concat();
+    for bytes in [b"\x0a\x00".repeat(8_100_000), b"\x78\x00".repeat(8_100_000), flags] {
+        let error = method.decode_json(&bytes).unwrap_err().to_string();
+        assert!(error.ends_with("it has more than 8000000 fields and elements"), "{error}");
+    }
 }
 
 #[test]
