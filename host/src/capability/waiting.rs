@@ -5,7 +5,7 @@ use std::pin::pin;
 
 use wasmtime::component::{HasSelf, Linker, Resource};
 use wasmtime_wasi::WasiView as _;
-use wasmtime_wasi::p2::bindings::io::{poll, streams};
+use wasmtime_wasi::p2::bindings::io::{error, poll, streams};
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, DynPollable, StreamError, StreamResult};
 
 use super::Host;
@@ -14,6 +14,7 @@ use super::http::watch;
 /// Takes the place of wasmtime's own, which is linked already.
 pub(super) fn link<T: Send + 'static>(linker: &mut Linker<T>, host: fn(&mut T) -> &mut Host) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
+    error::add_to_linker::<_, HasSelf<Host>>(linker, host)?;
     poll::add_to_linker::<_, HasSelf<Host>>(linker, host)?;
     streams::add_to_linker::<_, HasSelf<Host>>(linker, host)?;
     linker.allow_shadowing(false);
@@ -27,6 +28,19 @@ macro_rules! waits {
         $host.activity.waited |= waited;
         done
     }};
+}
+
+impl error::Host for Host {}
+
+impl error::HostError for Host {
+    /// Only the words: wasmtime would add where in squall it happened, if squall was told to find that out.
+    fn to_debug_string(&mut self, error: Resource<error::Error>) -> wasmtime::Result<String> {
+        Ok(format!("{:#}", self.ctx().table.get(&error)?))
+    }
+
+    fn drop(&mut self, error: Resource<error::Error>) -> wasmtime::Result<()> {
+        error::HostError::drop(self.ctx().table, error)
+    }
 }
 
 impl poll::Host for Host {

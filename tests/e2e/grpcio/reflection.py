@@ -61,7 +61,7 @@ KINDS = {
     "own-options": lambda n, name: files(
         file("a", package="google.protobuf", message_type=[descriptor_pb2.DescriptorProto(name="FileOptions")])
     ),
-    "flood": lambda n, name: files(*(file(f"{n}-{i}", f"{n}-{i}-next", package="p" * 1_000_000) for i in range(3))),
+    "flood": lambda n, name: files(file(name, f"{n}-next", package="p" * 3_000_000)),
     "many-services": lambda n, name: services(f"service{i}" for i in range(100_000)),
 }
 

@@ -1,5 +1,6 @@
 //! What happens between handing a request over and the end of its answer.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -78,11 +79,11 @@ fn arrived(trip: Trip, mut response: Response, mut streaming: Streaming, between
     let status = StatusCode::from_u16(response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let head = (status, response.header_map());
     let here = trip.way.client.take_whole(&mut streaming);
-    let live = Box::new(Live { trip, streaming: Some(streaming), status: response.status, between_bytes });
+    let mut live = Box::new(Live { trip, streaming: Some(streaming), status: response.status, between_bytes });
     let rest = match here {
         Some(bytes) => {
             let bytes = live.shown(bytes);
-            live.end(None);
+            live.finish(None);
             Rest::Here(bytes)
         }
         None => Rest::Live(live),
@@ -218,8 +219,14 @@ fn show(
     Ok((exchange.result?, streaming.expect("where there is a head, there is what follows it")))
 }
 
-/// Reads what comes next; `None` at the end.
-pub(super) async fn read(mut live: Box<Live>) -> (Box<Live>, Result<Option<Bytes>, Error>) {
+/// What reading came to; `None` at the end.
+type Came = Result<Option<Bytes>, Error>;
+
+/// An answer that is read on.
+pub(super) type Reading = Pin<Box<dyn Future<Output = (Box<Live>, Came)>>>;
+
+/// Reads what comes next.
+pub(super) async fn read(mut live: Box<Live>) -> (Box<Live>, Came) {
     let came = live.next().await;
     (live, came)
 }
@@ -243,12 +250,8 @@ impl Live {
         bytes.into()
     }
 
-    /// Records it.
-    pub(super) fn end(mut self: Box<Self>, error: Option<Error>) {
-        self.finish(error);
-    }
-
-    fn finish(&mut self, error: Option<Error>) {
+    /// Records it, once.
+    pub(super) fn finish(&mut self, error: Option<Error>) {
         let Some(streaming) = self.streaming.take() else { return };
         let expected = error.is_none() && self.trip.is_expected(self.status);
         self.trip.record(&streaming.exchange(error), expected);

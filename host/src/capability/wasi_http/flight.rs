@@ -21,7 +21,7 @@ use super::Way;
 use super::asked::Asked;
 use super::body::Answer;
 use super::errors::{of_body, to_wasi};
-use super::exchange::{Begun, Live, Rest, begin, read};
+use super::exchange::{Begun, Live, Reading, Rest, begin, read};
 use super::trip::Trip;
 use crate::protocol::Error;
 use crate::protocol::http::Target;
@@ -41,7 +41,7 @@ enum State {
     Beginning(Boxed<Result<Begun, Error>>),
     /// Nobody reads on.
     Idle(Box<Live>),
-    Reading(Boxed<(Box<Live>, Result<Option<Bytes>, Error>)>),
+    Reading(Reading),
     /// It is over; what whoever asks next is told.
     Over(Option<Wasi>),
 }
@@ -112,7 +112,7 @@ impl Flight {
                     *state = State::Reading(Box::pin(read(live)));
                 }
                 State::Reading(reading) => {
-                    let (live, came) = ready!(reading.as_mut().poll(context));
+                    let (mut live, came) = ready!(reading.as_mut().poll(context));
                     if let Ok(Some(bytes)) = came {
                         *state = State::Idle(live);
                         return Poll::Ready(Some(Ok(bytes)));
@@ -121,7 +121,7 @@ impl Flight {
                     self.way.leave(self);
                     let error = came.err();
                     let told = error.as_ref().map(|error| Err(of_body(error).into()));
-                    live.end(error);
+                    live.finish(error);
                     return Poll::Ready(told);
                 }
                 State::Over(error) => return Poll::Ready(error.take().map(Err)),
