@@ -121,9 +121,9 @@ impl Host {
             let Some(open) = &self.grpc.0 else { break };
             let question = async {
                 let begun = open.channels.begin(&self.client, channel, &head, &mut opening).await;
-                let mut call = begun.map_err(|error| Failed::from(self.note_denied(error)))?;
-                let learned = reflection::ask(&mut call).await;
-                let (sent, received) = call.claim_bytes();
+                let mut asking = begun.map_err(|error| Failed::from(self.note_denied(error)))?;
+                let learned = reflection::ask(&mut asking).await;
+                let (sent, received) = asking.claim_bytes();
                 self.local.add_bytes(self.scope, self.groups.current(), sent, received);
                 Ok::<_, Failed>(learned)
             };
