@@ -39,14 +39,23 @@ fn a_reset_has_the_status_that_the_specification_gives() {
 
 #[test]
 fn a_goodbye_inside_a_stream_is_unavailable() {
-    let said = trial("`GOAWAY` that has not seen the call", |turn| turn.go_away(0, NO_ERROR) && false);
+    let said = trial("`GOAWAY` that has not seen the call", |turn| {
+        turn.go_away(0, NO_ERROR);
+        false
+    });
     assert_eq!(said.ends_with(14, "").seen(), 2, "a call that was not seen is sent once more");
     let said = trial("`GOAWAY` and the end inside a stream", |turn| {
-        head(turn, &[]) && turn.go_away(turn.number as u32, ENHANCE_YOUR_CALM) && false
+        head(turn, &[]);
+        turn.go_away(turn.number as u32, ENHANCE_YOUR_CALM);
+        false
     });
     assert_eq!(said.ends_with(14, "").seen(), 1);
-    trial("closes inside a message", |turn| head(turn, &[]) && turn.frame(DATA, 0, &[0, 0, 0, 0, 9, 1]) && false)
-        .ends_with(14, "reset");
+    trial("closes inside a message", |turn| {
+        head(turn, &[]);
+        turn.frame(DATA, 0, &[0, 0, 0, 0, 9, 1]);
+        false
+    })
+    .ends_with(14, "reset");
 }
 
 #[test]

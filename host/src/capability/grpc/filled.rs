@@ -71,16 +71,14 @@ impl Host {
         form: grpc::Form,
         bytes: Bytes,
     ) -> Result<grpc::Message, Failed> {
-        match (form, &known.method) {
-            (grpc::Form::Json, Some(method)) => Ok(grpc::Message::Json(self.unseen(method.decode_json(&bytes)?))),
-            // What is to be JSON was asked for only where the types are known.
-            _ => {
-                let mut bytes = Vec::from(bytes);
-                if let Some(secrets) = &self.run.secrets {
-                    secrets.redactor().mask(&mut bytes);
-                }
-                Ok(grpc::Message::Raw(bytes))
-            }
+        // What is to be JSON was asked for only where the types are known.
+        if let (grpc::Form::Json, Some(method)) = (form, &known.method) {
+            return Ok(grpc::Message::Json(self.unseen(method.decode_json(&bytes)?)));
         }
+        let mut bytes = Vec::from(bytes);
+        if let Some(secrets) = &self.run.secrets {
+            secrets.redactor().mask(&mut bytes);
+        }
+        Ok(grpc::Message::Raw(bytes))
     }
 }

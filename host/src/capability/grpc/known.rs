@@ -119,15 +119,15 @@ impl Host {
             let head = Head { uri: &uri, metadata: &metadata, deadline: Some(deadline), limit, discard: false };
             let mut opening = Opening::default();
             let Some(open) = &self.grpc.0 else { break };
-            let asked = async {
+            let question = async {
                 let begun = open.channels.begin(&self.client, channel, &head, &mut opening).await;
-                let mut call = begun.map_err(|error| Failed::from(self.note_denied(error)))?;
-                let asked = reflection::ask(&mut call).await;
-                let (sent, received) = call.claim_bytes();
+                let mut asking = begun.map_err(|error| Failed::from(self.note_denied(error)))?;
+                let learned = reflection::ask(&mut asking).await;
+                let (sent, received) = asking.claim_bytes();
                 self.local.add_bytes(self.scope, self.groups.current(), sent, received);
-                Ok::<_, Failed>(asked)
+                Ok::<_, Failed>(learned)
             };
-            match asked.await? {
+            match question.await? {
                 Ok(schema) => return Ok(cell.get_or_init(|| Ok(Arc::new(schema))).clone()?),
                 Err(ReflectionError::Unsupported) => {}
                 Err(ReflectionError::Ended(Status { cause: Some(cause), .. })) => return Err(cause.into()),

@@ -22,9 +22,12 @@ const LONGEST: usize = 1 << 10;
 #[derive(Debug)]
 pub struct Channels {
     // A VU lives on one thread; the wrapper exists because wasmtime wants a store's data to be `Send`.
-    pools: SendWrapper<RefCell<Vec<(Box<str>, Rc<Pool>)>>>,
+    pools: SendWrapper<RefCell<Vec<Named>>>,
     pub(super) alarm: Alarm,
 }
+
+/// Connections to servers that are known by this name.
+type Named = (Box<str>, Rc<Pool>);
 
 /// A way to a server. Cloning it costs little.
 #[derive(Debug, Clone)]

@@ -199,8 +199,10 @@ async fn a_unary_call_is_one_stream_with_metadata_before_and_after() {
     .await;
 }
 
-/// What a server does, and what the call comes to.
-const ENDINGS: &[(&str, fn(Asked), (u32, &str, bool))] = &[
+/// A case's name, what a server does, and what the call comes to.
+type Ending = (&'static str, fn(Asked), (u32, &'static str, bool));
+
+const ENDINGS: &[Ending] = &[
     (
         "trailers only",
         |mut asked| drop(asked.head(&[("grpc-status", "5"), ("grpc-message", "none%21")], true)),
@@ -317,8 +319,8 @@ async fn a_call_ends_as_the_server_or_the_specification_says() {
 async fn compressed_messages_are_opened_and_bombs_are_not() {
     local(async {
         let zeros = vec![0; 3 << 20];
-        let bomb = encode(&[Coding::Gzip], Body::Whole(&zeros)).await.unwrap();
-        let small = encode(&[Coding::Gzip], Body::Whole(b"hello")).await.unwrap();
+        let gzip = |text| Box::pin(async move { encode(&[Coding::Gzip], Body::Whole(text)).await.unwrap() });
+        let (bomb, small) = (gzip(&zeros).await, gzip(b"hello").await);
         let (address, _) = serve(move |mut asked| {
             let body = if asked.number == 1 { &small } else { &bomb };
             let mut bytes = vec![1];
@@ -433,9 +435,8 @@ async fn a_server_that_reads_nothing_stops_the_sender_and_not_the_deadline() {
         }
         assert!(sent <= 5, "{sent} messages, where the window is 64 KiB");
         loop {
-            match call.next(None).await.unwrap() {
-                Some(Event::End(status, _)) => break assert_eq!(status.code, Code::DEADLINE_EXCEEDED),
-                _ => continue,
+            if let Some(Event::End(status, _)) = call.next(None).await.unwrap() {
+                break assert_eq!(status.code, Code::DEADLINE_EXCEEDED);
             }
         }
         sleep(Duration::from_millis(50)).await;
