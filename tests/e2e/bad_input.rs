@@ -54,19 +54,19 @@ fn a_file_of_something_else_is_refused() {
 }
 
 #[test]
-fn a_component_of_another_world_is_refused_with_what_it_lacks() {
+fn a_component_of_another_world_is_told_which_worlds_squall_runs() {
     let folder = tempfile::tempdir().unwrap();
     let empty = build_component(folder.path(), "empty.wasm", "(component)");
-    run(&empty, "").expect(exit::JOURNEY).says(&["empty.wasm", "iterate"]);
+    run(&empty, "").expect(exit::JOURNEY).says(&["empty.wasm", "squall:journey/journey", "wasi:cli/command"]);
 
     let other = r#"(component
         (core module $m (func (export "run") (result i32) (i32.const 0)))
         (core instance $i (instantiate $m))
         (func $run (result (result)) (canon lift (core func $i "run")))
         (instance $exports (export "run" (func $run)))
-        (export "wasi:cli/run@0.2.0" (instance $exports)))"#;
-    let other = build_component(folder.path(), "command.wasm", other);
-    run(&other, "").expect(exit::JOURNEY).says(&["command.wasm", "iterate"]);
+        (export "acme:tool/run@1.0.0" (instance $exports)))"#;
+    let other = build_component(folder.path(), "tool.wasm", other);
+    run(&other, "").expect(exit::JOURNEY).says(&["tool.wasm", "squall:journey/journey", "wasi:cli/command"]);
 }
 
 #[test]

@@ -17,7 +17,7 @@ fn ours(path: &str) -> PathBuf {
 }
 
 fn proto() -> PathBuf {
-    ours("host/src/practice/grpc")
+    ours("examples/grpc-echo")
 }
 
 /// grpcio's server with these flags; `None`, loudly, where it is not installed.

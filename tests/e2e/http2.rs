@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::support::hostile_http2::{self, ENHANCE_YOUR_CALM, INTERNAL_ERROR, REFUSED_STREAM};
-use crate::support::{Authority, Finished, HostileHttp2, Nginx, Squall, exit, practice};
+use crate::support::{Authority, Finished, HostileHttp2, Nginx, Scripted, Squall, exit, practice};
 
 /// What all runs against HTTP/2 without TLS need.
 const PRIOR_KNOWLEDGE: &str = "--http-version 2";
@@ -268,8 +268,8 @@ fn bombs_and_floods_are_errors_within_bounded_time() {
 #[test]
 fn what_does_not_speak_http_2_is_an_error() {
     let target = crate::support::Hostile::garbage();
-    let practice = practice();
-    for url in [target.url(), practice.url()] {
+    let old = Scripted::answering("", "ok");
+    for url in [target.url(), old.url()] {
         let (run, tags) = with_tags(&json!([{ "url": url, "timeout_ms": 3000 }]), PRIOR_KNOWLEDGE);
         let code: u16 = tags[0]["error_code"].as_str().unwrap().parse().unwrap();
         assert!((1600..1700).contains(&code) || [1050, 1201, 1220].contains(&code), "{code}\n{run}");

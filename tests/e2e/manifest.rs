@@ -76,7 +76,7 @@ fn a_proposal_that_is_not_granted_is_refused_by_its_name() {
         "--allow-proposal memory64",
     ]);
     let granted = Squall::run(&path).flags("--untrusted --allow-proposal=memory64").finish();
-    granted.expect(exit::JOURNEY).says(&["is a component of another world"]);
+    granted.expect(exit::JOURNEY).says(&["exports neither what a journey does nor `wasi:cli/run`"]);
 }
 
 #[test]

@@ -30,7 +30,9 @@ fn a_request_that_misbehaves_is_a_500_and_the_next_one_never_notices() {
     let target = service("--timeout 700ms --memory 32");
     let get = |path: &str| json!({ "url": format!("{}{path}", target.url()), "show": ["body"] });
     let paths = ["/trap", "/grow", "/loop", "/silent", "/half", "/"];
-    let steps: Vec<_> = paths.iter().map(|path| get(path)).collect();
+    let mut steps: Vec<_> = paths.iter().map(|path| get(path)).collect();
+    // One that is not asked again: whether anything of the half body gets out before the trap is up to the system.
+    steps[4]["method"] = json!("POST");
     let run = Squall::fetch(&json!(steps)).finish();
     let answers = run.answers();
     for (path, answer) in paths.iter().zip(&answers).take(4) {

@@ -6,6 +6,8 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use tokio::task::LocalSet;
+
 use super::*;
 use crate::fuzz::{Choices, cases};
 use crate::metrics::{Excess, MetricId, Record, Recorder, SeriesId, SystemTags};
@@ -481,7 +483,8 @@ fn values_that_no_guest_of_good_faith_passes_harm_nobody() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     cases("values", 60, |choices| {
         let sink = Arc::<Longest>::default();
-        runtime.block_on(async {
+        // What is read ahead and written behind is done by tasks of the thread.
+        LocalSet::new().block_on(&runtime, async {
             let mut guest = guest(choices, &url, &sink);
             for iteration in 0..=choices.below(3) as u32 {
                 guest.host.begin(iteration, u64::from(iteration), choices.number());

@@ -163,9 +163,3 @@ fn what_the_journey_does_wrong_is_named() {
     }
     assert_eq!(run.summary().count("grpc_streams"), 0);
 }
-
-#[test]
-fn the_example_has_the_practice_servers_own_types() {
-    let example = include_str!("../../../examples/grpc-echo/echo.proto");
-    assert_eq!(example, include_str!("../../../host/src/practice/grpc/echo.proto"));
-}

@@ -165,9 +165,9 @@ pub fn wasi() -> Vec<Row> {
     };
     vec![
         row("WASI: files and variables", "files")
-            .says("0 read, 0 listed, written false, 0 variables, 0 arguments")
+            .says("0 read, 0 listed, written false, 2 variables, 0 arguments")
             .never("root:"),
-        row("WASI: sockets and names", "sockets").says("tcp false, listens false, udp false, names false"),
+        row("WASI: sockets and names", "sockets").says("tcp false, listens false, udp true, names false"),
         row("WASI: exit", "exit").says("trapped"),
         row("WASI: ANSI on standard output", "output")
             .says("result wasi-output: written")

@@ -236,7 +236,7 @@ fn values_that_are_none_say_what_is_one() {
     for (key, text, message) in [
         ("rps", "-1", "`--rps` must be a number, 0 or more, but is `-1`"),
         ("requestTimeout", "0", "`--request-timeout` is 0, but must be longer"),
-        ("httpVersion", "3", "`--http-version` must be `auto`, `1.1` or `2`, but is `3`"),
+        ("httpVersion", "4", "`--http-version` must be `auto`, `1.1`, `2`, `3` or `alt-svc`, but is `4`"),
         (
             "connections",
             "shared",

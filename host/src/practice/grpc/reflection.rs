@@ -13,7 +13,7 @@ use super::wire::{Answer, Answered, Asked, Files, Question, Refusal, Service, Se
 
 /// The file's name, and what is in it.
 const NAME: &str = "squall/practice/v1/echo.proto";
-const SOURCE: &str = include_str!("echo.proto");
+const SOURCE: &str = include_str!("../../../../examples/grpc-echo/echo.proto");
 
 pub(super) fn answer(call: Call) -> Response {
     call.stream(Reflection)

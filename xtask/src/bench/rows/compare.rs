@@ -176,7 +176,7 @@ pub fn http3(bench: &mut Bench) -> Result<()> {
 pub fn grpc_unary(bench: &mut Bench) -> Result<()> {
     const ROW: &str = "grpc-unary";
     let server = Server::practice(&bench.squall)?;
-    let folder = root().join("host/src/practice/grpc");
+    let folder = root().join("examples/grpc-echo");
     let file = format!("echo.proto={}", folder.join("echo.proto").display());
     let flags: &[(Tool, &[&str])] = &[(Tool::Squall, &["--file", &file])];
     let folder = folder.display().to_string();

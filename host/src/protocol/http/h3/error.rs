@@ -80,7 +80,11 @@ pub(super) fn unsent(error: &StreamError, connection: &Connection) -> Failure {
 /// Sorts what came instead of a head.
 pub(super) fn before_answer(error: &StreamError, connection: &Connection) -> Failure {
     let again = match error {
-        StreamError::RemoteTerminate { code } if code.value() == REJECTED => Again::NotProcessed,
+        StreamError::RemoteTerminate { code } if code.value() == REJECTED => {
+            // A server that says goodbye rejects what it has not begun, and its goodbye may come later than that.
+            connection.state.closed.set(true);
+            Again::NotProcessed
+        }
         StreamError::ConnectionError(error) if is_theirs(error) => Again::Closed,
         _ => Again::No,
     };

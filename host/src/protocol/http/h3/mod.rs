@@ -49,6 +49,7 @@ struct State {
     active: Cell<usize>,
     /// Woken when a stream is given back unused, and at the end.
     freed: Notify,
+    /// Whether it takes no more requests: it has ended, or the server rejects them.
     closed: Cell<bool>,
     /// Why QUIC ended it, once it did.
     reason: RefCell<Option<quinn::ConnectionError>>,
