@@ -318,8 +318,8 @@ fn secrets_are_filled_in_and_not_shown() {
     assert_eq!((other.seen().len(), echo.seen().len()), (0, 1), "{run}");
     let answers = run.answers();
     assert_eq!(answers[0]["status"], 200);
-    for at in 1..4 {
-        assert!(answers[at]["error"].is_string(), "{at}\n{run}");
+    for answer in &answers[1..4] {
+        assert!(answer["error"].is_string(), "{answer}\n{run}");
     }
     assert!(![&run.stdout, &run.stderr].iter().any(|text| text.contains("hunter2")), "{run}");
 }

@@ -1,6 +1,6 @@
 //! Asks a language model and measures its tokens: the time to the first, the time between two, tokens per second.
 //!
-//! `BASE_URL` says where (`squall target` answers like OpenAI), `MODEL` which model, and `API_KEY` names the secret that is
+//! `BASE_URL` says where (`squall target` answers like `OpenAI`), `MODEL` which model, and `API_KEY` names the secret that is
 //! its key, if it needs one (`[secrets.NAME]` in squall.toml says where it may go).
 
 use std::sync::LazyLock;

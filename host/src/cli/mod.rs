@@ -37,7 +37,7 @@ enum Command {
     IsolatedLoad,
     New(new::Args),
     /// Start the practice server: an API that behaves, misbehaves as told, and counts what it saw
-    Target(target::Args),
+    Target(Box<target::Args>),
     /// Print the version
     Version,
     /// Print a completion script
@@ -58,7 +58,7 @@ pub fn main() -> ExitCode {
         Command::Inspect(args) => inspect::run(&args),
         Command::IsolatedLoad => unreachable!("it was served above"),
         Command::New(args) => Ok(new::run(&args)),
-        Command::Target(args) => target::run(args),
+        Command::Target(args) => target::run(*args),
         Command::Version => {
             say(concat!("squall ", env!("CARGO_PKG_VERSION"), "\n"));
             Ok(exit::PASSED)

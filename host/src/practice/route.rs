@@ -122,10 +122,14 @@ impl Route {
     /// The methods it answers; `None` for all.
     pub(super) fn methods(self) -> Option<&'static [Method]> {
         match self {
-            Self::Login | Self::Execute | Self::ChatCompletions | Self::ResetStats => Some(&[Method::POST]),
+            Self::Login
+            | Self::Execute
+            | Self::ChatCompletions
+            | Self::GrpcEcho
+            | Self::GrpcReflection
+            | Self::ResetStats => Some(&[Method::POST]),
             Self::Html | Self::Workflows => Some(&[Method::GET, Method::HEAD, Method::POST]),
             Self::Workflow => Some(&[Method::GET, Method::HEAD, Method::PUT, Method::DELETE]),
-            Self::GrpcEcho | Self::GrpcReflection => Some(&[Method::POST]),
             Self::Status
             | Self::Delay
             | Self::Bytes

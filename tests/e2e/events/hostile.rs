@@ -127,9 +127,9 @@ fn a_flood_of_events_ends_with_the_deadline() {
 
 #[test]
 fn bombs_in_gzip_are_read_piece_by_piece() {
-    let server = bomb(b"data: ", &[b'x'; 1 << 16], 4096);
+    let server = bomb(b"data: ", &vec![b'x'; 1 << 16], 4096);
     ends("256 MiB of one event in gzip", &json!({ "url": server.url() }), "TooLarge(1048576)");
-    let server = bomb(b": ", &[b'x'; 1 << 16], 65_536);
+    let server = bomb(b": ", &vec![b'x'; 1 << 16], 65_536);
     ends("4 GiB of comment in gzip", &json!({ "url": server.url(), "timeout_ms": 400 }), "Timeout");
 }
 

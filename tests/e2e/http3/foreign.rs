@@ -1,6 +1,6 @@
 //! HTTP/3 with a server that is not ours.
 
-use std::io::Read as _;
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -29,12 +29,8 @@ impl Foreign {
         let mut child = command.spawn().expect("the Python is there");
         let mut line = Vec::new();
         let stdout = child.stdout.as_mut().expect("stdout is piped");
-        for byte in stdout.bytes() {
-            match byte {
-                Ok(b'\n') | Err(_) => break,
-                Ok(byte) => line.push(byte),
-            }
-        }
+        BufReader::new(stdout).read_until(b'\n', &mut line).expect("it says its port");
+        line.pop();
         let port = String::from_utf8(line).unwrap();
         assert!(!port.is_empty(), "aioquic's server did not start");
         Some(Self { child, url: format!("https://localhost:{port}") })

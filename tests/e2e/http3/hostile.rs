@@ -132,12 +132,12 @@ fn an_answer_that_is_broken_off_is_an_error_and_the_next_request_is_well() {
     assert_eq!(outcome.tags[0]["error_code"], "1823", "{:?}\n{}", outcome.tags, outcome.run);
     assert_eq!((outcome.run.answers()[1]["body"].clone(), outcome.server.connections()), (json!("well"), 1));
 
-    let stop = HostileHttp3::start(|mut turn| async move {
+    let stops = HostileHttp3::start(|mut turn| async move {
         let _ = turn.recv.stop(NO_ERROR.into());
         turn.answer(b"enough").await;
     });
     let step = json!({ "method": "POST", "body_size": 8_000_000, "show": ["body"] });
-    let run = met(stop, step, "").run;
+    let run = met(stops, step, "").run;
     assert_eq!(run.answers()[0]["body"], "enough", "{run}");
 
     let reset = HostileHttp3::start(|mut turn| async move {
@@ -224,7 +224,7 @@ fn floods_are_refused_and_memory_is_bounded() {
     let control = HostileHttp3::start(|turn| async move {
         let mut control = turn.control.lock().await;
         let _ = control.write_all(&begun(UNKNOWN, 1 << 30)).await;
-        while control.write_all(&[0; 64 << 10]).await.is_ok() {}
+        while control.write_all(&[0; 8 << 10]).await.is_ok() {}
         drop(control);
         turn.wait().await;
     });

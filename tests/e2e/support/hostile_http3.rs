@@ -138,11 +138,6 @@ impl HostileHttp3 {
     pub fn connections(&self) -> u64 {
         self.seen.connections.load(Ordering::Relaxed)
     }
-
-    /// Requests that were begun.
-    pub fn requests(&self) -> u64 {
-        self.seen.requests.load(Ordering::Relaxed)
-    }
 }
 
 impl Drop for HostileHttp3 {

@@ -111,22 +111,22 @@ fn outside_quotes(text: &str, separator: char) -> impl Iterator<Item = &str> {
 mod tests {
     use super::*;
 
-    fn at(port: u16, seconds: u64) -> Option<Offer> {
-        Some(Offer::At(port, Duration::from_secs(seconds)))
+    fn at(port: u16, seconds: u64) -> Offer {
+        Offer::At(port, Duration::from_secs(seconds))
     }
 
     #[test]
     fn the_first_offer_of_http_3_on_the_same_host_counts() {
         for (header, offer) in [
-            ("h3=\":443\"; ma=2592000,h3-29=\":443\"; ma=2592000", at(443, 2_592_000)),
-            ("h2=\"other.test:443\", h3=\":8443\";persist=1", at(8443, 86_400)),
-            ("h3=\"other.test:443\", h3=\"A.test:1\"; ma=5", at(1, 5)),
+            ("h3=\":443\"; ma=2592000,h3-29=\":443\"; ma=2592000", Some(at(443, 2_592_000))),
+            ("h2=\"other.test:443\", h3=\":8443\";persist=1", Some(at(8443, 86_400))),
+            ("h3=\"other.test:443\", h3=\"A.test:1\"; ma=5", Some(at(1, 5))),
             ("h3-29=\":443\"", None),
             ("h3=\":0\"", None),
             ("h3=\":65536\"", None),
             ("h3=443", None),
             ("h3=\":443\"; ma=x", None),
-            ("h3=\":443\"; ma=18446744073709551615", at(443, LONGEST_AGE.as_secs())),
+            ("h3=\":443\"; ma=18446744073709551615", Some(at(443, LONGEST_AGE.as_secs()))),
             (" clear ", Some(Offer::Clear)),
             ("", None),
             ("\"", None),

@@ -25,14 +25,14 @@ pub(in crate::protocol) enum Slot {
 #[derive(Debug)]
 pub(super) enum Incoming {
     Http2(h2::Incoming),
-    Http3(h3::Incoming),
+    Http3(Box<h3::Incoming>),
 }
 
 /// A request whose head is sent. Dropping it gives it up.
 #[derive(Debug)]
 pub(super) enum Outgoing {
     Http2(h2::Outgoing),
-    Http3(h3::Outgoing),
+    Http3(Box<h3::Outgoing>),
 }
 
 /// Why an exchange has no answer, and whether it may be repeated.
@@ -168,7 +168,7 @@ impl Slot {
             }
             Self::Http3(slot) => {
                 let (incoming, head) = Box::pin(slot.open(settings, request, progress)).await?;
-                Ok((Incoming::Http3(incoming), head))
+                Ok((Incoming::Http3(Box::new(incoming)), head))
             }
         }
     }
@@ -182,7 +182,10 @@ impl Slot {
     ) -> Result<Outgoing, Error> {
         match self {
             Self::Http2(slot) => Ok(Outgoing::Http2(slot.start(settings, request, progress)?)),
-            Self::Http3(slot) => Ok(Outgoing::Http3(Box::pin(slot.start(settings, request, progress)).await?)),
+            Self::Http3(slot) => {
+                let outgoing = Box::pin(slot.start(settings, request, progress)).await?;
+                Ok(Outgoing::Http3(Box::new(outgoing)))
+            }
         }
     }
 }
@@ -228,7 +231,7 @@ impl Outgoing {
             }
             Self::Http3(outgoing) => {
                 let (incoming, head) = Box::pin(outgoing.answer(settings, ready, progress)).await?;
-                Ok((Incoming::Http3(incoming), head))
+                Ok((Incoming::Http3(Box::new(incoming)), head))
             }
         }
     }

@@ -22,6 +22,7 @@
 //! Every answer is one line: `answer {"step": 0, "status": 0, "json": {...}, ...}` or `answer {"step": 0, "error": "..."}`.
 //! Metadata is in it by the names in `show`.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -234,7 +235,10 @@ fn bytes(hex: &str) -> Result<Vec<u8>, Error> {
 }
 
 fn hex(bytes: &[u8], most: usize) -> String {
-    bytes.iter().take(most / 2).map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().take(most / 2).fold(String::new(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
 }
 
 squall_sdk::journey! {

@@ -1,6 +1,7 @@
 //! No journey but a service: what `squall target --component` is tried with. It answers with 200 and a text, and
 //! misbehaves as the path says.
 
+#![cfg_attr(not(target_family = "wasm"), allow(dead_code, reason = "nothing is exported but to a component"))]
 #![cfg_attr(target_family = "wasm", allow(unsafe_code, reason = "generated: the canonical ABI is raw pointers"))]
 
 use std::io::Write as _;

@@ -27,7 +27,7 @@ fn steps() -> Result<(), Error> {
             let failed = did.is_err();
             let mut told = did.unwrap_or_else(|problem| json!({ "error": problem.to_string() }));
             told["step"] = json!(number);
-            told["took"] = json!((vu::now() - before).as_secs_f64() * 1e3);
+            told["took"] = json!(vu::now().saturating_sub(before).as_secs_f64() * 1e3);
             if failed || step["quiet"] != true {
                 log::info(&format!("answer {told}"));
             }

@@ -153,10 +153,13 @@ pub fn http2_many(bench: &mut Bench) -> Result<()> {
     Ok(())
 }
 
+/// Flags by tool.
+type OfTools = &'static [(Tool, &'static [&'static str])];
+
 /// HTTP/3 beside HTTP/2 over TLS, on a connection per VU. oha as it is installed has no HTTP/3: it is a feature of its build.
 pub fn http3(bench: &mut Bench) -> Result<()> {
     const ROW: &str = "http3";
-    const BY: [(&str, &[(Tool, &[&str])]); 2] = [
+    const BY: [(&str, OfTools); 2] = [
         ("HTTP/3", &[(Tool::Squall, &["--http-version", "3", "--insecure-skip-tls-verify"])]),
         ("HTTP/2 over TLS", &[(Tool::Squall, &["--http-version", "2", "--insecure-skip-tls-verify"])]),
     ];

@@ -35,7 +35,7 @@ const SEND_WINDOW: u64 = 1 << 20;
 /// How many streams of its own a server may have open: HTTP/3 defines three, others are there to be ignored.
 const SERVERS_STREAMS: u32 = 16;
 /// After how much silence a connection is over (RFC 9000, 10.1), if the server does not say less.
-const SILENCE: Duration = Duration::from_secs(60);
+const SILENCE: Duration = Duration::from_mins(1);
 
 /// What it takes to open a connection.
 pub(in super::super) struct Dial {

@@ -140,13 +140,12 @@ impl Slot {
         let begun = Instant::now();
         let account = Account { slot: self, progress };
         let (mut sender, receiver, held) = self.send(settings, request, account.progress).await?;
-        let upload: Option<Upload<'a>> = match request.body.filter(|body| body.length() > 0) {
-            Some(body) => Some(Box::pin(upload(sender, body))),
-            None => {
-                // The answer tells what is wrong.
-                let _ = sender.finish().await;
-                None
-            }
+        let upload: Option<Upload<'a>> = if let Some(body) = request.body.filter(|body| body.length() > 0) {
+            Some(Box::pin(upload(sender, body)))
+        } else {
+            // The answer tells what is wrong.
+            let _ = sender.finish().await;
+            None
         };
         let sent = upload.is_none().then_some(begun);
         let silence = settings.read_timeout.map(|limit| (limit, Box::pin(sleep(limit))));

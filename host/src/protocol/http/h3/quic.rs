@@ -44,7 +44,10 @@ pub(super) enum Flood {
 /// The stream for the request that is sent next. The `h3` crate asks for one in the moment in which it is told to send,
 /// and waiting for one is ours.
 #[derive(Clone, Default)]
-pub(super) struct Next(Rc<RefCell<Option<(Pair, Rc<Held>)>>>);
+pub(super) struct Next(Rc<RefCell<Option<Begun>>>);
+
+/// A stream, and what is known of it.
+type Begun = (Pair, Rc<Held>);
 
 /// A connection, as the `h3` crate's driver uses it.
 pub(super) struct Carrier {
@@ -181,7 +184,7 @@ impl OpenStreams<Bytes> for Opener {
 
 impl SendStream<Bytes> for Writer {
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), StreamErrorIncoming>> {
-        while let Some(data) = self.writing.as_mut().filter(|data| data.has_remaining()) {
+        while let Some(data) = self.writing.as_mut().filter(|data| bytes::Buf::has_remaining(*data)) {
             let written = ready!(Pin::new(&mut self.stream).poll_write(context, data.chunk())).map_err(of_write)?;
             data.advance(written);
             self.state.sent.set(self.state.sent.get() + written as u64);

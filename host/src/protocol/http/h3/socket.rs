@@ -117,7 +117,7 @@ impl Refusal {
             let over = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
             let _ = self.socket.try_io(Interest::ERROR, over);
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 
