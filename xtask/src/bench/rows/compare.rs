@@ -103,7 +103,7 @@ pub fn wasi_http(bench: &mut Bench) -> Result<()> {
         }
         println!("round {round} of {}", bench.rounds);
     }
-    judge(bench, ROW, &[("wasi:http", "squall:journey", 2.0), ("program", "squall:journey", 6.0)]);
+    judge(bench, ROW, &[("wasi:http", "squall:journey", 5.5), ("program", "squall:journey", 11.0)]);
     Ok(())
 }
 
@@ -185,7 +185,7 @@ pub fn grpc_unary(bench: &mut Bench) -> Result<()> {
     let folder = folder.display().to_string();
     let shape = Shape { flags, environment: &[("PROTO_FOLDER", &folder)], ..Shape::new(ROW, 64) };
     side_by_side(bench, ROW, &[Tool::Squall, Tool::K6], &server, &shape)?;
-    judge(bench, ROW, &[("squall", "k6", 1.0 / 6.0)]);
+    judge(bench, ROW, &[("squall", "k6", 1.0 / 3.0)]);
     bench.results.left_out.push(format!("{ROW}: ghz is in no package registry that is used here"));
     Ok(())
 }

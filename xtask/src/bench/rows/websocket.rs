@@ -60,7 +60,7 @@ pub fn echo(bench: &mut Bench) -> Result<()> {
         println!("round {round} of {}", bench.rounds);
     }
     count(bench, ROW, &url)?;
-    bench.results.ratio(ROW, USER, "squall", "k6", 1.0 / 4.0);
+    bench.results.ratio(ROW, USER, "squall", "k6", 1.0 / 3.0);
     bench.results.ratio(ROW, TOTAL, "squall", "k6", 1.0 / 2.0);
     Ok(())
 }
@@ -105,7 +105,7 @@ pub fn held(bench: &mut Bench) -> Result<()> {
         }
     }
     // A VU with a connection, and little more.
-    bench.results.limit(ROW, "squall", PER_SOCKET, 56.0);
+    bench.results.limit(ROW, "squall", PER_SOCKET, 60.0);
     bench.results.ratio(ROW, PER_SOCKET, "squall", "k6", 1.0 / 2.0);
     Ok(())
 }
