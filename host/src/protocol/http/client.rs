@@ -187,12 +187,24 @@ impl Client {
         started: Instant,
     ) -> Result<Response, Error> {
         if self.may_multiplex(target) {
-            let answer = self.by_stream(request, target, progress, started).await?;
-            self.learn(target, &answer);
-            return Ok(answer);
+            // Boxed, so that the frame of who opens a connection for itself does not have room for it.
+            return apart(|| self.among_others(request, target, progress, started)).await;
         }
         let connection = self.connect(target, progress, started).await?;
         self.once(connection, request, progress, started).await
+    }
+
+    /// Sends a request on a stream among others, and notes where else the server says it is.
+    async fn among_others(
+        &self,
+        request: &Request<'_>,
+        target: &Arc<Target>,
+        progress: &mut Progress,
+        started: Instant,
+    ) -> Result<Response, Error> {
+        let answer = self.by_stream(request, target, progress, started).await?;
+        self.learn(target, &answer);
+        Ok(answer)
     }
 
     /// The version of HTTP that is to be spoken: the request's own, or the run's.
