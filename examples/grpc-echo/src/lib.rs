@@ -56,7 +56,7 @@ fn talk() -> Result<(), Error> {
         chat.send(&Line { text: word.to_owned() })?;
         let answer = chat.message::<Line>()?;
         check!("the word came back", answer.is_some_and(|line| line.text == word));
-        ECHO_TIME.add(chat.arrived() - before);
+        ECHO_TIME.add(chat.arrived().saturating_sub(before));
         before = chat.arrived();
     }
     chat.end()?;
