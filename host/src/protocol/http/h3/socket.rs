@@ -45,6 +45,10 @@ struct Writable(Arc<Datagrams>);
 
 impl Datagrams {
     /// Takes a connected socket over.
+    #[cfg_attr(
+        not(target_os = "linux"),
+        expect(clippy::unnecessary_wraps, reason = "on Linux there is more to set up")
+    )]
     pub(super) fn new(socket: UdpSocket, remote: SocketAddr, place: Place) -> io::Result<(Self, Refusal)> {
         let (socket, refused) = (Arc::new(socket), Arc::new(Notify::new()));
         let refusal = Refusal { socket: Arc::clone(&socket), refused: Arc::clone(&refused) };
